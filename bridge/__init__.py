@@ -1,0 +1,1 @@
+"""What stands beside the editor: files, the command line and the way to the engine."""

@@ -1,0 +1,118 @@
+"""What a backend is to the engine: it hears a window and fills its masks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.protocol.messages import BackendInfo
+from engine.protocol.spans import Span
+
+Audio = npt.NDArray[np.float32]
+
+
+class Control(Protocol):
+    """A running job as its backend sees it."""
+
+    def step(self, stage: str, fraction: float) -> None:
+        """Report progress between two pieces of work, and end the job if it was cancelled.
+
+        Parameters
+        ----------
+        stage
+            ``encode``, ``sample`` or ``decode``: the time until the next call counts for it.
+        fraction
+            How much of the backend's own work is done, 0 to 1.
+
+        Raises
+        ------
+        engine.errors.JobCancelled
+            Somebody asked for the job's end; let it pass.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Context and masks together, at the rate and channel count the backend asked for.
+
+    ``audio`` has shape (channels, frames) and is read-only. What it holds inside the
+    spans is the sound that is to be replaced. Frames from ``audio_frames`` on do not
+    exist in the source: they are zeros, and always inside a span.
+    """
+
+    audio: Audio
+    sample_rate: int
+    spans: tuple[Span, ...]
+    audio_frames: int
+
+    @property
+    def frames(self) -> int:
+        """The window's length."""
+        return int(self.audio.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the new audio should be; every default is filled in."""
+
+    prompt: str
+    negative_prompt: str
+    steps: int | None
+    guidance: float | None
+    strength: float
+    mode: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """New audio from ``start`` of the window on; it covers its span and may go beyond."""
+
+    start: int
+    audio: Audio
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One take: a passage for each span.
+
+    ``continuous`` claims that the passages already meet their context sample by
+    sample, as an interpolation does, so that a hard join is free of clicks.
+    """
+
+    passages: tuple[Passage, ...]
+    continuous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What a backend made of one request, a fill for each seed."""
+
+    fills: tuple[Fill, ...]
+    model: str
+    model_revision: str
+    mode: str
+    warnings: tuple[str, ...] = ()
+
+
+class Backend(Protocol):
+    """A way to fill masks. One instance lives in the worker's thread and only there."""
+
+    @property
+    def info(self) -> BackendInfo:
+        """What it can do; cheap, and known before anything is loaded."""
+
+    def generate(
+        self, window: Window, wish: Wish, seeds: Sequence[int], control: Control
+    ) -> Generation:
+        """Fill every span of the window once for each seed.
+
+        A seed gives the same samples alone or among others.
+
+        Raises
+        ------
+        engine.errors.JobError
+            The job can't be done; the message says why and what to do.
+        """

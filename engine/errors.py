@@ -1,0 +1,34 @@
+"""What an engine can fail at.
+
+::
+
+    ReaPaintError
+    └── EngineError
+        ├── StartError      the engine can't start
+        └── JobError        one job can't be done; the engine lives on
+            └── JobCancelled
+"""
+
+from engine.protocol.errors import ErrorCode, ReaPaintError
+
+
+class EngineError(ReaPaintError):
+    """Root of what the engine raises."""
+
+
+class StartError(EngineError):
+    """The engine can't start; the sentence says what stands in the way."""
+
+
+class JobError(EngineError):
+    """One job can't be done."""
+
+    def __init__(self, code: ErrorCode, message: str, *, hint: str = "") -> None:
+        super().__init__(code, message, hint=hint)
+
+
+class JobCancelled(JobError):
+    """Somebody asked for the job's end."""
+
+    def __init__(self) -> None:
+        super().__init__(ErrorCode.CANCELLED, "The job was cancelled.")

@@ -1,0 +1,1 @@
+"""The contract between the bridge and the engine: messages, codec, errors, spans."""

@@ -1,0 +1,322 @@
+"""Every message of the wire as a frozen dataclass.
+
+A message is JSON; audio travels beside it, as parts. ``part_shapes`` says which
+parts a message has, so that sizes can be checked before anything is allocated.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from engine.protocol.spans import Span
+
+Shape = tuple[int, int]
+"""Channels and frames of one part: little-endian float32, one channel after the other."""
+
+
+class Placement(StrEnum):
+    """Where a new job enters the queue."""
+
+    BACK = "back"
+    FRONT = "front"
+    REPLACE = "replace"
+    """At the back, and the same client's queued jobs are cancelled; a running one is left."""
+
+
+class JobState(StrEnum):
+    """One request's life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Side(StrEnum):
+    """Which edge of a span a seam is."""
+
+    LEFT = "left"
+    RIGHT = "right"
+
+
+@dataclass(frozen=True, slots=True)
+class InpaintRequest:
+    """Everything that a result depends on, but the audio itself.
+
+    ``spans`` count frames of the window at ``sample_rate``. The window has
+    ``window_frames`` frames, of which the first ``audio_frames`` exist; what lies
+    after them is past the end of the source and can only be inside a span.
+    None means the engine's or the model's own default.
+    """
+
+    job_id: str
+    sample_rate: int
+    channels: int
+    audio_frames: int
+    window_frames: int
+    spans: tuple[Span, ...]
+    prompt: str = ""
+    negative_prompt: str = ""
+    steps: int | None = None
+    guidance: float | None = None
+    seed: int | None = None
+    takes: int = 1
+    strength: float = 1.0
+    crossfade_s: float | None = None
+    match_level: bool = True
+    mode: str = "auto"
+    backend: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackendInfo:
+    """What a backend can do, as clients need to know it.
+
+    ``sample_rate`` and ``channels`` are None where the backend works at whatever
+    it is given. ``honours`` names the request fields that have an effect.
+    """
+
+    name: str
+    description: str
+    models: tuple[str, ...]
+    default_model: str
+    modes: tuple[str, ...]
+    honours: tuple[str, ...]
+    max_window_s: float
+    max_span_s: float
+    sample_rate: int | None = None
+    channels: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one engine takes on."""
+
+    max_window_bytes: int
+    max_queued_jobs: int
+    max_queued_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeamReport:
+    """How one edge of one span came out.
+
+    ``frame`` is the edge's frame in the window. ``level_step_db`` is the level of the
+    50 ms after the edge over that of the 50 ms before it. ``click_ratio`` is the largest
+    linear-prediction residual at the edge over the 99.9th percentile of its
+    neighbourhood's: near or below 1 nothing stands out. ``crossfade_law`` says how old
+    and new were joined, ``correlation`` how alike they were.
+    """
+
+    span: int
+    side: Side
+    frame: int
+    level_step_db: float
+    click_ratio: float
+    crossfade_law: str
+    crossfade_frames: int
+    correlation: float
+
+
+@dataclass(frozen=True, slots=True)
+class TakeReport:
+    """One variation: its seed and its seams."""
+
+    seed: int
+    seams: tuple[SeamReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time of a job went, in seconds."""
+
+    queued: float = 0.0
+    encode: float = 0.0
+    sample: float = 0.0
+    decode: float = 0.0
+    splice: float = 0.0
+    total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """One line of an engine's status."""
+
+    job_id: str
+    state: JobState
+    stage: str
+    fraction: float
+    prompt: str
+    age_s: float
+
+
+# From clients
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Opens a session; ``token`` is the connection file's, or empty under CURVE."""
+
+    token: str
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Asks for a job; one part, the window's audio of shape (channels, audio_frames)."""
+
+    request: InpaintRequest
+    placement: Placement = Placement.BACK
+
+    def part_shapes(self) -> tuple[Shape, ...]:
+        """Return the shape of the window's audio."""
+        return ((self.request.channels, self.request.audio_frames),)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Asks to end a job."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Shows that the client lives, and asks whether the engine does."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRequest:
+    """Asks what the engine is doing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Asks the engine to end."""
+
+
+# From the engine
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """Answers a Hello."""
+
+    version: str
+    pid: int
+    backends: tuple[BackendInfo, ...]
+    default_backend: str
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A job has its place; ``position`` 0 is the one that runs next."""
+
+    job_id: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A message was refused; ``job_id`` is empty when it was about no job."""
+
+    job_id: str
+    code: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A job moved on; ``fraction`` is that of the whole job, 0 to 1."""
+
+    job_id: str
+    stage: str
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A job's result.
+
+    ``request`` is the one that was carried out, with every default filled in: sent
+    again with the same audio it gives the same samples. The parts are one patch for
+    each span of each take, takes outermost, of shape (channels, span length):
+    crossfaded, at the source's rate, ready to stand in the span's place.
+    """
+
+    job_id: str
+    request: InpaintRequest
+    backend: str
+    model: str
+    model_revision: str
+    mode: str
+    engine_version: str
+    takes: tuple[TakeReport, ...]
+    timings_s: Timings = field(default_factory=Timings)
+    warnings: tuple[str, ...] = ()
+
+    def part_shapes(self) -> tuple[Shape, ...]:
+        """Return the shapes of all patches in the order they travel."""
+        shapes = tuple((self.request.channels, span.length) for span in self.request.spans)
+        return shapes * len(self.takes)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A job ended without a result."""
+
+    job_id: str
+    code: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A job ended because it was asked to."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The engine lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the engine is doing."""
+
+    version: str
+    pid: int
+    uptime_s: float
+    endpoint: str
+    clients: int
+    queued_bytes: int
+    jobs: tuple[JobSummary, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """The engine ends; every job it had not finished has been reported before."""
+
+    reason: str
+
+
+ClientMessage = Hello | Submit | Cancel | Ping | StatusRequest | Stop
+EngineMessage = (
+    Welcome
+    | Accepted
+    | Rejected
+    | Progress
+    | Done
+    | Failed
+    | Cancelled
+    | Pong
+    | Status
+    | Goodbye
+)
+Message = ClientMessage | EngineMessage
