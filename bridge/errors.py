@@ -1,0 +1,64 @@
+"""What a command can fail at, and the exit code that says so.
+
+::
+
+    ReaPaintError
+    └── BridgeError
+        ├── InputError          2  the files or flags that were given
+        ├── EngineUnavailable   3  an engine that can't be reached, or died
+        └── JobFailed           4  the job itself
+"""
+
+from enum import StrEnum
+
+from engine.protocol.errors import ReaPaintError
+
+
+class BridgeCode(StrEnum):
+    """Codes of this side; those of requests and jobs are the protocol's."""
+
+    # Input files
+    FILE_NOT_FOUND = "file_not_found"
+    NOT_A_FILE = "not_a_file"
+    FILE_NOT_READABLE = "file_not_readable"
+    UNREADABLE_AUDIO = "unreadable_audio"
+    EMPTY_AUDIO = "empty_audio"
+    UNSUPPORTED_AUDIO = "unsupported_audio"
+    INVALID_TIME = "invalid_time"
+    INVALID_OPTION = "invalid_option"
+    # Output files
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    OUTPUT_EXISTS = "output_exists"
+    OUTPUT_NOT_WRITABLE = "output_not_writable"
+    DISK_FULL = "disk_full"
+    # The engine
+    ENGINE_NOT_RUNNING = "engine_not_running"
+    ENGINE_UNREACHABLE = "engine_unreachable"
+    ENGINE_NOT_STARTED = "engine_not_started"
+    ENGINE_DIED = "engine_died"
+    ENGINE_REFUSED = "engine_refused"
+    # The rest
+    NO_AUDIO_DEVICE = "no_audio_device"
+    PACKAGE_MISSING = "package_missing"
+
+
+class BridgeError(ReaPaintError):
+    """Root of what the bridge raises."""
+
+    exit_code = 2
+
+
+class InputError(BridgeError):
+    """Files or flags that can't be used; nothing was begun."""
+
+
+class EngineUnavailable(BridgeError):
+    """No engine answers, or it died."""
+
+    exit_code = 3
+
+
+class JobFailed(BridgeError):
+    """The engine lives, but the job could not be done."""
+
+    exit_code = 4
