@@ -308,15 +308,6 @@ class Goodbye:
 
 ClientMessage = Hello | Submit | Cancel | Ping | StatusRequest | Stop
 EngineMessage = (
-    Welcome
-    | Accepted
-    | Rejected
-    | Progress
-    | Done
-    | Failed
-    | Cancelled
-    | Pong
-    | Status
-    | Goodbye
+    Welcome | Accepted | Rejected | Progress | Done | Failed | Cancelled | Pong | Status | Goodbye
 )
 Message = ClientMessage | EngineMessage

@@ -1,5 +1,6 @@
 """Half-open spans of frames, and the only place where seconds become frames."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ def check_spans(spans: Sequence[Span], frames: int) -> None:
                 f" the window of {frames} frames.",
                 hint="Keep every span inside the window.",
             )
-    for before, after in zip(spans, spans[1:], strict=False):
+    for before, after in itertools.pairwise(spans):
         if after.start <= before.end:
             raise ProtocolError(
                 ErrorCode.INVALID_SPANS,

@@ -1,0 +1,190 @@
+"""Messages to the parts that travel and back: JSON first, then raw float32.
+
+A header is ``{"protocol": "1.0", "type": "Submit", "body": {...}}``. How many parts
+follow, and how long each is, follows from the body and is checked before a part is
+looked at. Nothing is pickled.
+"""
+
+from collections.abc import Sequence
+from typing import get_args
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from engine.protocol.errors import ErrorCode, ProtocolError
+from engine.protocol.messages import Done, Message, Shape, Submit
+from engine.protocol.version import PROTOCOL_VERSION, protocol_text
+
+Audio = npt.NDArray[np.float32]
+Buffer = bytes | memoryview
+
+MAX_HEADER_BYTES = 1 << 20
+"""Far above any real header: two prompts of 10,000 characters and 16 takes fit."""
+
+_WIRE_DTYPE = np.dtype("<f4")
+_TYPES: dict[str, type] = {kind.__name__: kind for kind in get_args(Message)}
+
+
+class _Header(msgspec.Struct):
+    protocol: str
+    type: str
+    body: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+def encode(message: Message, parts: Sequence[Audio] = ()) -> list[Buffer]:
+    """Return the parts of a message, the header first.
+
+    Parameters
+    ----------
+    message
+        Any message of ``messages``.
+    parts
+        Its audio, each of shape (channels, frames); C-contiguous float32 is not copied.
+
+    Raises
+    ------
+    ProtocolError
+        ``part_mismatch``: the audio does not have the shapes the message states.
+    """
+    shapes = _part_shapes(message)
+    if [part.shape for part in parts] != list(shapes):
+        raise ProtocolError(
+            ErrorCode.PART_MISMATCH,
+            f"The audio's shapes {[part.shape for part in parts]} are not the message's"
+            f" {list(shapes)}.",
+            hint="Send the audio that the message describes.",
+        )
+    header = _Header(
+        protocol=protocol_text(),
+        type=type(message).__name__,
+        body=msgspec.Raw(msgspec.json.encode(message)),
+    )
+    buffers = [np.ascontiguousarray(part, dtype=_WIRE_DTYPE).data.cast("B") for part in parts]
+    return [msgspec.json.encode(header), *buffers]
+
+
+def decode(buffers: Sequence[Buffer]) -> tuple[Message, tuple[Audio, ...]]:
+    """Return the message and its audio; the arrays are read-only views of the buffers.
+
+    Raises
+    ------
+    ProtocolError
+        ``malformed_message``, ``incompatible_version``, ``unknown_type``,
+        ``invalid_field``, ``part_mismatch`` or ``not_finite``.
+    """
+    header = _decode_header(buffers)
+    _check_version(header.protocol)
+    message = _decode_body(header)
+    shapes = _part_shapes(message)
+    if len(buffers) - 1 != len(shapes):
+        raise ProtocolError(
+            ErrorCode.PART_MISMATCH,
+            f"{header.type} has {len(buffers) - 1} audio parts where its header tells of"
+            f" {len(shapes)}.",
+            hint="Send one part for each piece of audio.",
+        )
+    parts = tuple(
+        _decode_part(buffer, shape) for buffer, shape in zip(buffers[1:], shapes, strict=True)
+    )
+    return message, parts
+
+
+def job_id_of(buffers: Sequence[Buffer]) -> str:
+    """Return the job a broken message was about, or "" where it can't be told."""
+
+    class _Request(msgspec.Struct):
+        job_id: str = ""
+
+    class _Body(msgspec.Struct):
+        job_id: str = ""
+        request: _Request = _Request()
+
+    try:
+        body = msgspec.json.decode(_decode_header(buffers).body, type=_Body)
+    except (ProtocolError, msgspec.MsgspecError):
+        return ""
+    return body.job_id or body.request.job_id
+
+
+def is_finite(audio: Audio) -> bool:
+    """Tell whether audio holds neither NaN nor infinity.
+
+    A sum of squares is finite only if every sample is, and costs a third of looking
+    at each; only where it overflows (samples beyond 1e17) is each looked at.
+    """
+    flat = audio.reshape(-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(np.dot(flat, flat)):
+            return True
+    return bool(np.isfinite(flat).all())
+
+
+def _part_shapes(message: Message) -> tuple[Shape, ...]:
+    return message.part_shapes() if isinstance(message, Submit | Done) else ()
+
+
+def _decode_header(buffers: Sequence[Buffer]) -> _Header:
+    if not buffers or len(buffers[0]) > MAX_HEADER_BYTES:
+        raise ProtocolError(
+            ErrorCode.MALFORMED_MESSAGE,
+            f"A message needs a header of at most {MAX_HEADER_BYTES} bytes.",
+            hint="Send a JSON header as the first part.",
+        )
+    try:
+        return msgspec.json.decode(buffers[0], type=_Header)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ProtocolError(
+            ErrorCode.MALFORMED_MESSAGE,
+            f"The header is not one of ReaPaint's: {error}.",
+            hint="Check that both ends speak ReaPaint's protocol.",
+        ) from error
+
+
+def _check_version(text: str) -> None:
+    major = text.split(".", 1)[0]
+    if major != str(PROTOCOL_VERSION[0]):
+        raise ProtocolError(
+            ErrorCode.INCOMPATIBLE_VERSION,
+            f"The other end speaks protocol {text[:20]!r}, this one {protocol_text()}.",
+            hint="Install the same version of ReaPaint on both sides.",
+        )
+
+
+def _decode_body(header: _Header) -> Message:
+    kind = _TYPES.get(header.type)
+    if kind is None:
+        raise ProtocolError(
+            ErrorCode.UNKNOWN_TYPE,
+            f"There is no message of type {header.type[:40]!r}.",
+            hint="Install the same version of ReaPaint on both sides.",
+        )
+    try:
+        message: Message = msgspec.json.decode(header.body, type=kind)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ProtocolError(
+            ErrorCode.INVALID_FIELD,
+            f"{header.type} has a field that is missing or of the wrong type: {error}.",
+            hint="Send every field of the message with its documented type.",
+        ) from error
+    return message
+
+
+def _decode_part(buffer: Buffer, shape: Shape) -> Audio:
+    expected_bytes = shape[0] * shape[1] * _WIRE_DTYPE.itemsize
+    if min(shape) < 0 or len(buffer) != expected_bytes:
+        raise ProtocolError(
+            ErrorCode.PART_MISMATCH,
+            f"An audio part has {len(buffer)} bytes where its header tells of"
+            f" {shape[0]} channels of {shape[1]} frames.",
+            hint="Send little-endian float32, one channel after the other.",
+        )
+    audio = np.frombuffer(buffer, dtype=_WIRE_DTYPE).astype(np.float32, copy=False).reshape(shape)
+    audio.flags.writeable = False
+    if not is_finite(audio):
+        raise ProtocolError(
+            ErrorCode.NOT_FINITE,
+            "The audio holds samples that are not numbers.",
+            hint="Repair the file: it has NaN or infinite samples.",
+        )
+    return audio
