@@ -1,0 +1,156 @@
+"""Linear prediction: what a sound's past says about its next frame."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy.fft import irfft, next_fast_len, rfft
+from scipy.linalg import solve_toeplitz
+from scipy.signal import lfilter, lfiltic, oaconvolve
+from scipy.signal.windows import hann
+
+Samples = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+
+NOISE_FLOOR = 1e-9
+"""White noise assumed under every signal, as a share of its power (-90 dB): it keeps the
+equations solvable for band-limited sound, whose empty bands make them singular."""
+
+CONTINUATION_FLOORS = (NOISE_FLOOR, 1e-6, 1e-3)
+"""Assumed noise of a continuation's successive attempts: more of it tames the predictor."""
+
+CONTINUATION_HEADROOM = 2.0
+"""How far a continuation may rise above the peak of what it continues."""
+
+
+def autocorrelation(signal: npt.ArrayLike, lags: int) -> npt.NDArray[np.float64]:
+    """Return the sums of products of a signal with itself, delayed by 0 to ``lags`` frames.
+
+    Parameters
+    ----------
+    signal
+        Shape (frames,); zeros are assumed around it.
+    lags
+        The largest delay, in frames.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (lags + 1,), float64; the first entry is the signal's energy.
+    """
+    samples = np.asarray(signal, dtype=np.float64)
+    size = next_fast_len(samples.size + lags, real=True)
+    spectrum = rfft(samples, size)
+    products: npt.NDArray[np.float64] = irfft(np.abs(spectrum) ** 2, size)[: lags + 1]
+    return products
+
+
+def lpc(
+    signal: npt.ArrayLike, order: int, *, noise_floor: float = NOISE_FLOOR
+) -> npt.NDArray[np.float64]:
+    """Return the coefficients of the linear predictor of a signal.
+
+    Parameters
+    ----------
+    signal
+        Shape (frames,). It may be shorter than ``order``, silent or constant.
+    order
+        How many past frames predict the next one, at least 0.
+    noise_floor
+        White noise assumed under the signal, as a share of its power.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (order + 1,), float64, beginning with 1. The sum of
+        ``coefficients[k] * signal[n - k]`` is the residual at ``n``. All roots lie
+        inside the unit circle, so that what they predict dies away. Silence gives
+        1, 0, 0, ...
+
+    Notes
+    -----
+    Autocorrelation method with a Hann window, solved by Levinson's recursion
+    (Makhoul, Linear prediction: a tutorial review, 1975). The window keeps a tone
+    from leaking over the whole spectrum; the noise floor keeps the matrix positive
+    definite, hence the predictor stable.
+    """
+    samples = np.asarray(signal, dtype=np.float64)
+    coefficients = np.zeros(order + 1)
+    coefficients[0] = 1.0
+    peak = np.max(np.abs(samples), initial=0.0)
+    if order == 0 or peak == 0.0:
+        return coefficients
+    # A symmetric Hann window without its two zeros, so that short signals keep all frames.
+    window = hann(samples.size + 2)[1:-1]
+    products = autocorrelation(samples / peak * window, order)
+    products[0] *= 1.0 + noise_floor
+    coefficients[1:] = solve_toeplitz(products[:-1], -products[1:])
+    return coefficients
+
+
+def residual(audio: Samples, coefficients: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return what a predictor did not foresee in each frame.
+
+    Parameters
+    ----------
+    audio
+        Shape (channels, frames); zeros are assumed before it, so that the first
+        ``order`` frames of the result are larger than they would be inside a sound.
+    coefficients
+        Shape (channels, order + 1), as ``lpc`` returns them for each channel.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (channels, frames), float64.
+    """
+    if audio.shape[1] == 0:
+        return np.zeros(audio.shape)
+    samples = audio.astype(np.float64)
+    errors: npt.NDArray[np.float64] = oaconvolve(samples, coefficients, axes=1)
+    return errors[:, : audio.shape[1]]
+
+
+def continue_audio(context: Samples, frames: int, *, order: int = 512) -> npt.NDArray[np.float32]:
+    """Return how a sound goes on by its own prediction.
+
+    Tones ring on, noise dies away. To continue backwards, flip the context and the
+    result in time.
+
+    Parameters
+    ----------
+    context
+        Shape (channels, context frames): what precedes, at best several times
+        ``order`` frames; less lowers the order. Without a frame, silence follows.
+    frames
+        How many frames to add.
+    order
+        How many past frames predict the next one.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (channels, frames), float32, C-contiguous. No sample is larger than
+        ``CONTINUATION_HEADROOM`` times the context channel's peak.
+    """
+    continued = np.zeros((context.shape[0], frames), dtype=np.float32)
+    usable_order = min(order, context.shape[1] // 2)
+    if usable_order == 0 or frames == 0:
+        return continued
+    for channel, samples in enumerate(context.astype(np.float64)):
+        continued[channel] = _continue_channel(samples, frames, usable_order)
+    return continued
+
+
+def _continue_channel(
+    samples: npt.NDArray[np.float64], frames: int, order: int
+) -> npt.NDArray[np.float64]:
+    limit = CONTINUATION_HEADROOM * np.max(np.abs(samples))
+    going_on = np.zeros(frames)
+    if limit == 0.0:
+        return going_on
+    # A stable predictor dies away in the end, but may swell before it does.
+    for noise_floor in CONTINUATION_FLOORS:
+        coefficients = lpc(samples, order, noise_floor=noise_floor)
+        past = lfiltic([1.0], coefficients, samples[: -order - 1 : -1])
+        going_on, _ = lfilter([1.0], coefficients, np.zeros(frames), zi=past)
+        if np.max(np.abs(going_on)) <= limit:
+            return going_on
+    return np.clip(going_on, -limit, limit)
