@@ -182,6 +182,13 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Received:
+    """Says that a result has come, so that the engine need not keep it any longer."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """Shows that the client lives, and asks whether the engine does."""
 
@@ -306,7 +313,7 @@ class Goodbye:
     reason: str
 
 
-ClientMessage = Hello | Submit | Cancel | Ping | StatusRequest | Stop
+ClientMessage = Hello | Submit | Cancel | Received | Ping | StatusRequest | Stop
 EngineMessage = (
     Welcome | Accepted | Rejected | Progress | Done | Failed | Cancelled | Pong | Status | Goodbye
 )

@@ -1,0 +1,40 @@
+"""Returns what it is given: measures the road, and lets tests follow a known sound."""
+
+from collections.abc import Sequence
+
+from engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
+from engine.protocol.messages import BackendInfo
+from engine.protocol.version import __version__
+
+
+class EchoBackend:
+    """Fills every span with the sound that was there."""
+
+    @property
+    def info(self) -> BackendInfo:
+        """Any rate, any channels, any length; no field has an effect."""
+        return BackendInfo(
+            name="echo",
+            description="returns its input; for measurements and tests",
+            models=("echo",),
+            default_model="echo",
+            modes=("auto",),
+            honours=(),
+            max_window_s=3600.0,
+            max_span_s=3600.0,
+        )
+
+    def generate(
+        self, window: Window, wish: Wish, seeds: Sequence[int], control: Control
+    ) -> Generation:
+        """Return each span's own audio for every seed."""
+        control.step("sample", 0.0)
+        passages = tuple(
+            Passage(span.start, window.audio[:, span.start : span.end]) for span in window.spans
+        )
+        return Generation(
+            fills=tuple(Fill(passages, continuous=True) for _ in seeds),
+            model=wish.model,
+            model_revision=__version__,
+            mode="auto",
+        )

@@ -1,0 +1,42 @@
+"""A running job's control: progress out, cancel in, and where the time went."""
+
+import time
+from collections.abc import Callable
+
+from engine.errors import JobCancelled
+
+PROGRESS_INTERVAL_S = 0.05
+"""More often than a person can see would only load the wire."""
+
+
+class StageClock:
+    """A job's control: reports progress, ends it when cancelled, adds up time by stage."""
+
+    def __init__(
+        self, is_cancelled: Callable[[], bool], report: Callable[[str, float], None]
+    ) -> None:
+        self._is_cancelled = is_cancelled
+        self._report = report
+        self._stage = ""
+        self._since_s = time.monotonic()
+        self._reported_s = 0.0
+        self.seconds: dict[str, float] = {}
+
+    def step(self, stage: str, fraction: float) -> None:
+        """Do what ``Control.step`` documents."""
+        if self._is_cancelled():
+            raise JobCancelled
+        now_s = time.monotonic()
+        is_new_stage = stage != self._stage
+        self.stop()
+        self._stage, self._since_s = stage, now_s
+        if is_new_stage or now_s - self._reported_s >= PROGRESS_INTERVAL_S:
+            self._reported_s = now_s
+            self._report(stage, fraction)
+
+    def stop(self) -> None:
+        """Count the time since the last step for its stage."""
+        now_s = time.monotonic()
+        if self._stage:
+            self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + now_s - self._since_s
+        self._stage, self._since_s = "", now_s

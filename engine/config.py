@@ -1,0 +1,86 @@
+"""What an engine is told at its start: flags first, then REAPAINT_*, then defaults."""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from engine.errors import StartError
+from engine.protocol.messages import Limits
+
+LOOPBACK_ENDPOINT = "tcp://127.0.0.1:*"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """One engine's settings, checked by ``check_config``."""
+
+    endpoint: str = LOOPBACK_ENDPOINT
+    backend: str = "context"
+    max_window_mib: int = 1024
+    max_queued_jobs: int = 64
+    max_queued_mib: int = 4096
+    idle_exit_s: float = 0.0
+    """Stop after this long without work; 0 = never."""
+    log_level: str = "INFO"
+
+    @property
+    def limits(self) -> Limits:
+        """The limits as clients learn them."""
+        return Limits(
+            max_window_bytes=self.max_window_mib << 20,
+            max_queued_jobs=self.max_queued_jobs,
+            max_queued_bytes=self.max_queued_mib << 20,
+        )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the endpoint."""
+        return is_loopback(self.endpoint)
+
+
+def is_loopback(endpoint: str) -> bool:
+    """Tell whether an endpoint such as ``tcp://127.0.0.1:5555`` stays on this machine."""
+    host = urlsplit(endpoint.replace("*", "0")).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_config(config: EngineConfig, backends: Mapping[str, object]) -> None:
+    """Refuse settings that no engine could start with.
+
+    Raises
+    ------
+    StartError
+        Naming the setting and what it may be.
+    """
+    parts = urlsplit(config.endpoint)
+    if parts.scheme != "tcp" or not parts.hostname or ":" not in parts.netloc:
+        raise StartError(
+            "invalid_endpoint",
+            f"{config.endpoint!r} is no endpoint.",
+            hint="Give one such as tcp://127.0.0.1:5555; port * takes any that is free.",
+        )
+    if config.backend not in backends:
+        raise StartError(
+            "unknown_backend",
+            f"There is no backend {config.backend!r}.",
+            hint=f"Choose one of: {', '.join(backends)}.",
+        )
+    for name in ("max_window_mib", "max_queued_jobs", "max_queued_mib"):
+        if getattr(config, name) < 1:
+            raise StartError(
+                "invalid_option",
+                f"--{name.replace('_', '-')} must be at least 1.",
+                hint="Leave it out to use the default.",
+            )
+
+
+def environment_default(name: str, default: str) -> str:
+    """Return ``REAPAINT_<NAME>`` where it is set and not empty, else the default."""
+    return os.environ.get(f"REAPAINT_{name.upper()}") or default

@@ -1,0 +1,104 @@
+"""How a client finds the engine of this user: the connection file and its lock.
+
+The engine holds the lock as long as it lives; the system lets it go when the process
+ends, however it ends. So a connection file beside a free lock is a dead engine's.
+"""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from engine.protocol.folders import runtime_folder
+
+LOCK_PATIENCE_S = 1.0
+"""A client that looks whether the lock is free holds it for a moment itself."""
+
+
+class ConnectionFile(msgspec.Struct, frozen=True):
+    """What a client needs to reach a running engine."""
+
+    endpoint: str
+    token: str
+    pid: int
+    version: str
+
+
+def connection_path() -> Path:
+    """Return where the connection file of this user's engine lies."""
+    return runtime_folder() / "engine.json"
+
+
+def new_token() -> str:
+    """Return a secret that only those who can read the connection file know."""
+    return secrets.token_urlsafe(32)
+
+
+def write_connection_file(connection: ConnectionFile) -> None:
+    """Write the file whole and readable by its owner only."""
+    path = connection_path()
+    draft = path.with_suffix(f".{os.getpid()}.tmp")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.json.encode(connection))
+    draft.replace(path)
+
+
+def read_connection_file() -> ConnectionFile | None:
+    """Return the connection file, or None where there is none that can be read."""
+    try:
+        return msgspec.json.decode(connection_path().read_bytes(), type=ConnectionFile)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def remove_connection_file() -> None:
+    """Remove the file, as its engine does when it ends."""
+    connection_path().unlink(missing_ok=True)
+
+
+def find_engine() -> ConnectionFile | None:
+    """Return the connection of an engine that lives; a dead engine's file is ignored."""
+    connection = read_connection_file()
+    if connection is None or not is_engine_alive():
+        return None
+    return connection
+
+
+def is_engine_alive() -> bool:
+    """Tell whether an engine of this user holds the lock."""
+    with _try_lock("engine.lock", patience_s=0) as is_free:
+        return not is_free
+
+
+@contextlib.contextmanager
+def engine_lock() -> Iterator[bool]:
+    """Hold the engine's place; yields False where another engine has it."""
+    with _try_lock("engine.lock", patience_s=LOCK_PATIENCE_S) as is_ours:
+        yield is_ours
+
+
+@contextlib.contextmanager
+def starting_lock(patience_s: float) -> Iterator[bool]:
+    """Hold the right to start an engine, so that two clients start one between them."""
+    with _try_lock("starting.lock", patience_s=patience_s) as is_ours:
+        yield is_ours
+
+
+@contextlib.contextmanager
+def _try_lock(name: str, *, patience_s: float) -> Iterator[bool]:
+    import filelock
+
+    lock = filelock.FileLock(runtime_folder() / name, timeout=patience_s, mode=0o600)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()

@@ -1,0 +1,66 @@
+"""Where both sides keep what they share on one machine."""
+
+import os
+from pathlib import Path
+
+from engine.protocol.errors import ErrorCode, ProtocolError
+
+
+def runtime_folder() -> Path:
+    """Return the folder of the running engine's connection file, private to the user.
+
+    ``REAPAINT_RUNTIME_DIR`` overrides the system's own.
+    """
+    return _private_folder("REAPAINT_RUNTIME_DIR", "runtime")
+
+
+def config_folder() -> Path:
+    """Return the folder of keys; ``REAPAINT_CONFIG_DIR`` overrides the system's own."""
+    return _private_folder("REAPAINT_CONFIG_DIR", "config")
+
+
+def log_folder() -> Path:
+    """Return the folder of the log of engines started by a client (``REAPAINT_LOG_DIR``)."""
+    return _private_folder("REAPAINT_LOG_DIR", "log")
+
+
+def make_private(folder: Path) -> Path:
+    """Make a folder that only its owner can enter, and refuse somebody else's.
+
+    A shared temporary folder can hold a folder of this name made by another user,
+    who could then read tokens or answer in the engine's place.
+
+    Raises
+    ------
+    ProtocolError
+        ``not_authorised``: the folder can't be made, or belongs to somebody else.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.name == "posix":
+            if folder.stat().st_uid != os.getuid():
+                raise PermissionError("it belongs to another user")
+            folder.chmod(0o700)
+    except OSError as error:
+        raise ProtocolError(
+            ErrorCode.NOT_AUTHORISED,
+            f"The folder {folder} can't be used: {error}.",
+            hint="Remove it, or name another one in REAPAINT_RUNTIME_DIR, REAPAINT_CONFIG_DIR"
+            " or REAPAINT_LOG_DIR.",
+        ) from error
+    return folder
+
+
+def _private_folder(variable: str, kind: str) -> Path:
+    chosen = os.environ.get(variable)
+    if chosen:
+        return make_private(Path(chosen))
+    # Imported here: it costs more than all that needs no folder.
+    import platformdirs
+
+    folders = {
+        "runtime": platformdirs.user_runtime_path,
+        "config": platformdirs.user_config_path,
+        "log": platformdirs.user_log_path,
+    }
+    return make_private(folders[kind]("reapaint", appauthor=False))

@@ -1,0 +1,294 @@
+"""Owns the engine's socket: carries messages between clients, dispatcher and worker."""
+
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from queue import Empty, SimpleQueue
+from types import FrameType
+
+import zmq
+import zmq.auth
+from zmq.auth.thread import ThreadAuthenticator
+
+from engine.backends.base import Backend
+from engine.config import EngineConfig
+from engine.dispatcher import Dispatcher, Outgoing
+from engine.errors import StartError
+from engine.protocol import discovery, keys
+from engine.protocol.codec import MAX_HEADER_BYTES, decode, encode, job_id_of
+from engine.protocol.errors import ProtocolError, ReaPaintError
+from engine.protocol.messages import Welcome
+from engine.protocol.version import __version__
+from engine.worker import Worker, WorkerDone, WorkerEvent, WorkerFailed, WorkerProgressed
+
+TICK_S = 0.25
+STOP_PATIENCE_S = 5.0
+"""How long a cancelled job may take to see it before it is given up."""
+LINGER_MS = 2_000
+"""How long last words may take to leave."""
+
+_log = logging.getLogger(__name__)
+
+
+def serve(config: EngineConfig, backends: dict[str, Backend]) -> None:
+    """Run an engine until it is asked to stop, by a signal, a client or its idle time.
+
+    Raises
+    ------
+    StartError
+        Another engine runs, the address can't be bound, or keys are missing.
+    """
+    with discovery.engine_lock() as is_ours:
+        if not is_ours:
+            raise _already_running()
+        with contextlib.ExitStack() as stack:
+            context = stack.enter_context(_zmq_context())
+            socket = stack.enter_context(_router(context, config))
+            server = Server(config, backends, context, socket)
+            stack.callback(discovery.remove_connection_file)
+            server.announce()
+            server.run()
+
+
+class Server:
+    """One engine's loop. Everything here runs in the thread that called ``run``."""
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        backends: dict[str, Backend],
+        context: zmq.Context[zmq.Socket[bytes]],
+        socket: zmq.Socket[bytes],
+    ) -> None:
+        self._config = config
+        self._socket = socket
+        self._endpoint = socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        self._token = discovery.new_token() if config.is_loopback else ""
+        self._events: SimpleQueue[WorkerEvent] = SimpleQueue()
+        # The worker's thread wakes the poll through this pair; only it writes.
+        self._bell = context.socket(zmq.PAIR)
+        self._bell.bind("inproc://worker")
+        self._bell_rope = context.socket(zmq.PAIR)
+        self._bell_rope.connect("inproc://worker")
+        self._worker = Worker(
+            backends=backends, default_backend=config.backend, post=self._post_from_worker
+        )
+        self._dispatcher = Dispatcher(
+            welcome=Welcome(
+                version=__version__,
+                pid=os.getpid(),
+                backends=tuple(backend.info for backend in backends.values()),
+                default_backend=config.backend,
+                limits=config.limits,
+            ),
+            token=self._token,
+            endpoint=self._endpoint,
+            started_s=time.monotonic(),
+        )
+        self._signal = ""
+
+    def announce(self) -> None:
+        """Write the connection file, by which clients find this engine."""
+        discovery.write_connection_file(
+            discovery.ConnectionFile(self._endpoint, self._token, os.getpid(), __version__)
+        )
+        _log.info("listening on %s (version %s, pid %d)", self._endpoint, __version__, os.getpid())
+
+    def run(self) -> None:
+        """Serve until the end, and end in order."""
+        with _signals_to(self._note_signal):
+            self._worker.start()
+            try:
+                reason = self._serve()
+            finally:
+                _log.info("stopping")
+                self._send(self._dispatcher.stop())
+                self._finish_running_job()
+            self._send(self._dispatcher.farewell(reason))
+            self._worker.stop(timeout_s=1.0)
+        self._bell.close()
+        self._bell_rope.close()
+        _log.info("stopped: %s", reason)
+
+    def _serve(self) -> str:
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        poller.register(self._bell, zmq.POLLIN)
+        next_tick_s = time.monotonic()
+        while True:
+            ready = dict(poller.poll(int(TICK_S * 1000)))
+            if self._bell in ready:
+                self._hear_worker()
+            if self._socket in ready:
+                self._receive_all()
+            now_s = time.monotonic()
+            if now_s >= next_tick_s:
+                next_tick_s = now_s + TICK_S
+                self._send(self._dispatcher.tick(now_s=now_s))
+            if reason := self._reason_to_stop(now_s):
+                return reason
+            if (job := self._dispatcher.next_job(now_s=now_s)) is not None:
+                self._worker.give(job)
+
+    def _reason_to_stop(self, now_s: float) -> str:
+        if self._signal:
+            return f"it got {self._signal}"
+        if self._dispatcher.is_stopping:
+            return "a client asked it to"
+        idle_exit_s = self._config.idle_exit_s
+        if idle_exit_s and self._dispatcher.idle_s(now_s=now_s) > idle_exit_s:
+            return f"it had nothing to do for {idle_exit_s:g} s"
+        return ""
+
+    def _receive_all(self) -> None:
+        """Read what has come, but look up now and then: a flood must not hide the worker."""
+        for _ in range(64):
+            try:
+                frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            client, *buffers = frames
+            self._receive(client.bytes, [buffer.buffer for buffer in buffers])
+
+    def _receive(self, client: bytes, buffers: Sequence[memoryview]) -> None:
+        now_s = time.monotonic()
+        try:
+            message, parts = decode(buffers)
+        except ProtocolError as error:
+            self._send(self._dispatcher.refuse(client, error, job_id_of(buffers)))
+        else:
+            self._send(self._dispatcher.receive(client, message, parts, now_s=now_s))
+
+    def _hear_worker(self) -> None:
+        with contextlib.suppress(zmq.Again):
+            while True:
+                self._bell.recv(zmq.NOBLOCK)
+        while True:
+            try:
+                event = self._events.get_nowait()
+            except Empty:
+                return
+            self._send(self._answer(event))
+
+    def _answer(self, event: WorkerEvent) -> list[Outgoing]:
+        now_s = time.monotonic()
+        match event:
+            case WorkerProgressed(stage=stage, fraction=fraction):
+                return self._dispatcher.progress(stage, fraction)
+            case WorkerDone(message=message, parts=parts):
+                return self._dispatcher.done(message, parts, now_s=now_s)
+            case WorkerFailed(error=error):
+                return self._dispatcher.failed(error, now_s=now_s)
+
+    def _post_from_worker(self, event: WorkerEvent) -> None:
+        self._events.put(event)
+        self._bell_rope.send(b"")
+
+    def _finish_running_job(self) -> None:
+        deadline_s = time.monotonic() + STOP_PATIENCE_S
+        while self._dispatcher.is_busy() and time.monotonic() < deadline_s:
+            if self._bell.poll(int(TICK_S * 1000)):
+                self._hear_worker()
+
+    def _send(self, outgoing: Sequence[Outgoing]) -> None:
+        for sent in outgoing:
+            frames = [sent.client, *encode(sent.message, sent.parts)]
+            try:
+                self._socket.send_multipart(frames, zmq.NOBLOCK, copy=not sent.parts)
+            except zmq.ZMQError as error:
+                # Gone, or reading nothing: it is let go after a while; a result is kept.
+                _log.warning("a client can't be reached: %s", error)
+
+    def _note_signal(self, number: int) -> None:
+        self._signal = signal.Signals(number).name
+
+
+@contextlib.contextmanager
+def _zmq_context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        yield context
+    finally:
+        context.destroy(linger=LINGER_MS)
+
+
+@contextlib.contextmanager
+def _router(
+    context: zmq.Context[zmq.Socket[bytes]], config: EngineConfig
+) -> Iterator[zmq.Socket[bytes]]:
+    socket = context.socket(zmq.ROUTER)
+    socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    socket.setsockopt(zmq.LINGER, LINGER_MS)
+    socket.setsockopt(zmq.IPV6, "[" in config.endpoint)
+    # No part may be larger than the largest window: libzmq drops whoever sends one.
+    largest_bytes = max(config.limits.max_window_bytes, MAX_HEADER_BYTES)
+    socket.setsockopt(zmq.MAXMSGSIZE, largest_bytes)
+    with contextlib.ExitStack() as stack:
+        stack.callback(socket.close)
+        if not config.is_loopback:
+            stack.enter_context(_authenticator(context, socket))
+        try:
+            socket.bind(config.endpoint)
+        except zmq.ZMQError as error:
+            raise StartError(
+                "endpoint_not_usable",
+                f"The engine can't listen on {config.endpoint}: {error.strerror.lower()}.",
+                hint="Choose another port, or leave --endpoint out to take any that is free.",
+            ) from error
+        yield socket
+
+
+@contextlib.contextmanager
+def _authenticator(
+    context: zmq.Context[zmq.Socket[bytes]], socket: zmq.Socket[bytes]
+) -> Iterator[None]:
+    """Admit only clients whose keys are trusted, and prove who the engine is."""
+    try:
+        pair = keys.load_key_pair()
+    except ReaPaintError as error:
+        raise StartError(error.code, error.message, hint=error.hint) from error
+    if not keys.trusted_clients():
+        raise StartError(
+            "no_trusted_clients",
+            "Beyond loopback an engine only serves clients whose keys it trusts, and it"
+            " trusts none.",
+            hint="Run `reapaint keys new` on the client, copy its .key file here and run"
+            " `reapaint keys trust FILE`.",
+        )
+    authenticator = ThreadAuthenticator(context)
+    authenticator.start()
+    try:
+        authenticator.configure_curve(domain="*", location=keys.clients_folder())
+        socket.curve_server = True
+        socket.curve_publickey, socket.curve_secretkey = pair.public, pair.secret
+        yield
+    finally:
+        authenticator.stop()
+
+
+@contextlib.contextmanager
+def _signals_to(note: Callable[[int], None]) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into a note that the loop reads."""
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        note(number)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _already_running() -> StartError:
+    connection = discovery.read_connection_file()
+    where = f" at {connection.endpoint} (pid {connection.pid})" if connection else ""
+    return StartError(
+        "already_running",
+        f"An engine of this user is running already{where}.",
+        hint="Use it, end it with `reapaint stop`, or give each its own REAPAINT_RUNTIME_DIR.",
+    )

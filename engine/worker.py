@@ -1,0 +1,116 @@
+"""The thread that owns the backends and the device: one job at a time."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from engine.backends.base import Audio, Backend
+from engine.clock import StageClock
+from engine.errors import EngineError, JobError
+from engine.inpaint import inpaint
+from engine.jobs import Job
+from engine.protocol.errors import ErrorCode, ReaPaintError
+from engine.protocol.messages import Done
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WorkerProgressed:
+    """The running job moved on."""
+
+    stage: str
+    fraction: float
+
+
+@dataclass(frozen=True, eq=False)
+class WorkerDone:
+    """The running job has its result."""
+
+    message: Done
+    parts: tuple[Audio, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class WorkerFailed:
+    """The running job ended without a result."""
+
+    error: ReaPaintError
+
+
+WorkerEvent = WorkerProgressed | WorkerDone | WorkerFailed
+
+
+class Worker:
+    """Runs jobs in a thread of its own; ``post`` carries its events to the server."""
+
+    def __init__(
+        self,
+        *,
+        backends: Mapping[str, Backend],
+        default_backend: str,
+        post: Callable[[WorkerEvent], None],
+    ) -> None:
+        self._backends = backends
+        self._default_backend = default_backend
+        self._post = post
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def give(self, job: Job) -> None:
+        """Hand over the next job."""
+        self._jobs.put(job)
+
+    def stop(self, *, timeout_s: float) -> bool:
+        """Let the thread end after its job, and tell whether it did in time."""
+        self._jobs.put(None)
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            self._post(self._outcome(job))
+            # The next wait may be long: hold on to no audio meanwhile.
+            del job
+
+    def _outcome(self, job: Job) -> WorkerDone | WorkerFailed:
+        clock = StageClock(job.cancelled.is_set, self._report_progress)
+        try:
+            message, parts = inpaint(
+                job.request,
+                job.audio,
+                backends=self._backends,
+                default_backend=self._default_backend,
+                clock=clock,
+                queued_s=job.started_s - job.created_s,
+            )
+        except Exception as error:  # noqa: BLE001 - the job boundary: the engine lives on
+            return WorkerFailed(_as_job_error(error, job))
+        return WorkerDone(message, parts)
+
+    def _report_progress(self, stage: str, fraction: float) -> None:
+        self._post(WorkerProgressed(stage, fraction))
+
+
+def _as_job_error(error: Exception, job: Job) -> ReaPaintError:
+    if isinstance(error, EngineError):
+        return error
+    if isinstance(error, MemoryError):
+        _log.error("%s ran out of memory", job.job_id)
+        return JobError(
+            ErrorCode.OUT_OF_MEMORY,
+            "The machine has too little memory for this job.",
+            hint="Select less, ask for less context, or for fewer takes.",
+        )
+    _log.exception("%s failed", job.job_id, exc_info=error)
+    return JobError(
+        ErrorCode.INTERNAL_ERROR,
+        f"ReaPaint made a mistake: {type(error).__name__}: {error}.",
+        hint="The engine's log has the details; please report it.",
+    )
