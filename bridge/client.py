@@ -1,0 +1,321 @@
+"""Owns the socket to an engine: one session, several jobs in flight, a heartbeat."""
+
+import contextlib
+import os
+import socket as system_socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import zmq
+
+from bridge.errors import BridgeCode, EngineUnavailable, JobFailed
+from engine.protocol import messages
+from engine.protocol.codec import decode, encode
+from engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError
+from engine.protocol.keys import KeyPair
+from engine.protocol.messages import EngineMessage, InpaintRequest, Placement, Welcome
+from engine.protocol.version import __version__
+
+Audio = npt.NDArray[np.float32]
+OnProgress = Callable[[str, float], None]
+
+PING_INTERVAL_S = 0.5
+DEAD_AFTER_S = 2.5
+"""Silence after which an engine counts as dead; it answers a ping at once even when busy."""
+HELLO_TIMEOUT_S = 5.0
+CANCEL_PATIENCE_S = 2.0
+
+_Message = TypeVar("_Message", bound=EngineMessage)
+
+
+@dataclass(frozen=True)
+class EngineAddress:
+    """Where an engine is and how it knows us; ``cause_of_death`` explains one that is gone."""
+
+    endpoint: str
+    token: str = ""
+    keys: KeyPair | None = None
+    engine_key: bytes = b""
+    is_gone: Callable[[], bool] = lambda: False
+    cause_of_death: Callable[[], str] = lambda: ""
+
+
+class EngineClient:
+    """A session with an engine. It belongs to the thread that made it.
+
+    Raises
+    ------
+    EngineUnavailable
+        Nothing answers at the address, or what answers refuses us.
+    """
+
+    def __init__(self, address: EngineAddress) -> None:
+        self._address = address
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._heard_s = self._pinged_s = time.monotonic()
+        self._is_greeted = False
+        try:
+            self._connect()
+            self.welcome: Welcome = self._greet()
+            self._is_greeted = True
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let what was said leave, and end the session."""
+        self._context.destroy(linger=500)
+
+    # One job, from beginning to end
+
+    def run(
+        self, request: InpaintRequest, audio: Audio, on_progress: OnProgress
+    ) -> tuple[messages.Done, tuple[Audio, ...]]:
+        """Submit a job and wait for its result; an interrupt cancels it in the engine.
+
+        Raises
+        ------
+        EngineUnavailable
+            The engine died or was lost.
+        JobFailed
+            It refused the job, or could not do it.
+        """
+        self.submit(request, audio)
+        try:
+            return self._wait(request.job_id, on_progress)
+        except KeyboardInterrupt:
+            self._cancel_quietly(request.job_id)
+            raise
+
+    def _wait(
+        self, job_id: str, on_progress: OnProgress
+    ) -> tuple[messages.Done, tuple[Audio, ...]]:
+        while True:
+            answer = self.receive(timeout_s=PING_INTERVAL_S)
+            if answer is None:
+                continue
+            message, parts = answer
+            if getattr(message, "job_id", job_id) != job_id:
+                continue
+            match message:
+                case messages.Accepted(position=position):
+                    on_progress("queued" if position else "starting", 0.0)
+                case messages.Progress(stage=stage, fraction=fraction):
+                    on_progress(stage, fraction)
+                case messages.Done():
+                    return message, parts
+                case messages.Cancelled():
+                    raise JobFailed(ErrorCode.CANCELLED, "The job was cancelled.")
+                case messages.Failed() | messages.Rejected():
+                    raise _job_failure(message)
+                case messages.Goodbye(reason=reason):
+                    raise EngineUnavailable(
+                        BridgeCode.ENGINE_DIED,
+                        f"The engine stopped: {reason}.",
+                        hint="Run the command again: it starts a new one.",
+                    )
+
+    def _cancel_quietly(self, job_id: str) -> None:
+        """Ask for a job's end and wait a little for it: the engine may be gone as well."""
+        with contextlib.suppress(ReaPaintError):
+            self.cancel(job_id)
+            deadline_s = time.monotonic() + CANCEL_PATIENCE_S
+            while time.monotonic() < deadline_s:
+                answer = self.receive(timeout_s=0.1)
+                ends = messages.Cancelled | messages.Done | messages.Failed | messages.Rejected
+                if answer is not None and isinstance(answer[0], ends):
+                    return
+
+    # Several jobs in flight
+
+    def submit(
+        self, request: InpaintRequest, audio: Audio, placement: Placement = Placement.BACK
+    ) -> None:
+        """Send a job; its answers come through ``receive``."""
+        if time.monotonic() - self._heard_s > DEAD_AFTER_S:
+            # After a pause, perhaps of a sleeping machine, the engine may have let us go.
+            self._heard_s = time.monotonic()
+            self.welcome = self._greet()
+        self._send(messages.Submit(request, placement), audio)
+
+    def cancel(self, job_id: str) -> None:
+        """Ask for a job's end; harmless when late or repeated."""
+        self._send(messages.Cancel(job_id))
+
+    def receive(self, *, timeout_s: float) -> tuple[EngineMessage, tuple[Audio, ...]] | None:
+        """Return the engine's next message, or None after the time-out.
+
+        Heartbeats are sent and swallowed here, and results acknowledged: call it
+        at least every second while a job is in flight.
+
+        Raises
+        ------
+        EngineUnavailable
+            The engine has died, or does not answer any more.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            now_s = time.monotonic()
+            self._keep_alive(now_s)
+            wait_s = max(min(deadline_s - now_s, self._pinged_s + PING_INTERVAL_S - now_s), 0.0)
+            if not self._socket.poll(int(wait_s * 1000) + 1):
+                if time.monotonic() >= deadline_s:
+                    return None
+                continue
+            message, parts = self._read()
+            if isinstance(message, messages.Pong):
+                continue
+            if isinstance(message, messages.Done):
+                self._send(messages.Received(message.job_id))
+            return message, parts
+
+    # Questions
+
+    def status(self) -> messages.Status:
+        """Return what the engine is doing."""
+        self._send(messages.StatusRequest())
+        return self._expect(messages.Status)
+
+    def cancel_and_confirm(self, job_id: str) -> None:
+        """Cancel a job, perhaps another client's, and wait until the engine says so.
+
+        Raises
+        ------
+        JobFailed
+            ``unknown_job``: there is none with this id.
+        """
+        self.cancel(job_id)
+        self._expect(messages.Cancelled)
+
+    def stop_engine(self) -> None:
+        """Ask the engine to end and wait for its goodbye."""
+        self._send(messages.Stop())
+        self._expect(messages.Goodbye)
+
+    def _expect(self, kind: type[_Message]) -> _Message:
+        deadline_s = time.monotonic() + HELLO_TIMEOUT_S + DEAD_AFTER_S
+        while time.monotonic() < deadline_s:
+            answer = self.receive(timeout_s=PING_INTERVAL_S)
+            if answer is None:
+                continue
+            if isinstance(answer[0], kind):
+                return answer[0]
+            if isinstance(answer[0], messages.Rejected):
+                raise _job_failure(answer[0])
+        raise self._lost("does not answer")
+
+    # The socket
+
+    def _connect(self) -> None:
+        address = self._address
+        self._socket.setsockopt(zmq.LINGER, 500)
+        self._socket.setsockopt(zmq.IPV6, "[" in address.endpoint)
+        if address.keys is not None:
+            self._socket.curve_publickey = address.keys.public
+            self._socket.curve_secretkey = address.keys.secret
+            self._socket.curve_serverkey = address.engine_key
+        try:
+            self._socket.connect(address.endpoint)
+        except zmq.ZMQError as error:
+            raise EngineUnavailable(
+                BridgeCode.ENGINE_UNREACHABLE,
+                f"{address.endpoint} is no address of an engine: {error.strerror.lower()}.",
+                hint="Give one such as tcp://192.168.1.20:5555.",
+            ) from error
+
+    def _greet(self) -> Welcome:
+        client = f"reapaint {__version__} on {system_socket.gethostname()}, pid {os.getpid()}"
+        self._send(messages.Hello(self._address.token, client))
+        deadline_s = time.monotonic() + HELLO_TIMEOUT_S
+        while time.monotonic() < deadline_s:
+            if self._address.is_gone():
+                raise self._lost("is gone")
+            if not self._socket.poll(100):
+                continue
+            message, _ = self._read()
+            if isinstance(message, Welcome):
+                return message
+            if isinstance(message, messages.Rejected):
+                raise EngineUnavailable(
+                    BridgeCode.ENGINE_REFUSED, message.message, hint=message.hint
+                )
+        raise self._lost("does not answer")
+
+    def _keep_alive(self, now_s: float) -> None:
+        if now_s - self._pinged_s < PING_INTERVAL_S:
+            return
+        # A process that slept, stopped or was busy has not listened: silence counts from now.
+        if now_s - self._pinged_s > DEAD_AFTER_S:
+            self._heard_s = now_s
+        self._pinged_s = now_s
+        if self._address.is_gone():
+            raise self._lost("died")
+        if now_s - self._heard_s > DEAD_AFTER_S:
+            raise self._lost("does not answer any more")
+        self._send(messages.Ping())
+
+    def _send(self, message: messages.ClientMessage, *parts: Audio) -> None:
+        try:
+            self._socket.send_multipart(encode(message, parts), zmq.NOBLOCK, copy=not parts)
+        except zmq.Again as error:
+            raise self._lost("takes no more messages") from error
+
+    def _read(self) -> tuple[EngineMessage, tuple[Audio, ...]]:
+        frames = self._socket.recv_multipart(copy=False)
+        self._heard_s = time.monotonic()
+        try:
+            message, parts = decode([frame.buffer for frame in frames])
+        except ProtocolError as error:
+            raise EngineUnavailable(
+                BridgeCode.ENGINE_REFUSED,
+                f"The engine can't be understood. {error.message}",
+                hint="End it with `reapaint stop` and use the same version on both sides.",
+            ) from error
+        if isinstance(message, messages.ClientMessage):
+            raise EngineUnavailable(
+                BridgeCode.ENGINE_REFUSED,
+                f"What listens at {self._address.endpoint} is no engine.",
+                hint="Check the address.",
+            )
+        return message, parts
+
+    def _lost(self, what: str) -> EngineUnavailable:
+        cause = self._address.cause_of_death()
+        return EngineUnavailable(
+            BridgeCode.ENGINE_DIED if self._is_greeted else BridgeCode.ENGINE_UNREACHABLE,
+            f"The engine at {self._address.endpoint} {what}{': ' + cause if cause else ''}.",
+            hint="Run the command again: it starts a new engine where none runs."
+            if self._address.keys is None
+            else "Check that it runs and that its address and keys are right.",
+        )
+
+
+_EXIT_3: Mapping[str, BridgeCode] = {
+    ErrorCode.ENGINE_STOPPING: BridgeCode.ENGINE_DIED,
+    ErrorCode.INCOMPATIBLE_VERSION: BridgeCode.ENGINE_REFUSED,
+    ErrorCode.NOT_AUTHORISED: BridgeCode.ENGINE_REFUSED,
+}
+
+
+def _job_failure(message: messages.Failed | messages.Rejected) -> ReaPaintError:
+    code = _EXIT_3.get(message.code)
+    if code is not None:
+        return EngineUnavailable(code, message.message, hint=message.hint)
+    return JobFailed(message.code, message.message, hint=message.hint)

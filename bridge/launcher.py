@@ -1,0 +1,197 @@
+"""Finds the engine to talk to, and starts one where none runs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bridge.client import EngineAddress
+from bridge.errors import BridgeCode, EngineUnavailable
+from engine.protocol import discovery, keys
+from engine.protocol.discovery import ConnectionFile
+from engine.protocol.errors import ProtocolError
+from engine.protocol.folders import log_folder
+
+START_TIMEOUT_S = 30.0
+POLL_INTERVAL_S = 0.02
+IDLE_EXIT_S = 900.0
+"""An engine started for a command waits this long for the next one."""
+
+_LOOPBACK_PREFIXES = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:")
+
+
+def engine_log_path() -> Path:
+    """Return the log of the engine that clients start."""
+    return log_folder() / "engine.log"
+
+
+def find_address(endpoint: str | None) -> EngineAddress:
+    """Return how to reach the engine at an endpoint, or this user's running one.
+
+    Raises
+    ------
+    EngineUnavailable
+        None runs, or its token or key is not known here.
+    """
+    connection = discovery.find_engine()
+    if endpoint is not None and (connection is None or connection.endpoint != endpoint):
+        return _remote_address(endpoint)
+    if connection is None:
+        raise EngineUnavailable(
+            BridgeCode.ENGINE_NOT_RUNNING,
+            "No engine is running.",
+            hint="Start one with `reapaint serve`; `reapaint inpaint` starts one by itself.",
+        )
+    return _local_address(connection, process=None)
+
+
+def find_or_start(endpoint: str | None, *, options: Sequence[str] = ()) -> EngineAddress:
+    """Return how to reach an engine; one is started where none runs and none was named.
+
+    Parameters
+    ----------
+    endpoint
+        A named engine is never started: it is somebody else's.
+    options
+        More flags of ``reapaint serve`` for an engine that has to be started.
+    """
+    if endpoint is not None:
+        return find_address(endpoint)
+    connection = discovery.find_engine()
+    if connection is not None:
+        return _local_address(connection, process=None)
+    with discovery.starting_lock(START_TIMEOUT_S) as is_ours:
+        connection = discovery.find_engine()
+        if connection is not None:
+            return _local_address(connection, process=None)
+        if not is_ours:
+            raise _not_started("another command has been starting one for too long")
+        process = _start_process(options)
+        return _local_address(_wait_for_start(process), process)
+
+
+def _start_process(options: Sequence[str]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "engine", "serve", f"--idle-exit={IDLE_EXIT_S:g}", *options]
+    path = engine_log_path()
+    if path.exists():
+        path.replace(path.with_suffix(".log.1"))
+    detached = (
+        {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
+        if sys.platform == "win32"
+        else {"start_new_session": True}
+    )
+    with path.open("wb") as log:
+        # Its own session: Ctrl-C in a terminal is for the command, not for the engine.
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=Path.home() if Path.home().is_dir() else None,
+            env=_environment(),
+            **detached,
+        )
+
+
+def _environment() -> dict[str, str]:
+    """Let the engine find this very package, also where it runs from a folder."""
+    root = str(Path(__file__).resolve().parent.parent)
+    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+
+
+def _wait_for_start(process: subprocess.Popen[bytes]) -> ConnectionFile:
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline_s:
+        connection = discovery.find_engine()
+        if connection is not None:
+            return connection
+        if process.poll() is not None:
+            raise _not_started(_last_log_line() or _exit_text(process.returncode))
+        time.sleep(POLL_INTERVAL_S)
+    process.terminate()
+    raise _not_started(f"it was not ready after {START_TIMEOUT_S:g} s")
+
+
+def _local_address(
+    connection: ConnectionFile, process: subprocess.Popen[bytes] | None
+) -> EngineAddress:
+    return EngineAddress(
+        endpoint=connection.endpoint,
+        token=connection.token,
+        is_gone=_is_gone(connection, process),
+        cause_of_death=_cause_of_death(connection, process),
+    )
+
+
+def _is_gone(
+    connection: ConnectionFile, process: subprocess.Popen[bytes] | None
+) -> Callable[[], bool]:
+    def is_gone() -> bool:
+        if process is not None and process.poll() is not None:
+            return True
+        return discovery.find_engine() != connection and not discovery.is_engine_alive()
+
+    return is_gone
+
+
+def _cause_of_death(
+    connection: ConnectionFile, process: subprocess.Popen[bytes] | None
+) -> Callable[[], str]:
+    def cause() -> str:
+        if discovery.is_engine_alive():
+            return ""
+        if process is not None and (code := process.poll()) is not None:
+            return _exit_text(code)
+        return f"process {connection.pid} ended without a word; its log may tell why"
+
+    return cause
+
+
+def _exit_text(code: int) -> str:
+    if code == -signal.SIGTERM:
+        return "it was told to end"
+    if sys.platform != "win32" and code == -signal.SIGKILL:
+        return "it was killed, by a person or because the machine ran out of memory"
+    if code < 0:
+        return f"it crashed with signal {-code} ({signal.Signals(-code).name})"
+    return f"it ended with code {code}; see {engine_log_path()}"
+
+
+def _last_log_line() -> str:
+    try:
+        lines = engine_log_path().read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def _remote_address(endpoint: str) -> EngineAddress:
+    if endpoint.startswith(_LOOPBACK_PREFIXES):
+        raise EngineUnavailable(
+            BridgeCode.ENGINE_UNREACHABLE,
+            f"No engine of this user listens at {endpoint}.",
+            hint="Leave --engine out to use the running one, or start one with"
+            f" `reapaint serve --endpoint {endpoint}`.",
+        )
+    try:
+        return EngineAddress(
+            endpoint=endpoint,
+            keys=keys.load_key_pair(),
+            engine_key=keys.load_engine_key(endpoint),
+        )
+    except ProtocolError as error:
+        raise EngineUnavailable(
+            BridgeCode.ENGINE_REFUSED, error.message, hint=error.hint
+        ) from error
+
+
+def _not_started(reason: str) -> EngineUnavailable:
+    return EngineUnavailable(
+        BridgeCode.ENGINE_NOT_STARTED,
+        f"The engine did not start: {reason.rstrip('.')}.",
+        hint=f"Its log is {engine_log_path()}; `--in-process` works without one.",
+    )

@@ -1,0 +1,74 @@
+"""The engine in this process, for `--in-process` and `reapaint serve`.
+
+The bridge knows the engine by its protocol alone. This is the one place that reaches
+for the rest, by name and when it is asked for, so that nothing else loads it.
+"""
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.errors import JobFailed
+from engine.protocol.errors import ProtocolError, ReaPaintError
+from engine.protocol.messages import Done, InpaintRequest, Welcome
+
+Audio = npt.NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """What repaints: a client of another process, or the engine in this one."""
+
+    @property
+    def welcome(self) -> Welcome:
+        """What it can do."""
+
+    def run(
+        self, request: InpaintRequest, audio: Audio, on_progress: Callable[[str, float], None]
+    ) -> tuple[Done, tuple[Audio, ...]]:
+        """Do one job and return its result."""
+
+
+class InProcessEngine:
+    """Runs jobs in this process; its failures are those of any job."""
+
+    def __init__(self, backend: str) -> None:
+        self._engine = import_module("engine.local").LocalEngine(backend)
+
+    @property
+    def welcome(self) -> Welcome:
+        """What it can do."""
+        welcome: Welcome = self._engine.welcome
+        return welcome
+
+    def run(
+        self, request: InpaintRequest, audio: Audio, on_progress: Callable[[str, float], None]
+    ) -> tuple[Done, tuple[Audio, ...]]:
+        """Do one job in the calling thread.
+
+        Raises
+        ------
+        JobFailed
+            It can't be done.
+        """
+        try:
+            result: tuple[Done, tuple[Audio, ...]] = self._engine.run(request, audio, on_progress)
+        except ProtocolError:
+            raise
+        except ReaPaintError as error:
+            raise JobFailed(error.code, error.message, hint=error.hint) from error
+        except MemoryError as error:
+            raise JobFailed(
+                "out_of_memory",
+                "The machine has too little memory for this job.",
+                hint="Select less, ask for less context, or for fewer takes.",
+            ) from error
+        return result
+
+
+def serve(arguments: Sequence[str]) -> int:
+    """Run an engine in the foreground and return its exit code."""
+    code: int = import_module("engine.cli").main(arguments)
+    return code

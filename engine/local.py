@@ -1,0 +1,51 @@
+"""The engine inside another process: no socket, no queue, one job after the other."""
+
+import os
+from collections.abc import Callable
+
+from engine.backends.base import Audio
+from engine.backends.registry import make_backends
+from engine.clock import StageClock
+from engine.config import EngineConfig, check_config
+from engine.inpaint import inpaint
+from engine.protocol.messages import Done, InpaintRequest, Welcome
+from engine.protocol.requests import check_request
+from engine.protocol.version import __version__
+
+
+class LocalEngine:
+    """Runs jobs in the caller's thread, and answers as an engine's client does."""
+
+    def __init__(self, backend: str) -> None:
+        self._backends = make_backends()
+        config = EngineConfig(backend=backend)
+        check_config(config, self._backends)
+        self.welcome = Welcome(
+            version=__version__,
+            pid=os.getpid(),
+            backends=tuple(each.info for each in self._backends.values()),
+            default_backend=config.backend,
+            limits=config.limits,
+        )
+
+    def run(
+        self, request: InpaintRequest, audio: Audio, on_progress: Callable[[str, float], None]
+    ) -> tuple[Done, tuple[Audio, ...]]:
+        """Do one job now.
+
+        Raises
+        ------
+        engine.protocol.errors.ProtocolError
+            The request is out of range.
+        engine.errors.JobError
+            The job can't be done.
+        """
+        check_request(request, max_window_bytes=self.welcome.limits.max_window_bytes)
+        return inpaint(
+            request,
+            audio,
+            backends=self._backends,
+            default_backend=self.welcome.default_backend,
+            clock=StageClock(lambda: False, on_progress),
+            queued_s=0.0,
+        )
