@@ -1,0 +1,228 @@
+"""Missing frames from the sound on both sides, by least squares under linear prediction."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cho_factor, cho_solve
+from scipy.signal import correlate, lfilter, oaconvolve
+
+from engine.dsp.prediction import autocorrelation
+
+Real = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Solver = Callable[[Real], Real]
+"""From prediction errors with the unknowns at zero, (signals, frames), to the unknowns."""
+
+DIRECT_FRAMES = 1000
+"""Most unknowns that are solved at once: time grows with their cube, 0.02 s for this many."""
+
+ROUNDS = 50
+"""Most rounds of conjugate gradients over groups of gaps that reach into each other."""
+
+SETTLED = 1e-4
+"""Rounds end when no frame moves by more than this share of the largest one."""
+
+TINY = 1e-300
+"""Keeps silence from being divided by."""
+
+
+def interpolate(
+    audio: Real, missing: Mask, coefficients: Real, innovation: Real | None = None
+) -> Real:
+    """Fill missing frames so that the prediction error of the whole is least.
+
+    Parameters
+    ----------
+    audio
+        Shape (signals, frames). What it holds where ``missing`` is True is not read.
+        Signals are independent of each other and share the predictor.
+    missing
+        Shape (frames,).
+    coefficients
+        Shape (order + 1,), from ``lpc``. A known stretch of ``order`` frames on one
+        side makes the result exact; zeros are assumed where it is shorter on both.
+    innovation
+        Shape (signals, frames): the prediction error that the result shall have, as far
+        as both sides allow; none is silence. White noise with the power of the sound's
+        own prediction error makes the fill a draw from all sounds that fit.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (signals, frames): the audio, with the missing frames filled.
+
+    Notes
+    -----
+    Least squares after Janssen, Veldhuis and Vries (1986). With white innovation the
+    least-squares solution is a sample of the conditional distribution (perturb and
+    maximise; Papandreou and Yuille, 2010).
+    """
+    filled = np.where(missing, 0.0, audio)
+    if not missing.any():
+        return filled
+    first, last = np.flatnonzero(missing)[[0, -1]]
+    wanted = np.zeros_like(filled) if innovation is None else innovation
+    if first < missing.size - 1 - last:
+        # Prediction runs from the longer side; a stationary sound reversed is its own kind.
+        turned = interpolate(filled[:, ::-1], missing[::-1], coefficients, wanted[:, ::-1])
+        return turned[:, ::-1]
+    errors = _prediction_errors(filled, coefficients) - wanted
+    filled[:, missing] = _solve(errors, missing, coefficients)
+    return filled
+
+
+def runs(mask: Mask) -> list[tuple[int, int]]:
+    """Return start and end of every stretch where a mask is True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
+
+
+def _prediction_errors(signals: Real, coefficients: Real) -> Real:
+    errors: Real = oaconvolve(signals, coefficients[np.newaxis], axes=1)
+    return errors[:, : signals.shape[1]]
+
+
+def _weighed(errors: Real, coefficients: Real) -> Real:
+    """Return, for each frame, the errors that it takes part in, weighed by how much."""
+    padded = np.pad(errors, ((0, 0), (0, coefficients.size - 1)))
+    weighed: Real = correlate(padded, coefficients[np.newaxis], mode="valid", method="fft")
+    return weighed
+
+
+def _solve(errors: Real, missing: Mask, coefficients: Real) -> Real:
+    """Return the missing frames, given the errors that zeros in their place would leave.
+
+    Gaps within each other's reach are unknowns of one system. Where it is too large
+    to be solved at once, conjugate gradients join the solutions of its groups.
+    """
+    groups = _groups(missing)
+    solvers = [_solver(missing.size, group, coefficients) for group in groups]
+    if len(solvers) == 1:
+        return solvers[0](errors)
+
+    def solve_apart(errors: Real) -> Real:
+        return np.concatenate([solve(errors) for solve in solvers], axis=1)
+
+    solution = np.zeros((errors.shape[0], int(missing.sum())))
+    direction, slope = solution, np.ones((errors.shape[0], 1))
+    for _ in range(ROUNDS):
+        step = solve_apart(errors)
+        descent = -_weighed(errors, coefficients)[:, missing]
+        new_slope = np.sum(step * descent, axis=1, keepdims=True)
+        direction = step + new_slope / np.maximum(slope, TINY) * direction
+        slope = new_slope
+        moved = np.zeros_like(errors)
+        moved[:, missing] = direction
+        moved = _prediction_errors(moved, coefficients)
+        length = slope / np.maximum(np.sum(moved**2, axis=1, keepdims=True), TINY)
+        solution = solution + length * direction
+        errors = errors + length * moved
+        if np.all(np.abs(length * direction).max(1) <= SETTLED * np.abs(solution).max(1)):
+            break
+    return solution
+
+
+def _groups(missing: Mask) -> list[npt.NDArray[np.intp]]:
+    """Gather neighbouring gaps as long as they can be solved at once."""
+    groups: list[npt.NDArray[np.intp]] = []
+    for start, end in runs(missing):
+        gap = np.arange(start, end)
+        if groups and groups[-1].size + gap.size <= DIRECT_FRAMES:
+            groups[-1] = np.concatenate([groups[-1], gap])
+        else:
+            groups.append(gap)
+    return groups
+
+
+def _solver(frames: int, unknowns: npt.NDArray[np.intp], coefficients: Real) -> Solver:
+    if unknowns.size <= DIRECT_FRAMES:
+        return _direct_solver(frames, unknowns, coefficients)
+    return _recursive_solver(frames, unknowns, coefficients)
+
+
+def _direct_solver(frames: int, unknowns: npt.NDArray[np.intp], coefficients: Real) -> Solver:
+    """Solve the normal equations of any unknowns by Cholesky's method."""
+    order = coefficients.size - 1
+    products = np.append(autocorrelation(coefficients, order), 0.0)
+    distances = np.abs(unknowns[:, np.newaxis] - unknowns)
+    matrix = products[np.minimum(distances, order + 1)]
+    beyond = int(unknowns[-1]) + order + 1 - frames
+    if beyond > 0:
+        # These equations would reach past the end of the audio: they don't exist.
+        delays = np.arange(frames, frames + beyond)[:, np.newaxis] - unknowns
+        padded = np.append(coefficients, 0.0)
+        absent = padded[np.minimum(delays, order + 1)]
+        matrix -= absent.T @ absent
+    factor = cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
+
+    def solve(errors: Real) -> Real:
+        weighed = _weighed(errors, coefficients)[:, unknowns]
+        solution: Real = -cho_solve(factor, weighed.T, check_finite=False).T
+        return solution
+
+    return solve
+
+
+def _recursive_solver(frames: int, unknowns: npt.NDArray[np.intp], coefficients: Real) -> Solver:
+    """Predict one gap from the left, then correct it by what stands on its right.
+
+    The same solution as the direct one's, in time proportional to the gap: the
+    normal matrix is that of the prediction alone plus one of the rank of the order,
+    which Woodbury's identity turns into equations over the right context.
+    """
+    start, end = int(unknowns[0]), int(unknowns[-1]) + 1
+    reach = min(coefficients.size - 1, frames - end)
+    factor = None
+    if reach:
+        matrix = _prediction_covariance(coefficients, end - start, reach)
+        matrix[np.diag_indices(reach)] += 1.0
+        factor = cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
+
+    def solve(errors: Real) -> Real:
+        predicted: Real = lfilter([1.0], coefficients, -errors[:, start:end], axis=1)
+        if factor is None:
+            return predicted
+        missed = oaconvolve(predicted, coefficients[np.newaxis], axes=1)[:, end - start :]
+        missed = errors[:, end : end + reach] + missed[:, :reach]
+        weights = cho_solve(factor, missed.T, check_finite=False).T
+        # How each frame of the gap takes part in the weighed errors on its right.
+        parts = np.zeros_like(predicted)
+        spread = oaconvolve(weights, coefficients[np.newaxis, ::-1], axes=1)
+        tail = min(coefficients.size - 1, end - start)
+        parts[:, -tail:] = spread[:, coefficients.size - 1 - tail : coefficients.size - 1]
+        backward = lfilter([1.0], coefficients, parts[:, ::-1], axis=1)[:, ::-1]
+        corrected: Real = predicted - lfilter([1.0], coefficients, backward, axis=1)
+        return corrected
+
+    return solve
+
+
+def _prediction_covariance(coefficients: Real, frames: int, reach: int) -> Real:
+    """Return the covariance of the errors that meet a prediction after its gap.
+
+    Entry (i, j) belongs to the i-th and j-th frame after a gap of ``frames`` that was
+    filled by prediction alone, for white prediction errors of power 1. Neighbouring
+    diagonal entries differ by products of coefficients, so the whole matrix costs
+    ``reach`` squared.
+    """
+    impulse = np.zeros(frames + reach + 1)
+    impulse[0] = 1.0
+    response = lfilter([1.0], coefficients, impulse)
+    inside, after = response[1 : frames + 1], response[frames + 1 :]
+    lagged = correlate(response[1 : frames + reach], inside, mode="valid", method="fft")
+    first = oaconvolve(coefficients, lagged)[:reach]
+    newest = coefficients[1 : reach + 1]
+    oldest = oaconvolve(coefficients, after)[:reach]
+    covariance = np.empty((reach, reach))
+    covariance[0] = first
+    covariance[1:, 0] = first[1:]
+    for row in range(reach - 1):
+        covariance[row + 1, 1:] = (
+            covariance[row, :-1]
+            - newest[row] * newest[:-1] * (1.0 + lagged[0])
+            + oldest[row] * oldest[:-1]
+            + newest[row] * first[1:]
+            + newest[:-1] * first[row + 1]
+        )
+    return covariance
