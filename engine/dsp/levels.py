@@ -1,0 +1,166 @@
+"""How loud audio is, and how new audio gets as loud as its surroundings."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Audio = npt.NDArray[np.float32]
+
+FLOOR_DB = -100.0
+"""Level reported for digital silence, so that every figure stays finite."""
+
+SILENCE_DB = -90.0
+"""Below this, in dB of full scale, there is nothing that a level could be matched to."""
+
+SEAM_S = 0.05
+"""What is heard as the level at a seam: the step is measured over this long on each side."""
+
+SURROUNDINGS_S = 0.4
+"""What is taken as the level around a seam: about a syllable or a beat."""
+
+RELAX_S = 0.2
+"""How long the correction at a seam takes to give way to that of the surroundings."""
+
+MAX_GAIN_DB = 12.0
+"""Bound of every gain: what differs by more is meant to, or is not worth raising."""
+
+KNOT_FRAMES = 64
+"""A gain is computed once for this many frames, and drawn as a straight line between."""
+
+
+def level_db(audio: Audio) -> float:
+    """Return the RMS level of all channels together, in dB of full scale.
+
+    Parameters
+    ----------
+    audio
+        Shape (channels, frames). Silence and no frames at all give ``FLOOR_DB``.
+    """
+    return _to_db(_power(audio.astype(np.float64)))
+
+
+def level_step_db(audio: Audio, frame: int, sample_rate: int) -> float:
+    """Return the level of the 50 ms from a frame on over that of the 50 ms before it.
+
+    Parameters
+    ----------
+    audio
+        Shape (channels, frames); as much as exists on each side is measured.
+    frame
+        Where the second side begins.
+    sample_rate
+        In Hz.
+
+    Returns
+    -------
+    float
+        In dB; 0 where one side has no frame.
+    """
+    reach = max(round(SEAM_S * sample_rate), 1)
+    before = audio[:, max(frame - reach, 0) : frame]
+    after = audio[:, frame : frame + reach]
+    if before.size == 0 or after.size == 0:
+        return 0.0
+    return level_db(after) - level_db(before)
+
+
+def match_level(new_audio: Audio, before: Audio, after: Audio, sample_rate: int) -> Audio:
+    """Return new audio at the level of what it will stand between.
+
+    At each end the first 50 ms get the level of the 50 ms beside them. Within
+    ``RELAX_S`` this gives way to a slow gain that brings the end's 0.4 s to the level
+    of the 0.4 s beside it, and that moves across the audio from one end's to the
+    other's. Everything moves smoothly in dB.
+
+    Parameters
+    ----------
+    new_audio
+        Shape (channels, frames), float32.
+    before, after
+        What is heard before and after it; shape (channels, any frames). An end with
+        nothing beside it, or with silence on either side, takes the other end's slow
+        gain.
+    sample_rate
+        In Hz.
+
+    Returns
+    -------
+    numpy.ndarray
+        A new array, shape and dtype of ``new_audio``. All channels get the same gain,
+        which keeps the image, and which is within ``MAX_GAIN_DB``.
+    """
+    frames = new_audio.shape[1]
+    ends = (
+        _gains_beside(before[:, ::-1], new_audio, sample_rate),
+        _gains_beside(after, new_audio[:, ::-1], sample_rate),
+    )
+    known = [end for end in ends if end is not None]
+    if not known:
+        return new_audio.copy()
+    left, right = (end or _EndGains(known[0].slow_db, correction_db=0.0) for end in ends)
+    knots = np.arange(0, frames + KNOT_FRAMES, KNOT_FRAMES, dtype=np.float64)
+    gains_db = left.slow_db + (right.slow_db - left.slow_db) * np.minimum(knots / frames, 1.0)
+    gains_db += left.correction_db * _relaxation(knots, frames, sample_rate)
+    gains_db += right.correction_db * _relaxation(frames - knots, frames, sample_rate)
+    return new_audio * _line_through(10.0 ** (gains_db / 20.0), frames)
+
+
+@dataclass(frozen=True, slots=True)
+class _EndGains:
+    """What one end of new audio lacks: over its surroundings, and more at the seam."""
+
+    slow_db: float
+    correction_db: float
+
+
+def _gains_beside(context: Audio, new_audio: Audio, sample_rate: int) -> _EndGains | None:
+    """Compare audio that begins at a seam with its context, which runs away from it."""
+    context_levels = _levels_from_seam(context, sample_rate)
+    new_levels = _levels_from_seam(new_audio, sample_rate)
+    if context_levels is None or new_levels is None:
+        return None
+    seam_db, slow_db = (
+        float(np.clip(wanted - given, -MAX_GAIN_DB, MAX_GAIN_DB))
+        for wanted, given in zip(context_levels, new_levels, strict=True)
+    )
+    return _EndGains(slow_db=slow_db, correction_db=seam_db - slow_db)
+
+
+def _levels_from_seam(audio: Audio, sample_rate: int) -> tuple[float, float] | None:
+    """Return the levels of the first 50 ms and 0.4 s, or None where there is silence."""
+    surroundings = audio[:, : max(round(SURROUNDINGS_S * sample_rate), 1)].astype(np.float64)
+    if surroundings.size == 0:
+        return None
+    # A constant offset is no sound, but could outweigh it.
+    surroundings -= np.mean(surroundings, axis=1, keepdims=True)
+    seam = surroundings[:, : max(round(SEAM_S * sample_rate), 1)]
+    levels = _to_db(_power(seam)), _to_db(_power(surroundings))
+    return levels if min(levels) > SILENCE_DB else None
+
+
+def _relaxation(
+    distances: npt.NDArray[np.float64], frames: int, sample_rate: int
+) -> npt.NDArray[np.float64]:
+    """Return 1 within 50 ms of a seam, 0 from ``RELAX_S`` further on or half way across."""
+    hold_s, relax_s = SEAM_S, RELAX_S
+    squeeze = min(frames / 2 / ((hold_s + relax_s) * sample_rate), 1.0)
+    hold, relax = hold_s * sample_rate * squeeze, relax_s * sample_rate * squeeze
+    relaxed: npt.NDArray[np.float64] = np.clip((distances - hold) / relax, 0.0, 1.0)
+    return 0.5 + 0.5 * np.cos(np.pi * relaxed)
+
+
+def _line_through(knots: npt.NDArray[np.float64], frames: int) -> npt.NDArray[np.float32]:
+    """Join values that lie ``KNOT_FRAMES`` apart by straight lines."""
+    ramp = np.arange(KNOT_FRAMES, dtype=np.float32) / np.float32(KNOT_FRAMES)
+    values = knots.astype(np.float32)
+    lines = values[:-1, None] + np.diff(values)[:, None] * ramp
+    return lines.reshape(-1)[:frames]
+
+
+def _power(samples: npt.NDArray[np.float64]) -> float:
+    return float(np.vdot(samples, samples)) / max(samples.size, 1)
+
+
+def _to_db(power: float) -> float:
+    return float(10.0 * np.log10(max(power, 10.0 ** (FLOOR_DB / 10.0))))

@@ -1,0 +1,195 @@
+"""Putting new audio in the place of a span."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.dsp.crossfades import crossfade
+from engine.dsp.leads import continuation, follows_on
+from engine.dsp.levels import match_level as matched
+from engine.dsp.seams import measure_seam, neighbourhood_frames
+from engine.protocol.spans import Span
+
+Audio = npt.NDArray[np.float32]
+
+LARGEST_CROSSFADE_SHARE = 4
+"""A crossfade takes at most one part in this many of its span, so that half is all new."""
+
+HARD = "hard"
+"""Law of a seam without a crossfade, because none was asked for or there is no room."""
+
+CONTINUOUS = "continuous"
+"""Law of a seam without a crossfade, because the new audio already meets its edge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seam:
+    """How one edge of the span came out.
+
+    ``frame`` is the first frame after the edge, in the window. ``law`` names how old and
+    new were joined over ``crossfade_frames``; ``correlation`` is that of both there.
+    """
+
+    frame: int
+    law: str
+    crossfade_frames: int
+    correlation: float
+    level_step_db: float
+    click_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Splice:
+    """What belongs in the span's place, and its seams; None where nothing adjoins."""
+
+    patch: Audio
+    left: Seam | None
+    right: Seam | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Join:
+    """The new audio's first frames, joined to what precedes them."""
+
+    head: Audio
+    law: str
+    correlation: float
+
+    @property
+    def frames(self) -> int:
+        return int(self.head.shape[1])
+
+
+def splice(
+    window_audio: Audio,
+    audio_frames: int,
+    span: Span,
+    new_audio: Audio,
+    *,
+    sample_rate: int,
+    crossfade_frames: int,
+    match_level: bool = True,
+    continuous: bool = False,
+    within: Span | None = None,
+) -> Splice:
+    """Return the patch that replaces a span, joined to what is beside it.
+
+    The crossfades lie inside the span, so nothing outside changes. They start from the
+    original audio where that goes on naturally from its context: then the edge frame is
+    the original's. Where it does not (it holds what is to be removed, or does not
+    exist), they start from a continuation of the context.
+
+    Parameters
+    ----------
+    window_audio
+        Shape (channels, at least audio_frames), float32: context and masks.
+    audio_frames
+        How many frames of the window exist in the source.
+    span
+        What is replaced, in frames of the window; not empty.
+    new_audio
+        Shape (channels, span.length), float32.
+    sample_rate
+        In Hz.
+    crossfade_frames
+        The length of each crossfade, at most a quarter of the span; 0 joins hard. An
+        edge with nothing beside it has none.
+    match_level
+        Bring the new audio to its surroundings' level.
+    continuous
+        The new audio already meets its context sample by sample: it is left at its
+        level, and joined without a crossfade where the original isn't natural.
+    within
+        The frames that count as this span's surroundings, where other spans are near;
+        by default the whole window.
+
+    Raises
+    ------
+    ValueError
+        The new audio has another shape than the span, or a sample that is not finite.
+    """
+    _check(window_audio, span, new_audio)
+    within = within or Span(0, window_audio.shape[1])
+    # Between the source's end and a span that begins after it there is nothing to join.
+    before = window_audio[:, within.start : span.start if span.start <= audio_frames else 0]
+    original = window_audio[:, span.start : min(span.end, audio_frames)]
+    after = window_audio[:, span.end : min(within.end, audio_frames)]
+    adjust = match_level and not continuous
+    patch = matched(new_audio, before, after, sample_rate) if adjust else new_audio.copy()
+    fade = min(crossfade_frames, span.length // LARGEST_CROSSFADE_SHARE)
+    left = _join(before, original, patch, fade, sample_rate, continuous=continuous)
+    right = _join(
+        after[:, ::-1],
+        original[:, ::-1],
+        patch[:, ::-1],
+        fade,
+        sample_rate,
+        continuous=continuous,
+    )
+    if left is not None:
+        patch[:, : left.frames] = left.head
+    if right is not None:
+        patch[:, span.length - right.frames :] = right.head[:, ::-1]
+    return Splice(
+        patch=patch,
+        left=_seam(left, span.start, (before,), (patch, after), sample_rate),
+        right=_seam(right, span.end, (before, patch), (after,), sample_rate),
+    )
+
+
+def _check(window_audio: Audio, span: Span, new_audio: Audio) -> None:
+    wanted = (window_audio.shape[0], span.length)
+    if new_audio.shape != wanted:
+        raise ValueError(f"new audio of shape {new_audio.shape} can't fill a span of {wanted}")
+    if not np.isfinite(new_audio).all():
+        raise ValueError("the new audio holds samples that are not finite numbers")
+
+
+def _join(
+    context: Audio,
+    original: Audio,
+    new_audio: Audio,
+    fade: int,
+    sample_rate: int,
+    *,
+    continuous: bool,
+) -> _Join | None:
+    """Join new audio to the context that precedes it; None where nothing does."""
+    if context.shape[1] == 0:
+        return None
+    head = new_audio[:, :fade]
+    if fade == 0:
+        return _Join(head=head, law=CONTINUOUS if continuous else HARD, correlation=0.0)
+    lead = original[:, :fade]
+    if lead.shape[1] < fade or not follows_on(context, lead, sample_rate):
+        if continuous:
+            return _Join(head=head[:, :0], law=CONTINUOUS, correlation=0.0)
+        lead = continuation(context, fade, sample_rate)
+    mixed = crossfade(lead, head)
+    return _Join(head=mixed.audio, law=mixed.law, correlation=mixed.correlation)
+
+
+def _seam(
+    join: _Join | None,
+    frame: int,
+    preceding: tuple[Audio, ...],
+    following: tuple[Audio, ...],
+    sample_rate: int,
+) -> Seam | None:
+    """Measure an edge in a copy of no more than its neighbourhood."""
+    if join is None:
+        return None
+    reach = neighbourhood_frames(sample_rate)
+    before = np.concatenate([piece[:, -reach:] for piece in preceding], axis=1)[:, -reach:]
+    after = np.concatenate([piece[:, :reach] for piece in following], axis=1)[:, :reach]
+    around = np.concatenate((before, after), axis=1)
+    figures = measure_seam(around, before.shape[1], sample_rate)
+    return Seam(
+        frame=frame,
+        law=join.law,
+        crossfade_frames=join.frames,
+        correlation=join.correlation,
+        level_step_db=figures.level_step_db,
+        click_ratio=figures.click_ratio,
+    )
