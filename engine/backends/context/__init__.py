@@ -1,0 +1,1 @@
+"""The context backend: fills a span from the sound around it, without a model."""

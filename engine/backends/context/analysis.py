@@ -1,0 +1,171 @@
+"""What the kept audio around a span is: silence, tones, a beat, speech, noise or events."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+
+from engine.backends.base import Window
+from engine.backends.context.features import Features, StepCall, Values, describe
+from engine.protocol.spans import Span
+
+TONAL_FLATNESS = 0.12
+"""Median flatness within half octaves: music of held notes and hums 0.02-0.05, speech
+0.15-0.32, drums and ambience 0.40-0.71."""
+SPEECH_FLATNESS = 0.40
+EVENTFUL_ONSET_DB = 3.0
+"""95th percentile of the bands' mean rise in 12 ms: ambience, noise and held notes 0.5-2.6,
+speech 4.5-5.5, drums and clocks 5.4-14."""
+BEAT_CONFIDENCE = 0.5
+"""Mean autocorrelation of the onsets at four multiples of the beat: loops and clocks
+0.58-0.97, speech 0.16-0.39, ambience 0.04-0.17."""
+SPEECH_RANGE_DB = 15.0
+"""Between a pause and a vowel; less is a crowd, or processed beyond pauses."""
+BEAT_RANGE_S = (0.25, 1.5)
+SILENCE = 1e-10
+"""Mean power (-100 dB) below which there is nothing to tell apart."""
+ACTIVE_PERCENTILE = 30
+"""Quieter steps are not asked for their flatness: between tones there is hiss."""
+
+
+class Character(StrEnum):
+    """What a context is, as far as the ways to fill it differ."""
+
+    SILENT = "silent"
+    TONAL = "tonal"
+    RHYTHMIC = "rhythmic"
+    SPEECH = "speech"
+    NOISE = "noise-like"
+    EVENTS = "eventful"
+    """Neither of these: onsets without a beat."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysis:
+    """What a context is and what was measured to say so.
+
+    ``beat_s`` is the best period of a beat, ``beat_confidence`` how much of the onsets
+    comes again after it, 0 to 1, and 0 where the context has no beat worth keeping.
+    """
+
+    character: Character
+    features: Features
+    flatness: float
+    onset_db: float
+    beat_s: float
+    beat_confidence: float
+
+
+def analyse(window: Window, span: Span, step: StepCall) -> Analysis:
+    """Say what the kept audio around a span is.
+
+    Parameters
+    ----------
+    window, span
+        Only kept audio is read, the nearest 40 s at most.
+    step
+        Called between pieces of work with the share that is done, 0 to 1.
+    """
+    features = describe(window, span, step)
+    loud = features.level_db >= np.percentile(features.level_db, ACTIVE_PERCENTILE)
+    flatness = float(np.median(features.flatness[loud]))
+    onset_db = float(np.percentile(features.onset, 95))
+    beat_s, confidence = find_beat(features)
+    character = _character(features, flatness, onset_db, confidence)
+    keeps_beat = confidence >= BEAT_CONFIDENCE and onset_db >= EVENTFUL_ONSET_DB
+    return Analysis(
+        character, features, flatness, onset_db, beat_s, confidence if keeps_beat else 0.0
+    )
+
+
+def _character(
+    features: Features, flatness: float, onset_db: float, confidence: float
+) -> Character:
+    """Return the name for what was measured."""
+    eventful = onset_db >= EVENTFUL_ONSET_DB
+    if features.mean_power < SILENCE:
+        return Character.SILENT
+    if eventful and confidence >= BEAT_CONFIDENCE:
+        return Character.RHYTHMIC
+    if flatness < TONAL_FLATNESS:
+        return Character.TONAL
+    if not eventful:
+        return Character.NOISE
+    low, high = np.percentile(features.level_db, [10, 95])
+    if flatness < SPEECH_FLATNESS and high - low >= SPEECH_RANGE_DB:
+        return Character.SPEECH
+    return Character.EVENTS
+
+
+def find_beat(features: Features) -> tuple[float, float]:
+    """Return the period of the beat in seconds and how sure it is, 0 to 1.
+
+    The onsets on both sides of the span are compared with themselves across it, so that
+    the period fits what comes before and after.
+
+    Returns
+    -------
+    beat_s, confidence
+        Where nothing repeats the period is 0.5 s and the confidence 0.
+    """
+    likeness = _self_likeness(features)
+    shortest, longest = (round(edge / features.hop_s) for edge in BEAT_RANGE_S)
+    longest = min(longest, len(likeness) // 4)
+    if longest <= shortest:
+        return 0.5, 0.0
+    periods = np.arange(max(shortest, 2), longest + 1)
+    spread = np.max([likeness[:-2], likeness[1:-1], likeness[2:]], axis=0)
+    scores = np.mean([spread[times * periods - 1] for times in (1, 2, 3)], axis=0)
+    period = int(periods[np.argmax(scores)])
+    return _refined(likeness, period) * features.hop_s, float(np.clip(scores.max(), 0, 1))
+
+
+def _self_likeness(features: Features) -> Values:
+    """Return the correlation of the onsets with themselves by lag in steps.
+
+    Only pairs of kept steps count, and no lag for which they are few.
+    """
+    first = int(features.starts[0])
+    place = np.round((features.starts - first) / features.hop).astype(np.int64)
+    onset = np.minimum(features.onset, np.percentile(features.onset, 99))
+    size = int(place[-1]) + 1
+    signal, kept = np.zeros(size), np.zeros(size)
+    signal[place] = onset - onset.mean()
+    kept[place] = 1
+    products, pairs = _autocorrelation(signal), _autocorrelation(kept)
+    enough = pairs > 0.15 * pairs[0]
+    if products[0] <= 1e-12:
+        return np.zeros(size, dtype=np.float32)
+    mean = np.where(enough, products / np.maximum(pairs, 1), 0)
+    return np.asarray(mean / (products[0] / pairs[0]), dtype=np.float32)
+
+
+def _autocorrelation(signal: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the sums of products at every lag."""
+    size = fft.next_fast_len(2 * len(signal), real=True)
+    products = fft.irfft(np.abs(fft.rfft(signal, size)) ** 2, size)
+    return np.asarray(products[: len(signal)], dtype=np.float64)
+
+
+def _refined(likeness: Values, period: int) -> float:
+    """Return a period to a fraction of a step, by following its multiples outwards."""
+    refined = float(period)
+    multiple = 1
+    while (multiple + 1) * refined + 3 < len(likeness):
+        multiple += 1
+        near = round(multiple * refined)
+        around = likeness[near - 2 : near + 3]
+        if around.max() < 0.5 * likeness[period]:
+            continue
+        peak = near - 2 + int(np.argmax(around))
+        refined += (_parabola(likeness, peak) / multiple - refined) / 2
+    return refined
+
+
+def _parabola(values: Values, peak: int) -> float:
+    """Return where the parabola through a peak and its neighbours is highest."""
+    before, at, after = (float(value) for value in values[peak - 1 : peak + 2])
+    curve = before - 2 * at + after
+    return peak + 0.5 * (before - after) / curve if curve < 0 else float(peak)

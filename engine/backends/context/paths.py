@@ -1,0 +1,429 @@
+"""The cheapest ways through kept audio that fill a span: where to enter, jump and leave.
+
+The description of the kept audio is a line of *nodes*, the instants between its steps.
+A path enters at a node whose past resembles what stands before the span, goes on as
+the recording did, may jump between nodes whose surroundings agree, and leaves at a
+node whose future resembles what stands after the span, exactly as many steps later.
+
+Notes
+-----
+A shortest path through a similarity graph: Perraudin, Holighaus, Majdak, Balazs,
+"Inpainting of long audio segments with similarity graphs", 2018. Here the cost to
+go is computed once, backwards from the end of the span, so that every take is a walk
+that looks as far ahead as the span goes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.backends.context.features import Features, StepCall, Steps
+from engine.protocol.spans import Span
+
+Table = npt.NDArray[np.float32]
+
+NEAR_S = 0.09
+"""How far both sides of a jump must agree in detail."""
+FAR_S = 0.75
+"""How far they should agree in outline: a bar's position, a phrase, a decay."""
+PRIOR_STEPS = 3
+"""A comparison of fewer steps than this is mostly taken as that of strangers."""
+JUMP_COST = 0.25
+"""A jump's own cost; 1 is the distance of two unrelated moments."""
+EDGE_WEIGHT = 2.0
+"""The outer edges stand against real sound, and count for more than jumps within."""
+OFF_GRID_COST = 1.0
+OFF_GRID_S = 0.03
+"""A jump this far off the beat costs OFF_GRID_COST, times the confidence in the tempo."""
+NEIGHBOURS = 12
+"""Jumps kept for each node."""
+MIN_JUMP_S = 0.2
+"""A shorter jump stays in the same sound."""
+MIN_RUN_S = 0.3
+"""A passage lasts at least so long, where the kept audio allows."""
+GUARD_S = 0.05
+"""Kept audio wanted before an entry and after an exit, for crossfades."""
+LOOK_AHEAD_S = 20.0
+"""Further from the end than this, the cost to go no longer depends on the distance."""
+ECHO_COST = 1.0
+ECHO_S = 1.0
+"""Entering what was heard just before, or leaving to hear it again just after."""
+USED_COST = 1.0
+"""Entering what this take has already used."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """How much each part of the description counts when moments are compared."""
+
+    mel: float
+    chroma: float
+    onset: float
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """From ``target`` on, the span holds the kept audio that begins at ``source``."""
+
+    target: int
+    source: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nodes:
+    """The instants between steps; each stretch has one more of them than steps.
+
+    ``frame`` is the instant's frame in the window, ``ends`` is True after the last step
+    of a stretch, ``room`` counts the steps since its stretch began and until it ends.
+    """
+
+    frame: Steps
+    stretch: Steps
+    ends: npt.NDArray[np.bool_]
+    room: tuple[Steps, Steps]
+
+    @property
+    def count(self) -> int:
+        """How many nodes there are."""
+        return len(self.frame)
+
+
+def nodes_of(features: Features) -> Nodes:
+    """Return the instants between the steps of a description."""
+    frame, stretch, ends, since, until = [], [], [], [], []
+    for index in np.unique(features.stretch):
+        starts = features.starts[features.stretch == index]
+        count = len(starts)
+        frame.append(np.append(starts, starts[-1] + features.hop))
+        stretch.append(np.full(count + 1, index))
+        ends.append(np.arange(count + 1) == count)
+        since.append(np.arange(count + 1))
+        until.append(np.arange(count + 1)[::-1])
+    return Nodes(
+        np.concatenate(frame),
+        np.concatenate(stretch),
+        np.concatenate(ends),
+        (np.concatenate(since), np.concatenate(until)),
+    )
+
+
+def step_distances(features: Features, weights: Weights) -> Table:
+    """Return how unlike every two steps are; 1 is the mean over all pairs.
+
+    Returns
+    -------
+    ndarray of float32, shape (steps, steps)
+    """
+    groups = []
+    for weight, values in (
+        (weights.mel, features.mel_db),
+        (weights.chroma, features.chroma),
+        (weights.onset, features.onset[:, None]),
+    ):
+        centred = values - values.mean(axis=0)
+        spread = float(np.sqrt(2 * np.mean(np.sum(centred**2, axis=1))))
+        if spread > 1e-6:
+            groups.append(centred * np.float32(np.sqrt(weight) / spread))
+    if not groups:
+        return np.zeros((features.steps, features.steps), dtype=np.float32)
+    points = np.concatenate(groups, axis=1).astype(np.float32)
+    power = np.sum(points**2, axis=1)
+    distances = points @ points.T
+    distances *= -2
+    distances += power[:, None]
+    distances += power[None, :]
+    np.maximum(distances, 0, out=distances)
+    np.sqrt(distances, out=distances)
+    distances /= max(float(distances.mean()), 1e-6)
+    return distances
+
+
+def jump_costs(
+    features: Features, nodes: Nodes, weights: Weights, beat_s: float, beat_confidence: float
+) -> Table:
+    """Return what it costs to go on at one node instead of another.
+
+    Both are compared by what lies around them, in detail nearby and in outline further
+    away; where only the past or the future exists on a side, only that counts.
+
+    Returns
+    -------
+    ndarray of float32, shape (nodes, nodes); row: left, column: entered
+    """
+    distances = step_distances(features, weights)
+    costs = np.empty((nodes.count, nodes.count), dtype=np.float32)
+    near, far = (_power_of_two(reach / features.hop_s) for reach in (NEAR_S, FAR_S))
+    steps = [np.flatnonzero(features.stretch == index) for index in np.unique(features.stretch)]
+    places = [np.flatnonzero(nodes.stretch == index) for index in np.unique(nodes.stretch)]
+    for rows, row_nodes in zip(steps, places, strict=True):
+        for columns, column_nodes in zip(steps, places, strict=True):
+            block = distances[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            costs[row_nodes[0] : row_nodes[-1] + 1, column_nodes[0] : column_nodes[-1] + 1] = (
+                0.5 * (_around(block, near) + _around(block, far))
+            )
+    if beat_confidence > 0:
+        costs += _off_grid(nodes, features.sample_rate, beat_s, beat_confidence)
+    return costs
+
+
+def _power_of_two(value: float) -> int:
+    """Return the power of two nearest to a count of steps, 1 to 256."""
+    return int(2 ** np.clip(round(np.log2(max(value, 1.0))), 0, 8))
+
+
+def _around(block: Table, width: int) -> Table:
+    """Return the mean distance ``width`` steps before and after every pair of nodes.
+
+    ``width`` is a power of two: sums along diagonals double log2(width) times.
+    """
+    rows, columns = block.shape
+    sums = np.zeros((rows + 2 * width, columns + 2 * width), dtype=np.float32)
+    sums[width : width + rows, width : width + columns] = block
+    reach = 1
+    while reach < width:
+        sums[:-reach, :-reach] += sums[reach:, reach:]
+        reach *= 2
+    total = sums[: rows + 1, : columns + 1] + sums[width:, width:][: rows + 1, : columns + 1]
+    row, column = np.arange(rows + 1)[:, None], np.arange(columns + 1)[None, :]
+    past = np.minimum(np.minimum(row, column), width)
+    future = np.minimum(np.minimum(rows - row, columns - column), width)
+    prior = min(PRIOR_STEPS, width)
+    return np.asarray((total + prior) / (past + future + prior), dtype=np.float32)
+
+
+def _off_grid(nodes: Nodes, rate: int, beat_s: float, confidence: float) -> Table:
+    """Return what every jump costs for missing a whole number of beats."""
+    time_s = (nodes.frame / rate).astype(np.float32)
+    beats = (time_s[None, :] - time_s[:, None]) / np.float32(beat_s)
+    miss_s = np.abs(beats - np.round(beats)) * np.float32(beat_s)
+    cost = np.minimum((miss_s / OFF_GRID_S) ** 2, 1.0) * (OFF_GRID_COST * confidence)
+    return np.asarray(cost, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Routes:
+    """All that the takes of one span share.
+
+    Attributes
+    ----------
+    length
+        Steps of the span.
+    neighbours, neighbour_costs
+        For each node where to jump to and at which cost, shape (nodes, NEIGHBOURS).
+    to_go
+        Cost to the end when going on from a node, by the number of steps that remain,
+        shape (look-ahead + 1, nodes); infinite where the kept audio ends.
+    entries
+        Nodes at which a path may begin, best first.
+    """
+
+    hop: int
+    hop_s: float
+    span: Span
+    length: int
+    nodes: Nodes
+    neighbours: Steps
+    neighbour_costs: Table
+    to_go: Table
+    entries: Steps
+    entry_costs: Table
+
+
+def find_routes(
+    features: Features,
+    span: Span,
+    weights: Weights,
+    *,
+    beat_s: float,
+    beat_confidence: float,
+    step: StepCall,
+) -> Routes:
+    """Return every take's common ground: jumps, costs to go and entries.
+
+    Parameters
+    ----------
+    beat_s, beat_confidence
+        Period of the beat, and 0 to 1 how much jumps should keep to it.
+    step
+        Called between pieces of work with the share that is done, 0 to 1.
+    """
+    nodes = nodes_of(features)
+    step(0.0)
+    costs = jump_costs(features, nodes, weights, beat_s, beat_confidence)
+    step(0.2)
+    length = max(1, round(span.length / features.hop))
+    guard = _guard(nodes, features)
+    leave = _edge(costs, nodes, np.flatnonzero(nodes.frame == span.end), 0)
+    enter = _edge(costs, nodes, np.flatnonzero(nodes.frame == span.start), 1)
+    enter = enter + _echo(span.start, nodes, features)
+    leave = leave + _echo(span.end, nodes, features)
+    enter[nodes.room[0] < guard] += 2
+    leave[nodes.room[1] < guard] += 2
+    neighbours, neighbour_costs = _neighbours(costs, nodes, features, guard)
+    step(0.4)
+    ahead = min(length, max(1, round(LOOK_AHEAD_S / features.hop_s)))
+    to_go = _costs_to_go(leave, nodes, neighbours, neighbour_costs, ahead, step)
+    total = enter + to_go[min(length, ahead)]
+    entries = _minima(total, max(1, round(0.1 / features.hop_s)))
+    entries = entries[np.isfinite(total[entries])]
+    return Routes(
+        features.hop,
+        features.hop_s,
+        span,
+        length,
+        nodes,
+        neighbours,
+        neighbour_costs,
+        to_go,
+        entries,
+        total[entries],
+    )
+
+
+def _guard(nodes: Nodes, features: Features) -> int:
+    """Return the steps wanted around an entry; fewer where the kept audio is short."""
+    longest = int(nodes.room[0].max())
+    return min(int(np.ceil(GUARD_S / features.hop_s)), longest // 4)
+
+
+def _edge(costs: Table, nodes: Nodes, node: Steps, axis: int) -> Table:
+    """Return the cost of joining every node to a real edge, 0 where there is none.
+
+    ``axis`` 1: entered from the edge, what lies before counts; 0: left to the edge.
+    """
+    at_edge = node[(nodes.room[0] > 0)[node]] if axis == 1 else node[(nodes.room[1] > 0)[node]]
+    if len(at_edge) == 0:
+        return np.zeros(nodes.count, dtype=np.float32)
+    row = costs[at_edge[0], :] if axis == 1 else costs[:, at_edge[0]]
+    return np.asarray(row * EDGE_WEIGHT, dtype=np.float32)
+
+
+def _echo(edge: int, nodes: Nodes, features: Features) -> Table:
+    """Return what it costs to hear again what has just been heard, or soon will be."""
+    away_s = np.abs(nodes.frame - edge) / features.sample_rate
+    return np.asarray(ECHO_COST * np.exp(-away_s / ECHO_S), dtype=np.float32)
+
+
+def _neighbours(costs: Table, nodes: Nodes, features: Features, guard: int) -> tuple[Steps, Table]:
+    """Return for each node the best places to jump to, no two of them the same sound."""
+    count = nodes.count
+    allowed = (nodes.room[0] >= guard) & (nodes.room[1] > guard)
+    nearest = MIN_JUMP_S * features.sample_rate
+    width = min(NEIGHBOURS, count)
+    best = np.zeros((count, width), dtype=np.int64)
+    best_costs = np.full((count, width), np.inf, dtype=np.float32)
+    for begin in range(0, count, 256):
+        rows = slice(begin, begin + 256)
+        part = costs[rows]
+        padded = np.pad(part, ((0, 0), (1, 1)), constant_values=np.inf)
+        least = (part <= padded[:, :-2]) & (part <= padded[:, 2:]) & allowed
+        least &= np.abs(nodes.frame[None, :] - nodes.frame[rows, None]) >= nearest
+        masked = np.where(least, part, np.inf)
+        chosen = np.argpartition(masked, width - 1, axis=1)[:, :width]
+        best[rows] = chosen
+        best_costs[rows] = np.take_along_axis(masked, chosen, axis=1) + JUMP_COST
+    _add_way_out(best, best_costs, nodes)
+    return best, best_costs
+
+
+def _add_way_out(best: Steps, best_costs: Table, nodes: Nodes) -> None:
+    """Make sure that the end of a stretch leads somewhere, however short the context."""
+    home = int(np.argmax(nodes.room[1]))
+    stuck = nodes.ends & ~np.isfinite(best_costs).any(axis=1)
+    best[stuck, 0] = home
+    best_costs[stuck, 0] = 4.0
+
+
+def _costs_to_go(
+    leave: Table,
+    nodes: Nodes,
+    neighbours: Steps,
+    neighbour_costs: Table,
+    ahead: int,
+    step: StepCall,
+) -> Table:
+    """Return the cost from each node to the end without jumping at once.
+
+    Returns
+    -------
+    ndarray of float32, shape (ahead + 1, nodes)
+        Row r: r steps remain. Rows are costs of going on from the node.
+    """
+    table = np.empty((ahead + 1, nodes.count), dtype=np.float32)
+    table[0] = leave
+    best = leave
+    for remaining in range(1, ahead + 1):
+        if remaining % 256 == 0:
+            step(0.4 + 0.5 * remaining / ahead)
+        onward = np.append(best[1:], np.float32(np.inf))
+        onward[nodes.ends] = np.inf
+        table[remaining] = onward
+        jump = (onward[neighbours] + neighbour_costs).min(axis=1)
+        best = np.minimum(onward, jump)
+        best -= best.min() if np.isfinite(best.min()) else 0
+    return table
+
+
+def _minima(values: Table, apart: int) -> Steps:
+    """Return the places of local minima at least ``apart`` from a lower one, best first."""
+    order = np.argsort(values, kind="stable")
+    taken = np.zeros(len(values), dtype=np.bool_)
+    chosen = []
+    for index in order:
+        if not taken[index]:
+            chosen.append(index)
+            taken[max(0, index - apart) : index + apart + 1] = True
+    return np.asarray(chosen, dtype=np.int64)
+
+
+def walk(routes: Routes, entry: int, rng: np.random.Generator, noise: float) -> tuple[Run, ...]:
+    """Return the runs of one take that begins at a node.
+
+    Parameters
+    ----------
+    entry
+        The node at which the path begins.
+    rng, noise
+        Each way to go costs up to ``noise`` more or less by chance.
+    """
+    nodes, length = routes.nodes, routes.length
+    ahead = len(routes.to_go) - 1
+    min_run = max(1, round(MIN_RUN_S / routes.hop_s))
+    used = np.zeros(nodes.count, dtype=np.float32)
+    runs = [(0, entry)]
+    node, since = entry, 0
+    for done in range(length):
+        to_go = routes.to_go[min(length - done, ahead)]
+        stay = to_go[node]
+        must = not np.isfinite(stay)
+        late = length - done < min_run
+        if must or (since >= min_run and not late):
+            targets = routes.neighbours[node]
+            ways = routes.neighbour_costs[node] + to_go[targets] + used[targets]
+            ways = ways + noise * rng.random(len(ways), dtype=np.float32)
+            best = int(np.argmin(ways))
+            if must or ways[best] < stay:
+                node, since = int(targets[best]), 0
+                runs.append((done, node))
+        used[max(0, node - min_run) : node + 1] = USED_COST
+        node += 1
+        since += 1
+    return _in_frames(routes, runs, node)
+
+
+def _in_frames(routes: Routes, runs: list[tuple[int, int]], last: int) -> tuple[Run, ...]:
+    """Return runs in frames; the last is counted back from the span's end.
+
+    The span need not be a whole number of steps: what is left over falls into the join
+    before the last run, or, where there is only one, is shared by both edges.
+    """
+    span, frame = routes.span, routes.nodes.frame
+    found = [Run(span.start + done * routes.hop, int(frame[node])) for done, node in runs]
+    left_over = span.length - routes.length * routes.hop
+    done, node = runs[-1]
+    if len(runs) == 1:
+        return (Run(span.start, int(frame[node]) + left_over // 2),)
+    target = span.start + done * routes.hop
+    lag = int(frame[last]) - span.end
+    return (*found[:-1], Run(target, target + lag))

@@ -1,0 +1,245 @@
+"""Pieces of kept audio laid end to end: moved into phase, joined, brought to level."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+
+from engine.backends.base import Audio, Passage, Window
+from engine.backends.context.features import StepCall, kept_stretches
+from engine.backends.context.paths import Run
+from engine.dsp.crossfades import crossfade
+from engine.protocol.spans import Span
+
+Scores = npt.NDArray[np.float64]
+
+BEYOND_S = 0.05
+"""How far a passage reaches beyond its span where its source allows, for crossfades."""
+ALIGN_S = 0.06
+"""Audio compared when a piece is moved into phase."""
+STAY = 0.05
+"""A move to the limit must gain this much correlation."""
+JOIN_S = 0.025
+JOIN_SEARCH_S = 0.15
+"""How far from where the path jumps two pieces may be joined."""
+QUIET = 0.5
+"""How much correlation a join may give up to lie where nothing sounds."""
+LEVEL_S = 0.3
+LEVEL_RELEASE_S = 1.0
+"""A correction of level fades out over this time from the edge that asked for it."""
+MAX_LEVEL_DB = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Kept audio heard over ``target``; ``lag`` frames later it stands in the window.
+
+    ``home`` is the stretch of kept audio that it may be read from.
+    """
+
+    target: Span
+    lag: int
+    home: Span
+
+    def reach(self) -> Span:
+        """Return the frames of the target for which there is kept audio."""
+        return self.home.shifted(-self.lag)
+
+
+def pieces_of(window: Window, span: Span, runs: Sequence[Run]) -> tuple[Piece, ...]:
+    """Return the pieces that fill a span when the given runs are followed."""
+    stretches = kept_stretches(window)
+    ends = [run.target for run in runs[1:]] + [span.end]
+    pieces = []
+    for run, end in zip(runs, ends, strict=True):
+        home = next(stretch for stretch in stretches if stretch.start <= run.source < stretch.end)
+        pieces.append(Piece(Span(run.target, end), run.source - run.target, home))
+    return tuple(pieces)
+
+
+def aligned(
+    window: Window, span: Span, pieces: Sequence[Piece], slide_s: float, step: StepCall
+) -> tuple[Piece, ...]:
+    """Move pieces by up to ``slide_s`` until their waveforms agree with what they meet.
+
+    The first is moved to agree with what stands before the span, the last with what
+    stands after it, a single one with both; those between follow each other.
+    """
+    slide = round(slide_s * window.sample_rate)
+    reach = max(1, round(ALIGN_S * window.sample_rate))
+    context = _surroundings(window, span)
+    moved: list[Piece] = []
+    for index, piece in enumerate(pieces):
+        step(0.2 + 0.3 * index / len(pieces))
+        scores = -STAY * np.abs(np.arange(-slide, slide + 1)) / max(slide, 1)
+        if index == 0:
+            near = Span(max(context.start, span.start - reach), span.start)
+            scores += _agreement(window, near, 0, piece, slide)
+        if index == len(pieces) - 1:
+            near = Span(span.end, min(context.end, span.end + reach))
+            scores += _agreement(window, near, 0, piece, slide)
+        elif index > 0:
+            before = moved[-1]
+            start, end = before.reach().start, before.reach().end
+            middle = piece.target.start
+            near = Span(max(start, middle - reach // 2), min(end, middle + reach // 2))
+            scores += _agreement(window, near, before.lag, piece, slide)
+        moved.append(replace(piece, lag=piece.lag + int(np.argmax(scores)) - slide))
+    return tuple(moved)
+
+
+def _surroundings(window: Window, span: Span) -> Span:
+    """Return from where to where the window is kept around a span, the span included."""
+    stretches = kept_stretches(window)
+    start = next((kept.start for kept in stretches if kept.end == span.start), span.start)
+    end = next((kept.end for kept in stretches if kept.start == span.end), span.end)
+    return Span(start, end)
+
+
+def _agreement(window: Window, near: Span, lag: int, piece: Piece, slide: int) -> Scores:
+    """Return how well a piece agrees with other audio, moved by -slide to slide frames.
+
+    Parameters
+    ----------
+    near, lag
+        The frames of the target where both are compared, and how much later the other
+        audio stands in the window.
+
+    Returns
+    -------
+    ndarray of float64, shape (2 * slide + 1,)
+        Correlation over all channels, -1 to 1; -2 where the piece has no audio.
+    """
+    scores = np.zeros(2 * slide + 1)
+    reach = piece.reach()
+    low, high = -slide, slide
+    # Moving by m needs the piece's audio m frames later.
+    near = Span(max(near.start, reach.start + slide), min(near.end, reach.end - slide))
+    if near.length < 16:
+        return scores
+    other = window.audio[:, near.start + lag : near.end + lag].astype(np.float64)
+    own = window.audio[:, near.start + piece.lag + low : near.end + piece.lag + high].astype(
+        np.float64
+    )
+    other -= other.mean(axis=1, keepdims=True)
+    size = fft.next_fast_len(own.shape[1], real=True)
+    spectrum = fft.rfft(own, size) * np.conj(fft.rfft(other, size))
+    products = fft.irfft(spectrum, size).sum(axis=0)[: 2 * slide + 1]
+    energy = _running_sum(np.sum(own**2, axis=0), near.length)
+    sums = np.array([_running_sum(row, near.length) for row in own])
+    energy = energy - np.sum(sums**2, axis=0) / near.length
+    scale = np.sqrt(np.maximum(energy, 1e-12) * max(float(np.sum(other**2)), 1e-12))
+    return np.asarray(products / scale)
+
+
+def _running_sum(values: Scores, length: int) -> Scores:
+    """Return the sums of every ``length`` neighbours."""
+    total = np.concatenate(([0.0], np.cumsum(values)))
+    return np.asarray(total[length:] - total[:-length])
+
+
+def join_pieces(window: Window, span: Span, pieces: Sequence[Piece], step: StepCall) -> Passage:
+    """Lay pieces end to end, each joined to the next where both agree.
+
+    Returns
+    -------
+    Passage
+        Covers the span, and goes beyond it where the outer pieces have kept audio.
+    """
+    rate = window.sample_rate
+    beyond = round(BEYOND_S * rate)
+    start = min(span.start, max(span.start - beyond, pieces[0].reach().start))
+    end = max(span.end, min(span.end + beyond, pieces[-1].reach().end))
+    audio = np.empty((window.audio.shape[0], end - start), dtype=np.float32)
+    written = start
+    for index, piece in enumerate(pieces):
+        step(0.5 + 0.5 * index / len(pieces))
+        if index + 1 == len(pieces):
+            audio[:, written - start :] = _read(window, piece, Span(written, end))
+            break
+        join = _best_join(window, written, piece, pieces[index + 1])
+        audio[:, written - start : join.start - start] = _read(
+            window, piece, Span(written, join.start)
+        )
+        if join.length > 0:
+            mix = crossfade(_read(window, piece, join), _read(window, pieces[index + 1], join))
+            audio[:, join.start - start : join.end - start] = mix.audio
+        written = join.end
+    _level(window, span, pieces, audio, start)
+    return Passage(start, audio)
+
+
+def _read(window: Window, piece: Piece, target: Span) -> Audio:
+    """Return a piece's audio; past its home's ends, home is mirrored."""
+    source = target.shifted(piece.lag)
+    home = piece.home
+    if source.start >= home.start and source.end <= home.end:
+        return window.audio[:, source.start : source.end]
+    index = np.arange(source.start, source.end) - home.start
+    period = max(2 * (home.length - 1), 1)
+    index = np.abs(index) % period
+    index = np.minimum(np.minimum(index, period - index), home.length - 1)
+    return window.audio[:, home.start + index]
+
+
+def _best_join(window: Window, written: int, piece: Piece, following: Piece) -> Span:
+    """Return where to go from one piece to the next.
+
+    Where the waveforms agree nothing dips or swells; where little sounds, nothing that
+    has begun is cut off.
+    """
+    rate = window.sample_rate
+    fade = max(1, min(round(JOIN_S * rate), following.target.length // 2))
+    search = min(round(JOIN_SEARCH_S * rate), following.target.length // 2)
+    middle = following.target.start - fade // 2
+    low = max(written, middle - search, following.reach().start)
+    high = min(middle + search, piece.reach().end - fade, following.target.end - fade)
+    if high < low:
+        at = min(max(written, middle), following.target.end - fade)
+        return Span(at, at + fade)
+    both = Span(low, high + fade)
+    old = _read(window, piece, both).astype(np.float64)
+    new = _read(window, following, both).astype(np.float64)
+    old_energy = _running_sum(np.sum(old**2, axis=0), fade)
+    new_energy = _running_sum(np.sum(new**2, axis=0), fade)
+    energy = np.maximum(old_energy, 0) + np.maximum(new_energy, 0)
+    product = _running_sum(np.sum(old * new, axis=0), fade)
+    likeness = 2 * product / np.maximum(energy, 1e-12)
+    loudness = np.sqrt(energy / max(float(energy.max()), 1e-12))
+    at = low + int(np.argmax(likeness - QUIET * loudness))
+    return Span(at, at + fade)
+
+
+def _level(window: Window, span: Span, pieces: Sequence[Piece], audio: Audio, start: int) -> None:
+    """Bring both ends of a passage to the level of what they meet, in place."""
+    rate = window.sample_rate
+    context = _surroundings(window, span)
+    reach = round(LEVEL_S * rate)
+    left = _level_gap_db(
+        window, Span(max(context.start, span.start - reach), span.start), pieces[0]
+    )
+    right = _level_gap_db(window, after, pieces[-1])
+    if left == 0 and right == 0:
+        return
+    release = max(1.0, min(span.length, LEVEL_RELEASE_S * rate))
+    place = np.arange(start, start + audio.shape[1])
+    from_left = np.clip(1 - (place - span.start) / release, 0, 1)
+    from_right = np.clip(1 - (span.end - place) / release, 0, 1)
+    audio *= (10 ** ((left * from_left + right * from_right) / 20)).astype(np.float32)
+
+
+def _level_gap_db(window: Window, near: Span, piece: Piece) -> float:
+    """Return how much louder the context is than the piece where both exist, in dB."""
+    reach = piece.reach()
+    near = Span(max(near.start, reach.start), min(near.end, reach.end))
+    if near.length < round(LEVEL_S * window.sample_rate) // 4:
+        return 0.0
+    context = window.audio[:, near.start : near.end]
+    own = window.audio[:, near.start + piece.lag : near.end + piece.lag]
+    powers = (float(np.mean(np.square(part, dtype=np.float64))) for part in (context, own))
+    wanted, given = powers
+    if min(wanted, given) < 1e-10:
+        return 0.0
+    return float(np.clip(10 * np.log10(wanted / given), -MAX_LEVEL_DB, MAX_LEVEL_DB))

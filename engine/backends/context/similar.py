@@ -1,0 +1,118 @@
+"""Fills a span with passages of its own recording that fit there: music, rhythm, events.
+
+Where to take them from is decided on a coarse description (``paths``), the same for
+all channels. Here the chosen runs are moved by up to a step until their waveforms
+agree with what they meet, joined where they agree best, and brought to the level of
+the span's surroundings.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.backends.base import Audio, Passage, Window
+from engine.backends.context.analysis import Analysis, Character, analyse
+from engine.backends.context.features import StepCall
+from engine.backends.context.paths import Routes, Weights, find_routes, walk
+from engine.backends.context.pieces import aligned, join_pieces, pieces_of
+from engine.protocol.spans import Span
+
+WEIGHTS = {
+    Character.TONAL: Weights(mel=0.6, chroma=1.0, onset=0.3),
+    Character.RHYTHMIC: Weights(mel=1.0, chroma=0.2, onset=1.0),
+}
+OTHER_WEIGHTS = Weights(mel=1.0, chroma=0.4, onset=0.4)
+SLIDE_S = 0.015
+"""How far a run may be moved; measured to halve what is left of a join's power error."""
+RHYTHM_SLIDE_S = 0.007
+"""The same where a beat must be kept: the ear hears 10 ms."""
+CHANCE = 0.15
+"""How much a way to go may seem dearer or cheaper to one take than to another."""
+NEAR_BEST = 0.6
+"""Entries this much dearer than the best still serve as other takes."""
+MIN_TAKES = 4
+MAX_TAKES = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SimilarPlan:
+    """What all takes of one span share; ``routes`` is None where nothing sounds."""
+
+    window: Window
+    span: Span
+    analysis: Analysis
+    routes: Routes | None
+
+
+def plan_similar(window: Window, span: Span, analysis: Analysis, step: StepCall) -> SimilarPlan:
+    """Find where passages for a span can come from.
+
+    Parameters
+    ----------
+    window, span
+        The span of the window to fill; only kept audio is read.
+    analysis
+        What the context is.
+    step
+        Called between pieces of work with the share that is done, 0 to 1.
+    """
+    if analysis.character is Character.SILENT:
+        return SimilarPlan(window, span, analysis, None)
+    routes = find_routes(
+        analysis.features,
+        span,
+        WEIGHTS.get(analysis.character, OTHER_WEIGHTS),
+        beat_s=analysis.beat_s,
+        beat_confidence=analysis.beat_confidence,
+        step=step,
+    )
+    return SimilarPlan(window, span, analysis, routes)
+
+
+def fill_planned(
+    plan: SimilarPlan, variation: int, rng: np.random.Generator, step: StepCall
+) -> Passage:
+    """Fill a span once.
+
+    Parameters
+    ----------
+    plan
+        What all takes share.
+    variation
+        Which take: neighbouring numbers begin at other places of the context.
+    rng
+        What else is left to chance.
+    step
+        Called between pieces of work with the share that is done, 0 to 1.
+    """
+    if plan.routes is None:
+        shape = (plan.window.audio.shape[0], plan.span.length)
+        return Passage(plan.span.start, np.zeros(shape, dtype=np.float32))
+    entry = _entry(plan.routes, variation)
+    runs = walk(plan.routes, entry, rng, CHANCE)
+    step(0.2)
+    pieces = pieces_of(plan.window, plan.span, runs)
+    slide_s = RHYTHM_SLIDE_S if plan.analysis.beat_confidence > 0 else SLIDE_S
+    pieces = aligned(plan.window, plan.span, pieces, slide_s, step)
+    return join_pieces(plan.window, plan.span, pieces, step)
+
+
+def fill_similar(window: Window, span: Span, rng: np.random.Generator, step: StepCall) -> Audio:
+    """Fill a span of a window once, at its exact length.
+
+    Returns
+    -------
+    ndarray of float32, shape (channels, span.length)
+    """
+    analysis = analyse(window, span, lambda share: step(0.4 * share))
+    plan = plan_similar(window, span, analysis, lambda share: step(0.4 + 0.4 * share))
+    passage = fill_planned(plan, 0, rng, lambda share: step(0.8 + 0.2 * share))
+    begin = span.start - passage.start
+    return np.ascontiguousarray(passage.audio[:, begin : begin + span.length])
+
+
+def _entry(routes: Routes, variation: int) -> int:
+    """Return where a take begins: neighbouring variations never at the same place."""
+    good = int(np.sum(routes.entry_costs <= routes.entry_costs[0] + NEAR_BEST))
+    choices = min(max(good, MIN_TAKES), MAX_TAKES, len(routes.entries))
+    return int(routes.entries[variation % choices])
