@@ -7,6 +7,8 @@ from engine.errors import JobCancelled
 
 PROGRESS_INTERVAL_S = 0.05
 """More often than a person can see would only load the wire."""
+BACKEND_SHARE = 0.95
+"""How much of a job's progress is the backend's; the rest is splicing."""
 
 
 class StageClock:
@@ -23,7 +25,11 @@ class StageClock:
         self.seconds: dict[str, float] = {}
 
     def step(self, stage: str, fraction: float) -> None:
-        """Do what ``Control.step`` documents."""
+        """Do what ``Control.step`` documents, for the backend's share of the job."""
+        self.enter(stage, fraction * BACKEND_SHARE)
+
+    def enter(self, stage: str, fraction: float = BACKEND_SHARE) -> None:
+        """Go on to a stage of the whole job, unless it was cancelled."""
         if self._is_cancelled():
             raise JobCancelled
         now_s = time.monotonic()

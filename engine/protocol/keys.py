@@ -33,8 +33,7 @@ def make_key_pair() -> Path:
     """
     from zmq.auth import create_certificates
 
-    folder = _keys_folder()
-    public_path = folder / f"{_PAIR_NAME}.key"
+    public_path = public_key_path()
     if public_path.exists():
         raise ProtocolError(
             ErrorCode.INVALID_FIELD,
@@ -42,9 +41,8 @@ def make_key_pair() -> Path:
             hint="Use it, or remove it and its _secret file first; all who trust it"
             " then need the new one.",
         )
-    create_certificates(folder, _PAIR_NAME)
-    secret_path = folder / f"{_PAIR_NAME}.key_secret"
-    secret_path.chmod(0o600)
+    create_certificates(public_path.parent, _PAIR_NAME)
+    _secret_key_path().chmod(0o600)
     return public_path
 
 
@@ -56,7 +54,7 @@ def load_key_pair() -> KeyPair:
     ProtocolError
         ``not_authorised``: there is none, or it can't be read.
     """
-    path = _keys_folder() / f"{_PAIR_NAME}.key_secret"
+    path = _secret_key_path()
     public, secret = _load(path) if path.exists() else (b"", None)
     if secret is None:
         raise ProtocolError(
@@ -99,6 +97,11 @@ def load_engine_key(endpoint: str) -> bytes:
     return _load(path)[0]
 
 
+def public_key_path() -> Path:
+    """Return where this machine's public key lies, or would."""
+    return _keys_folder() / f"{_PAIR_NAME}.key"
+
+
 def clients_folder() -> Path:
     """Return the folder of the public keys of clients that are trusted."""
     return make_private(_keys_folder() / "clients")
@@ -109,13 +112,25 @@ def trusted_clients() -> list[Path]:
     return sorted(clients_folder().glob("*.key"))
 
 
+def trusted_engines() -> list[Path]:
+    """Return the key files of the engines that are known."""
+    return sorted(_engines_folder().glob("*.key"))
+
+
 def _keys_folder() -> Path:
     return make_private(config_folder() / "keys")
 
 
+def _secret_key_path() -> Path:
+    return _keys_folder() / f"{_PAIR_NAME}.key_secret"
+
+
+def _engines_folder() -> Path:
+    return make_private(_keys_folder() / "engines")
+
+
 def _engine_key_path(endpoint: str) -> Path:
-    folder = make_private(_keys_folder() / "engines")
-    return folder / (re.sub(r"[^A-Za-z0-9.-]+", "_", endpoint) + ".key")
+    return _engines_folder() / (re.sub(r"[^A-Za-z0-9.-]+", "_", endpoint) + ".key")
 
 
 def _load(path: Path) -> tuple[bytes, bytes | None]:

@@ -1,0 +1,298 @@
+"""The command line ``reapaint``: reads flags, calls a command, names what went wrong.
+
+Commands are imported when they are called, so that ``--help`` costs next to nothing.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from bridge.errors import BridgeCode, BridgeError, InputError
+from bridge.terminal import Terminal
+from engine.protocol.errors import ReaPaintError
+from engine.protocol.version import __version__
+
+EXIT_INTERNAL_ERROR = 1
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+Handler = Callable[[argparse.Namespace, Terminal], int | None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    0 is success, 2 bad input, 3 an engine that can't be reached or died, 4 a failed
+    job, 130 an interrupt, and 1 a mistake of ours.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["serve"]:
+        return _serve(words[1:])
+    terminal = Terminal(is_json="--json" in words)
+    logging.basicConfig(level=os.environ.get("REAPAINT_LOG_LEVEL", "").upper() or "WARNING")
+    try:
+        options = _make_parser().parse_args(words)
+        handler: Handler = options.handler
+        return handler(options, terminal) or 0
+    except ReaPaintError as error:
+        terminal.fail(error)
+        return error.exit_code if isinstance(error, BridgeError) else EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        terminal.fail(ReaPaintError("interrupted", "Interrupted; nothing was changed."))
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_INTERNAL_ERROR
+    except Exception as error:
+        logging.getLogger(__name__).debug("unexpected", exc_info=error)
+        terminal.fail(_our_mistake(error))
+        return EXIT_INTERNAL_ERROR
+
+
+# Handlers
+
+
+def _serve(words: Sequence[str]) -> int:
+    from bridge.local_engine import serve
+
+    return serve(words)
+
+
+def _inpaint(options: argparse.Namespace, terminal: Terminal) -> None:
+    from bridge.commands import inpaint
+    from bridge.repaint import Order
+
+    if len(options.start) != len(options.end):
+        raise InputError(
+            BridgeCode.INVALID_OPTION,
+            f"There are {len(options.start)} --start and {len(options.end)} --end.",
+            hint="Give one --end for every --start.",
+        )
+    order = Order(
+        source=options.source,
+        target=options.target,
+        selections_s=tuple(zip(options.start, options.end, strict=True)),
+        prompt=options.prompt,
+        negative_prompt=options.negative_prompt,
+        steps=options.steps,
+        guidance=options.guidance,
+        seed=options.seed,
+        takes=options.takes,
+        strength=options.strength,
+        crossfade_s=options.crossfade,
+        context_s=options.context,
+        match_level=not options.no_match_level,
+        mode=options.mode,
+        backend=options.backend,
+        model=options.model,
+        force=options.force,
+    )
+    where = inpaint.Where(endpoint=options.engine, in_process=options.in_process)
+    inpaint.run(order, where, terminal, plot=options.plot, play=options.play)
+
+
+def _demo(options: argparse.Namespace, terminal: Terminal) -> None:
+    from bridge.commands import demo
+
+    demo.run(options.out, terminal)
+
+
+def _status(options: argparse.Namespace, terminal: Terminal) -> None:
+    from bridge.commands import engines
+
+    engines.show_status(options.engine, terminal)
+
+
+def _models(options: argparse.Namespace, terminal: Terminal) -> None:
+    from bridge.commands import engines
+
+    engines.show_models(options.engine, terminal)
+
+
+def _cancel(options: argparse.Namespace, terminal: Terminal) -> None:
+    from bridge.commands import engines
+
+    engines.cancel(options.job, options.engine, terminal)
+
+
+def _stop(options: argparse.Namespace, terminal: Terminal) -> None:
+    from bridge.commands import engines
+
+    engines.stop(options.engine, terminal)
+
+
+def _doctor(_options: argparse.Namespace, terminal: Terminal) -> int:
+    from bridge.commands import doctor
+
+    return doctor.run(terminal)
+
+
+def _bench(options: argparse.Namespace, terminal: Terminal) -> None:
+    from bridge.commands import bench
+
+    bench.run(terminal, rounds=options.rounds)
+
+
+def _keys(options: argparse.Namespace, terminal: Terminal) -> None:
+    from bridge.commands import keys
+
+    if options.action == "new":
+        keys.new(terminal)
+    elif options.action == "trust":
+        keys.trust(options.file, options.engine, terminal)
+    else:
+        keys.show(terminal)
+
+
+# Flags
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises what it refuses, so that it is shown like any other bad input."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(
+            BridgeCode.INVALID_OPTION,
+            f"{message[:1].upper()}{message[1:]}.",
+            hint=f"See `{self.prog} --help`.",
+        )
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="reapaint", description="Repaint a stretch of a recording.")
+    parser.add_argument("--version", action="version", version=f"reapaint {__version__}")
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=_Parser
+    )
+
+    def add(name: str, handler: Handler, summary: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            name, help=summary, description=f"{summary[:1].upper()}{summary[1:]}."
+        )
+        command.set_defaults(handler=handler)
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+        return command
+
+    demo = add("demo", _demo, "repaint a recording that comes along, and show what happened")
+    demo.add_argument(
+        "--out",
+        type=Path,
+        default=Path("reapaint-demo"),
+        metavar="DIR",
+        help="where to write (default: %(default)s)",
+    )
+    _add_inpaint_flags(add("inpaint", _inpaint, "repaint stretches of a sound file"))
+    commands.add_parser("serve", help="run an engine in the foreground", add_help=False)
+    for name, handler, summary in (
+        ("status", _status, "show what a running engine is doing"),
+        ("models", _models, "show what can fill a selection"),
+        ("cancel", _cancel, "end one job"),
+        ("stop", _stop, "end the running engine"),
+    ):
+        command = add(name, handler, summary)
+        if name == "cancel":
+            command.add_argument("job", metavar="JOB", help="its id, as `reapaint status` shows")
+        _add_engine_flag(command)
+    add("doctor", _doctor, "look whether everything is where it should be")
+    bench = add("bench", _bench, "measure how long the road to the engine takes")
+    bench.add_argument("--rounds", type=int, default=50, help="how often (default: %(default)s)")
+    _add_keys_flags(add("keys", _keys, "make and trust keys, for engines on other machines"))
+    return parser
+
+
+def _add_engine_flag(parser: "argparse._ActionsContainer") -> None:
+    parser.add_argument(
+        "--engine",
+        metavar="ENDPOINT",
+        default=os.environ.get("REAPAINT_ENGINE") or None,
+        help="an engine such as tcp://192.168.1.20:5555 (default: the one that runs here)",
+    )
+
+
+def _add_inpaint_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, metavar="IN", help="a sound file; never written")
+    parser.add_argument("target", type=Path, metavar="OUT", help="the format is its suffix's")
+    parser.add_argument(
+        "--start",
+        type=_seconds,
+        action="append",
+        required=True,
+        metavar="S",
+        help="where to begin, in seconds or h:m:s; give several pairs for several selections",
+    )
+    parser.add_argument(
+        "--end",
+        type=_seconds,
+        action="append",
+        required=True,
+        metavar="S",
+        help="where to end; past the file's end it is extended",
+    )
+    parser.add_argument("--prompt", default="", help="what should be there")
+    parser.add_argument("--negative-prompt", default="", help="what to avoid")
+    parser.add_argument("--steps", type=int, metavar="N", help="1 to 100")
+    parser.add_argument("--guidance", type=float, metavar="G", help="0 to 25")
+    parser.add_argument("--seed", type=int, metavar="N", help="0 to 4294967295")
+    parser.add_argument("--takes", type=int, default=1, metavar="N", help="1 to 16 variations")
+    parser.add_argument(
+        "--strength", type=float, default=1.0, metavar="X", help="1 repaints, less keeps more"
+    )
+    parser.add_argument(
+        "--crossfade",
+        type=float,
+        metavar="SECONDS",
+        help="inside the selection, at each edge (default: 0.03, at most a quarter of it)",
+    )
+    parser.add_argument(
+        "--context",
+        type=float,
+        metavar="SECONDS",
+        help="how much to hear on each side (default: as long as the selection, at least 5)",
+    )
+    parser.add_argument(
+        "--no-match-level", action="store_true", help="leave the new audio's level as it is"
+    )
+    parser.add_argument("--mode", default="auto", help="how the backend goes about it")
+    parser.add_argument("--backend", metavar="NAME", help="what fills the selection")
+    parser.add_argument("--model", metavar="NAME", help="which of the backend's models")
+    where = parser.add_mutually_exclusive_group()
+    _add_engine_flag(where)
+    where.add_argument(
+        "--in-process", action="store_true", help="work here, without an engine process"
+    )
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw before and after")
+    parser.add_argument("--play", action="store_true", help="play the result")
+    parser.add_argument("--force", action="store_true", help="overwrite OUT")
+
+
+def _add_keys_flags(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
+    actions.add_parser("new", help="make this machine's key pair")
+    trust = actions.add_parser("trust", help="trust another machine's public key")
+    trust.add_argument("file", type=Path, metavar="FILE", help="its .key file")
+    trust.add_argument(
+        "--engine",
+        metavar="ENDPOINT",
+        help="it is the key of the engine at this address (default: a client's)",
+    )
+
+
+def _seconds(text: str) -> float:
+    """Read ``90``, ``90.5``, ``1:30.5`` or ``0:01:30.5`` as seconds."""
+    total = 0.0
+    for part in text.split(":"):
+        total = total * 60 + float(part)
+    return total
+
+
+def _our_mistake(error: Exception) -> ReaPaintError:
+    return ReaPaintError(
+        "internal_error",
+        f"ReaPaint made a mistake: {type(error).__name__}: {error}.",
+        hint="Please report it, with the command and REAPAINT_LOG_LEVEL=DEBUG set.",
+    )

@@ -1,0 +1,1 @@
+"""What each command does; ``bridge.cli`` reads the flags and shows what comes back."""

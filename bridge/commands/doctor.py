@@ -1,0 +1,182 @@
+"""``reapaint doctor``: is everything where it should be, and if not, what to do."""
+
+import importlib.util
+import os
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib import metadata
+
+from bridge.client import EngineClient
+from bridge.launcher import engine_log_path, find_address
+from bridge.terminal import Terminal
+from engine.protocol import discovery, keys
+from engine.protocol.errors import ReaPaintError
+from engine.protocol.folders import config_folder, log_folder, runtime_folder
+from engine.protocol.version import __version__
+
+OLDEST_PYTHON = (3, 11)
+NEEDED = ("av", "filelock", "matplotlib", "msgspec", "numpy", "pedalboard", "pyzmq", "scipy", "soxr")
+EXIT_SOMETHING_WRONG = 1
+
+
+class Verdict(StrEnum):
+    """How a check came out; only WRONG stops ReaPaint from working."""
+
+    GOOD = "good"
+    NOTE = "note"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found, and what to do about it."""
+
+    name: str
+    verdict: Verdict
+    text: str
+    advice: str = ""
+
+
+def run(terminal: Terminal) -> int:
+    """Make every check, show what was found, and return 1 if something is wrong."""
+    findings = [_guarded(check) for check in CHECKS]
+    rows = [
+        (finding.verdict.value, finding.name, f"{finding.text} {finding.advice}".strip())
+        for finding in findings
+    ]
+    terminal.table(f"ReaPaint {__version__}", ("", "what", "found"), rows)
+    is_well = all(finding.verdict is not Verdict.WRONG for finding in findings)
+    terminal.say("ReaPaint can work here." if is_well else "Something is wrong; see above.")
+    terminal.result({"ok": is_well, "findings": [asdict(finding) for finding in findings]})
+    return 0 if is_well else EXIT_SOMETHING_WRONG
+
+
+def _guarded(check: Callable[[], Finding]) -> Finding:
+    try:
+        return check()
+    except (OSError, ReaPaintError) as error:
+        name = check.__name__.removeprefix("_check_").replace("_", " ")
+        return Finding(name, Verdict.WRONG, str(error))
+
+
+def _check_python() -> Finding:
+    found = f"{sys.version.split()[0]} at {sys.executable}"
+    if sys.version_info >= OLDEST_PYTHON:
+        return Finding("python", Verdict.GOOD, found)
+    return Finding("python", Verdict.WRONG, found, "Install Python 3.11 or newer.")
+
+
+def _check_packages() -> Finding:
+    missing = [name for name in NEEDED if not _version_of(name)]
+    if missing:
+        return Finding(
+            "packages",
+            Verdict.WRONG,
+            f"missing: {', '.join(missing)}.",
+            "Run `pip install reapaint` again.",
+        )
+    return Finding("packages", Verdict.GOOD, f"all {len(NEEDED)} are installed")
+
+
+def _check_folders() -> Finding:
+    folders = (runtime_folder(), config_folder(), log_folder())
+    for folder in folders:
+        if not os.access(folder, os.W_OK):
+            return Finding(
+                "folders", Verdict.WRONG, f"{folder} can't be written.", "Change its permissions."
+            )
+    return Finding("folders", Verdict.GOOD, ", ".join(str(folder) for folder in folders))
+
+
+def _check_loopback() -> Finding:
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            address = server.getsockname()
+            with socket.create_connection(address, timeout=2):
+                return Finding("loopback", Verdict.GOOD, "connections on this machine work")
+    except OSError as error:
+        return Finding(
+            "loopback",
+            Verdict.NOTE,
+            f"connections on this machine fail: {error}.",
+            "Allow them in the firewall, or use `reapaint inpaint --in-process`.",
+        )
+
+
+def _check_engine() -> Finding:
+    if discovery.find_engine() is None:
+        return Finding("engine", Verdict.GOOD, "none runs; `reapaint inpaint` starts one")
+    try:
+        with EngineClient(find_address(None)) as client:
+            welcome = client.welcome
+    except ReaPaintError as error:
+        return Finding("engine", Verdict.WRONG, str(error), "End it with `reapaint stop`.")
+    text = f"version {welcome.version} runs, pid {welcome.pid}, backend {welcome.default_backend}"
+    if welcome.version != __version__:
+        return Finding(
+            "engine",
+            Verdict.NOTE,
+            f"{text}; this is {__version__}.",
+            "End the other one with `reapaint stop`.",
+        )
+    return Finding("engine", Verdict.GOOD, text)
+
+
+def _check_engine_log() -> Finding:
+    path = engine_log_path()
+    return Finding("engine log", Verdict.GOOD, str(path) if path.exists() else "none yet")
+
+
+def _check_keys() -> Finding:
+    has_own = keys.public_key_path().exists()
+    clients, engines = len(keys.trusted_clients()), len(keys.trusted_engines())
+    own = "this machine has a key" if has_own else "none; only engines on other machines need one"
+    return Finding(
+        "keys", Verdict.GOOD, f"{own}; {clients} clients and {engines} engines trusted"
+    )
+
+
+def _check_preview() -> Finding:
+    if importlib.util.find_spec("sounddevice") is None:
+        return Finding(
+            "preview",
+            Verdict.NOTE,
+            "--play needs sounddevice.",
+            "Install it with `pip install 'reapaint[preview]'`.",
+        )
+    from bridge.preview import find_output_device
+
+    try:
+        return Finding("preview", Verdict.GOOD, f"plays on {find_output_device()}")
+    except ReaPaintError as error:
+        return Finding("preview", Verdict.NOTE, str(error))
+
+
+def _check_torch() -> Finding:
+    version = _version_of("torch")
+    if version:
+        return Finding("torch", Verdict.GOOD, version)
+    return Finding("torch", Verdict.GOOD, "not installed; the context backend needs none")
+
+
+def _version_of(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+CHECKS: tuple[Callable[[], Finding], ...] = (
+    _check_python,
+    _check_packages,
+    _check_folders,
+    _check_loopback,
+    _check_engine,
+    _check_engine_log,
+    _check_keys,
+    _check_preview,
+    _check_torch,
+)

@@ -1,0 +1,95 @@
+"""``status``, ``models``, ``cancel`` and ``stop``: what a running engine does and can do."""
+
+import os
+import signal
+
+import msgspec
+
+from bridge.client import EngineClient
+from bridge.errors import BridgeCode, EngineUnavailable
+from bridge.launcher import find_address
+from bridge.local_engine import InProcessEngine
+from bridge.terminal import Terminal
+from engine.protocol import discovery
+from engine.protocol.messages import BackendInfo
+
+
+def show_status(endpoint: str | None, terminal: Terminal) -> None:
+    """Show what the engine is doing."""
+    with EngineClient(find_address(endpoint)) as client:
+        status = client.status()
+    terminal.say(
+        f"Engine {status.version} at {status.endpoint}, pid {status.pid}, up"
+        f" {status.uptime_s:.0f} s, {status.clients} client{'s' * (status.clients != 1)}."
+    )
+    if status.jobs:
+        rows = [
+            (
+                job.job_id,
+                job.state.value,
+                job.stage,
+                f"{100 * job.fraction:.0f} %",
+                f"{job.age_s:.1f} s",
+                job.prompt[:40],
+            )
+            for job in status.jobs
+        ]
+        terminal.table("Jobs", ("id", "state", "stage", "done", "age", "prompt"), rows)
+    else:
+        terminal.say("No jobs.")
+    terminal.result({"ok": True, **msgspec.to_builtins(status)})
+
+
+def show_models(endpoint: str | None, terminal: Terminal) -> None:
+    """Show what can fill a mask: the running engine's backends, or this installation's."""
+    try:
+        with EngineClient(find_address(endpoint)) as client:
+            welcome = client.welcome
+    except EngineUnavailable as error:
+        if endpoint is not None or error.code != BridgeCode.ENGINE_NOT_RUNNING:
+            raise
+        welcome = InProcessEngine("context").welcome
+    rows = [_backend_row(info, welcome.default_backend) for info in welcome.backends]
+    headings = ("backend", "models", "modes", "honours", "longest", "what it does")
+    terminal.table("", headings, rows)
+    terminal.result(
+        {
+            "ok": True,
+            "default_backend": welcome.default_backend,
+            "backends": msgspec.to_builtins(welcome.backends),
+        }
+    )
+
+
+def cancel(job_id: str, endpoint: str | None, terminal: Terminal) -> None:
+    """End one job, whoever sent it."""
+    with EngineClient(find_address(endpoint)) as client:
+        client.cancel_and_confirm(job_id)
+    terminal.say(f"{job_id} is cancelled.")
+    terminal.result({"ok": True, "job_id": job_id})
+
+
+def stop(endpoint: str | None, terminal: Terminal) -> None:
+    """End the engine; one that can't be spoken with is told by a signal."""
+    address = find_address(endpoint)
+    try:
+        with EngineClient(address) as client:
+            client.stop_engine()
+    except EngineUnavailable:
+        connection = discovery.find_engine()
+        if connection is None or connection.endpoint != address.endpoint:
+            raise
+        os.kill(connection.pid, signal.SIGTERM)
+    terminal.say(f"The engine at {address.endpoint} is stopping.")
+    terminal.result({"ok": True, "endpoint": address.endpoint})
+
+
+def _backend_row(info: BackendInfo, default: str) -> tuple[str, ...]:
+    return (
+        info.name + (" (default)" if info.name == default else ""),
+        ", ".join(info.models),
+        ", ".join(info.modes),
+        ", ".join(info.honours) or "-",
+        f"{info.max_span_s:g} s",
+        info.description,
+    )

@@ -1,0 +1,358 @@
+"""The main job: a sound file in, its repainted version out."""
+
+import math
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.errors import BridgeCode, InputError
+from bridge.local_engine import Engine
+from bridge.media import AudioInfo, Patch, check_output, probe, read_frames, write_spliced
+from bridge.windows import WindowPlan, merge_selections, plan_windows
+from engine.protocol.messages import BackendInfo, Done, InpaintRequest, SeamReport, Timings
+from engine.protocol.requests import check_request
+from engine.protocol.spans import Span, span_from_seconds
+
+Audio = npt.NDArray[np.float32]
+OnProgress = Callable[[str, float], None]
+
+WRITE_SHARE = 0.1
+"""How much of the whole job's progress is writing files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a person asks for: files, times in seconds, and the request's fields."""
+
+    source: Path
+    target: Path
+    selections_s: tuple[tuple[float, float], ...]
+    prompt: str = ""
+    negative_prompt: str = ""
+    steps: int | None = None
+    guidance: float | None = None
+    seed: int | None = None
+    takes: int = 1
+    strength: float = 1.0
+    crossfade_s: float | None = None
+    context_s: float | None = None
+    match_level: bool = True
+    mode: str = "auto"
+    backend: str | None = None
+    model: str | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An order whose files and times are known to be good; nothing was begun yet."""
+
+    order: Order
+    info: AudioInfo
+    selections: tuple[Span, ...]
+    targets: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class SeamAt:
+    """One seam in the file."""
+
+    at_s: float
+    report: SeamReport
+
+
+@dataclass(frozen=True)
+class Output:
+    """One file that was written."""
+
+    path: Path
+    seed: int
+    seams: tuple[SeamAt, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of an order."""
+
+    info: AudioInfo
+    selections: tuple[Span, ...]
+    backend: str
+    model: str
+    model_revision: str
+    mode: str
+    outputs: tuple[Output, ...]
+    timings_s: Timings
+    warnings: tuple[str, ...]
+    requests: tuple[InpaintRequest, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """Return the object that ``--json`` prints."""
+        return {
+            "ok": True,
+            "backend": self.backend,
+            "model": self.model,
+            "model_revision": self.model_revision,
+            "mode": self.mode,
+            "outputs": [
+                {
+                    "path": str(output.path),
+                    "seed": output.seed,
+                    "seams": [_seam_as_json(seam) for seam in output.seams],
+                }
+                for output in self.outputs
+            ],
+            "timings_s": {name: round(s, 4) for name, s in asdict(self.timings_s).items()},
+            "warnings": list(self.warnings),
+        }
+
+
+def prepare(order: Order) -> Prepared:
+    """Look at the files and times of an order before anything is begun.
+
+    Raises
+    ------
+    InputError
+        Something about them is wrong.
+    """
+    info = probe(order.source)
+    selections = merge_selections(
+        [_selection(start_s, end_s, info) for start_s, end_s in order.selections_s]
+    )
+    targets = take_paths(order.target, order.takes)
+    for target in targets:
+        check_output(target, info, force=order.force)
+    return Prepared(order, info, selections, targets)
+
+
+def carry_out(prepared: Prepared, engine: Engine, on_progress: OnProgress) -> Report:
+    """Have an engine repaint every selection, and write the results.
+
+    Raises
+    ------
+    BridgeError
+        The engine, the job or the disk failed; files that were written are whole.
+    """
+    order, info = prepared.order, prepared.info
+    backend = _find_backend(order, engine)
+    plans = plan_windows(
+        prepared.selections,
+        file_frames=info.frames,
+        sample_rate=info.sample_rate,
+        context_s=order.context_s,
+        backend=backend,
+    )
+    requests = [_request(order, info, plan) for plan in plans]
+    for request in requests:
+        limit = engine.welcome.limits.max_window_bytes
+        check_request(request, max_window_bytes=limit)
+    seed = order.seed
+    results: list[tuple[WindowPlan, Done, tuple[Audio, ...]]] = []
+    for number, (plan, request) in enumerate(zip(plans, requests, strict=True)):
+        share = _share_of(on_progress, number / len(plans), 1 / len(plans))
+        audio = read_frames(info, plan.start, plan.start + plan.audio_frames)
+        done, patches = engine.run(replace(request, seed=seed), audio, share)
+        # All windows of a take share its seed, also when the engine drew it.
+        seed = done.request.seed
+        results.append((plan, done, patches))
+    outputs, warnings = _write_takes(prepared, results, on_progress)
+    return _report(prepared, results, outputs, warnings)
+
+
+def take_paths(target: Path, takes: int) -> tuple[Path, ...]:
+    """Return where every take goes: with ``-1`` to ``-N`` before the suffix if several."""
+    if takes <= 1:
+        return (target,)
+    return tuple(
+        target.with_name(f"{target.stem}-{take}{target.suffix}") for take in range(1, takes + 1)
+    )
+
+
+# Before the engine
+
+
+def _selection(start_s: float, end_s: float, info: AudioInfo) -> Span:
+    if not (math.isfinite(start_s) and math.isfinite(end_s) and start_s >= 0):
+        raise _invalid_time(
+            f"A selection from {start_s:g} to {end_s:g} s is not possible.",
+            "Give times in seconds from the start of the file.",
+        )
+    if end_s <= start_s:
+        raise _invalid_time(
+            f"The end of the selection, {end_s:g} s, is not after its start, {start_s:g} s.",
+            "Give an --end that is later than the --start.",
+        )
+    span = span_from_seconds(start_s, end_s, info.sample_rate)
+    if span.length < 1:
+        raise _invalid_time(
+            f"The selection from {start_s:g} to {end_s:g} s is shorter than one sample.",
+            "Select more.",
+        )
+    if span.start > info.frames:
+        raise _invalid_time(
+            f"The selection starts at {start_s:g} s, after the file's end at"
+            f" {info.frames / info.sample_rate:g} s.",
+            "Start inside the file, or at its end to extend it.",
+        )
+    return span
+
+
+def _find_backend(order: Order, engine: Engine) -> BackendInfo:
+    name = order.backend or engine.welcome.default_backend
+    names = [backend.name for backend in engine.welcome.backends]
+    if name not in names:
+        raise InputError(
+            "unknown_backend",
+            f"This engine has no backend {name!r}.",
+            hint=f"Choose one of: {', '.join(names)}.",
+        )
+    return engine.welcome.backends[names.index(name)]
+
+
+def _request(order: Order, info: AudioInfo, plan: WindowPlan) -> InpaintRequest:
+    return InpaintRequest(
+        job_id=uuid.uuid4().hex,
+        sample_rate=info.sample_rate,
+        channels=info.channels,
+        audio_frames=plan.audio_frames,
+        window_frames=plan.frames,
+        spans=plan.spans,
+        prompt=order.prompt,
+        negative_prompt=order.negative_prompt,
+        steps=order.steps,
+        guidance=order.guidance,
+        seed=order.seed,
+        takes=order.takes,
+        strength=order.strength,
+        crossfade_s=order.crossfade_s,
+        match_level=order.match_level,
+        mode=order.mode,
+        backend=order.backend,
+        model=order.model,
+    )
+
+
+# After the engine
+
+_Result = tuple[WindowPlan, Done, tuple[Audio, ...]]
+
+
+def _write_takes(
+    prepared: Prepared, results: list[_Result], on_progress: OnProgress
+) -> tuple[list[Output], list[str]]:
+    outputs, warnings = [], []
+    for take, target in enumerate(prepared.targets):
+        warnings += write_spliced(
+            prepared.info,
+            target,
+            _patches_of(take, results),
+            force=prepared.order.force,
+            record=_record(take, results),
+            on_progress=lambda fraction, take=take: on_progress(
+                "write",
+                1 - WRITE_SHARE + WRITE_SHARE * (take + fraction) / len(prepared.targets),
+            ),
+        )
+        outputs.append(_output(target, take, results, prepared.info.sample_rate))
+    return outputs, warnings
+
+
+def _patches_of(take: int, results: list[_Result]) -> list[Patch]:
+    return [
+        Patch(plan.start + span.start, patch)
+        for plan, _, patches in results
+        for span, patch in zip(
+            plan.spans, patches[take * len(plan.spans) : (take + 1) * len(plan.spans)], strict=True
+        )
+    ]
+
+
+def _record(take: int, results: list[_Result]) -> Mapping[str, object]:
+    """Return what the file itself says of its making: enough to make it again."""
+    return {
+        "engine_version": results[0][1].engine_version,
+        "take": take + 1,
+        "seed": results[0][1].takes[take].seed,
+        "windows": [
+            {
+                "start_frame": plan.start,
+                "backend": done.backend,
+                "model": done.model,
+                "model_revision": done.model_revision,
+                "mode": done.mode,
+                "request": asdict(done.request),
+            }
+            for plan, done, _ in results
+        ],
+    }
+
+
+def _output(target: Path, take: int, results: list[_Result], sample_rate: int) -> Output:
+    seams = tuple(
+        SeamAt((plan.start + seam.frame) / sample_rate, seam)
+        for plan, done, _ in results
+        for seam in done.takes[take].seams
+    )
+    return Output(target, results[0][1].takes[take].seed, seams)
+
+
+def _report(
+    prepared: Prepared, results: list[_Result], outputs: Iterable[Output], warnings: list[str]
+) -> Report:
+    first = results[0][1]
+    said = [warning for _, done, _ in results for warning in done.warnings]
+    return Report(
+        info=prepared.info,
+        selections=prepared.selections,
+        backend=first.backend,
+        model=first.model,
+        model_revision=first.model_revision,
+        mode=", ".join(dict.fromkeys(done.mode for _, done, _ in results)),
+        outputs=tuple(outputs),
+        timings_s=_sum_timings([done.timings_s for _, done, _ in results]),
+        warnings=tuple(dict.fromkeys([*_extension_warning(prepared), *said, *warnings])),
+        requests=tuple(done.request for _, done, _ in results),
+    )
+
+
+def _extension_warning(prepared: Prepared) -> list[str]:
+    missing = prepared.selections[-1].end - prepared.info.frames
+    if missing <= 0:
+        return []
+    return [
+        f"The selection reaches past the end: the result is"
+        f" {missing / prepared.info.sample_rate:.3f} s longer than the input."
+    ]
+
+
+def _sum_timings(timings: list[Timings]) -> Timings:
+    names = asdict(timings[0])
+    return Timings(**{name: sum(getattr(each, name) for each in timings) for name in names})
+
+
+def _seam_as_json(seam: SeamAt) -> dict[str, object]:
+    return {
+        "at_s": round(seam.at_s, 6),
+        "side": seam.report.side.value,
+        "level_step_db": round(seam.report.level_step_db, 2),
+        "click_ratio": round(seam.report.click_ratio, 3),
+        "crossfade_law": seam.report.crossfade_law,
+        "crossfade_frames": seam.report.crossfade_frames,
+        "correlation": round(seam.report.correlation, 3),
+    }
+
+
+def _share_of(on_progress: OnProgress, offset: float, share: float) -> OnProgress:
+    scale = 1 - WRITE_SHARE
+
+    def report(stage: str, fraction: float) -> None:
+        on_progress(stage, scale * (offset + share * fraction))
+
+    return report
+
+
+def _invalid_time(message: str, hint: str) -> InputError:
+    return InputError(BridgeCode.INVALID_TIME, message, hint=hint)

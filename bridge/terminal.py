@@ -1,0 +1,86 @@
+"""What a person sees: text, tables and progress, or one JSON object for a script."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from engine.protocol.errors import ReaPaintError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+OnProgress = Callable[[str, float], None]
+
+
+class Terminal:
+    """Where a command speaks. With ``is_json`` only ``result`` reaches standard output."""
+
+    def __init__(self, *, is_json: bool) -> None:
+        self.is_json = is_json
+
+    def say(self, text: str) -> None:
+        """Show a line of text to a person."""
+        if not self.is_json:
+            self._console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """Show a warning on standard error."""
+        if not self.is_json:
+            self._console(stderr=True).print(
+                f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True
+            )
+
+    def fail(self, error: ReaPaintError) -> None:
+        """Show what went wrong and what to do, as text or as the JSON object."""
+        if self.is_json:
+            self.result({"ok": False, "error": _error_as_json(error)})
+            return
+        console = self._console(stderr=True)
+        console.print(
+            f"reapaint: {error.message}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
+        if error.hint:
+            console.print(error.hint, markup=False, highlight=False, soft_wrap=True)
+
+    def table(self, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Show a table to a person."""
+        if self.is_json:
+            return
+        from rich.table import Table
+
+        table = Table(title=title or None, title_justify="left")
+        for heading in headings:
+            table.add_column(heading, overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        self._console().print(table, markup=False)
+
+    def result(self, answer: object) -> None:
+        """Print the one JSON object, if JSON was asked for."""
+        if self.is_json:
+            sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+
+    @contextlib.contextmanager
+    def progress(self) -> Iterator[OnProgress]:
+        """Show progress while a job runs, where somebody can see it."""
+        if self.is_json or not sys.stderr.isatty():
+            yield lambda _stage, _fraction: None
+            return
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+        columns = (TextColumn("{task.description:10}"), BarColumn(), TaskProgressColumn())
+        with Progress(*columns, console=self._console(stderr=True), transient=True) as bar:
+            task = bar.add_task("reading", total=1.0)
+            yield lambda stage, fraction: bar.update(task, description=stage, completed=fraction)
+
+    def _console(self, *, stderr: bool = False) -> "Console":
+        from rich.console import Console
+
+        return Console(stderr=stderr)
+
+
+def _error_as_json(error: ReaPaintError) -> dict[str, str]:
+    return {"code": error.code, "message": error.message, "hint": error.hint}

@@ -1,0 +1,87 @@
+"""The engine's own command line: ``reapaint serve``."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from engine.backends.registry import make_backends
+from engine.config import LOOPBACK_ENDPOINT, EngineConfig, check_config, environment_default
+from engine.protocol.errors import ReaPaintError
+from engine.server import serve
+
+EXIT_BAD_INPUT = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run an engine until it is asked to stop, and return the exit code."""
+    parser = _make_parser()
+    options = parser.parse_args(arguments)
+    logging.basicConfig(
+        level=options.log_level,
+        format="%(asctime)s %(levelname).1s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        config = EngineConfig(
+            endpoint=options.endpoint,
+            backend=options.backend,
+            max_window_mib=options.max_window_mib,
+            max_queued_jobs=options.max_queued_jobs,
+            max_queued_mib=options.max_queued_mib,
+            idle_exit_s=options.idle_exit,
+            log_level=options.log_level,
+        )
+        backends = make_backends()
+        check_config(config, backends)
+        serve(config, backends)
+    except ReaPaintError as error:
+        print(f"reapaint: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
+        return EXIT_BAD_INPUT
+    return 0
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    defaults = EngineConfig()
+    parser = argparse.ArgumentParser(
+        prog="reapaint serve",
+        description="Run an engine in the foreground; Ctrl-C ends it. Every flag has a"
+        " variable, such as REAPAINT_ENDPOINT for --endpoint.",
+    )
+    parser.add_argument(
+        "--endpoint",
+        default=environment_default("endpoint", LOOPBACK_ENDPOINT),
+        help="where to listen (default: any free port of this machine); beyond loopback"
+        " only clients with trusted keys are served",
+    )
+    parser.add_argument(
+        "--backend",
+        default=environment_default("backend", defaults.backend),
+        help="what fills the mask where a request names none (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--idle-exit",
+        type=float,
+        metavar="SECONDS",
+        default=environment_default("idle_exit", str(defaults.idle_exit_s)),
+        help="stop after this long without work; 0 = never (default: %(default)s)",
+    )
+    for name, value, meaning in (
+        ("max-window-mib", defaults.max_window_mib, "the largest window of one job"),
+        ("max-queued-jobs", defaults.max_queued_jobs, "how many jobs may wait"),
+        ("max-queued-mib", defaults.max_queued_mib, "how much audio may wait"),
+    ):
+        parser.add_argument(
+            f"--{name}",
+            type=int,
+            metavar="N",
+            default=environment_default(name.replace("-", "_"), str(value)),
+            help=f"{meaning} (default: %(default)s)",
+        )
+    parser.add_argument(
+        "--log-level",
+        choices=("DEBUG", "INFO", "WARNING", "ERROR"),
+        default=environment_default("log_level", defaults.log_level).upper(),
+        help="how much the log tells (default: %(default)s)",
+    )
+    return parser

@@ -1,0 +1,287 @@
+"""The recipe of one job: window to backend, new audio back, joined into every span."""
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from engine.backends.base import Audio, Backend, Fill, Generation, Passage, Window, Wish
+from engine.clock import StageClock
+from engine.dsp.channels import from_backend_channels, to_backend_channels
+from engine.dsp.levels import level_db
+from engine.dsp.resampling import resample
+from engine.dsp.splicing import Seam, Splice, splice
+from engine.dsp.windows import passage_at_rate, spans_at_rate
+from engine.errors import JobError
+from engine.protocol.errors import ErrorCode
+from engine.protocol.messages import (
+    BackendInfo,
+    Done,
+    InpaintRequest,
+    SeamReport,
+    Side,
+    TakeReport,
+    Timings,
+)
+from engine.protocol.requests import DEFAULT_CROSSFADE_S, MAX_SEED, crossfade_frames
+from engine.protocol.spans import Span
+from engine.protocol.version import __version__
+
+UNCHANGED_DB = -40.0
+"""A change this far below the sound itself is heard by nobody."""
+
+
+def inpaint(
+    request: InpaintRequest,
+    audio: Audio,
+    *,
+    backends: Mapping[str, Backend],
+    default_backend: str,
+    clock: StageClock,
+    queued_s: float,
+) -> tuple[Done, tuple[Audio, ...]]:
+    """Carry out one checked request.
+
+    Parameters
+    ----------
+    request
+        What is wanted.
+    audio
+        The window's audio, shape (channels, audio_frames), float32; it is not changed.
+    backends, default_backend
+        What can fill a mask, and which does where the request names none.
+    clock
+        Takes progress, ends the job when it was cancelled, keeps the times.
+    queued_s
+        How long the job waited, for the report.
+
+    Returns
+    -------
+    tuple
+        The report, and a patch for each span of each take, takes outermost, float32
+        of shape (channels, span length).
+
+    Raises
+    ------
+    JobError
+        The job can't be done.
+    """
+    started_s = time.monotonic()
+    backend = _choose_backend(request, backends, default_backend)
+    resolved = _resolve(request, backend.info)
+    window = Window(
+        audio=_with_missing_end(audio, resolved.window_frames),
+        sample_rate=resolved.sample_rate,
+        spans=resolved.spans,
+        audio_frames=resolved.audio_frames,
+    )
+    seeds = [(_seed_of(resolved) + take) % (MAX_SEED + 1) for take in range(resolved.takes)]
+    generation = backend.generate(_heard_by(backend.info, window), _wish(resolved), seeds, clock)
+    clock.enter("splice")
+    takes = [_splice_take(fill, window, resolved, backend.info) for fill in generation.fills]
+    patches = tuple(each.patch for take in takes for each in take)
+    reports = tuple(
+        TakeReport(seed=seed, seams=_seam_reports(take))
+        for seed, take in zip(seeds, takes, strict=True)
+    )
+    clock.stop()
+    seconds = clock.seconds
+    return Done(
+        job_id=resolved.job_id,
+        request=replace(resolved, model=generation.model),
+        backend=backend.info.name,
+        model=generation.model,
+        model_revision=generation.model_revision,
+        mode=generation.mode,
+        engine_version=__version__,
+        takes=reports,
+        timings_s=Timings(
+            queued=queued_s,
+            encode=seconds.get("encode", 0.0),
+            sample=seconds.get("sample", 0.0),
+            decode=seconds.get("decode", 0.0),
+            splice=seconds.get("splice", 0.0),
+            total=time.monotonic() - started_s + queued_s,
+        ),
+        warnings=_warnings(resolved, backend.info, generation, window, takes),
+    ), patches
+
+
+# Before the backend
+
+
+def _choose_backend(
+    request: InpaintRequest, backends: Mapping[str, Backend], default: str
+) -> Backend:
+    name = request.backend or default
+    backend = backends.get(name)
+    if backend is None:
+        raise JobError(
+            ErrorCode.UNKNOWN_BACKEND,
+            f"This engine has no backend {name!r}.",
+            hint=f"Choose one of: {', '.join(backends)}.",
+        )
+    _check_choice("model", request.model, backend.info.models, ErrorCode.UNKNOWN_MODEL)
+    _check_choice("mode", request.mode, backend.info.modes, ErrorCode.UNKNOWN_MODE)
+    return backend
+
+
+def _check_choice(kind: str, name: str | None, choices: tuple[str, ...], code: ErrorCode) -> None:
+    if name is not None and name not in choices:
+        raise JobError(
+            code, f"There is no {kind} {name!r}.", hint=f"Choose one of: {', '.join(choices)}."
+        )
+
+
+def _resolve(request: InpaintRequest, info: BackendInfo) -> InpaintRequest:
+    """Fill in every default, so that the report alone is enough to repeat the job."""
+    return replace(
+        request,
+        backend=info.name,
+        model=request.model or info.default_model,
+        seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
+        crossfade_s=DEFAULT_CROSSFADE_S if request.crossfade_s is None else request.crossfade_s,
+    )
+
+
+def _seed_of(resolved: InpaintRequest) -> int:
+    assert resolved.seed is not None, "a resolved request has a seed"
+    return resolved.seed
+
+
+def _wish(resolved: InpaintRequest) -> Wish:
+    return Wish(
+        prompt=resolved.prompt,
+        negative_prompt=resolved.negative_prompt,
+        steps=resolved.steps,
+        guidance=resolved.guidance,
+        strength=resolved.strength,
+        mode=resolved.mode,
+        model=resolved.model or "",
+    )
+
+
+def _with_missing_end(audio: Audio, frames: int) -> Audio:
+    missing = frames - audio.shape[1]
+    return np.pad(audio, ((0, 0), (0, missing))) if missing else audio
+
+
+def _heard_by(info: BackendInfo, window: Window) -> Window:
+    """Return the window at the backend's own rate and channel count."""
+    rate = info.sample_rate or window.sample_rate
+    audio = window.audio
+    if info.channels is not None:
+        audio = to_backend_channels(audio, info.channels)
+    if rate == window.sample_rate:
+        return replace(window, audio=audio)
+    audio = resample(audio, window.sample_rate, rate)
+    return Window(
+        audio=audio,
+        sample_rate=rate,
+        spans=spans_at_rate(window.spans, window.sample_rate, rate, window.frames),
+        audio_frames=min(-(-window.audio_frames * rate // window.sample_rate), audio.shape[1]),
+    )
+
+
+# After the backend
+
+
+def _splice_take(
+    fill: Fill, window: Window, resolved: InpaintRequest, info: BackendInfo
+) -> list[Splice]:
+    return [
+        splice(
+            window.audio,
+            window.audio_frames,
+            span,
+            _at_source(passage, span, window, info),
+            sample_rate=window.sample_rate,
+            crossfade_frames=crossfade_frames(
+                resolved.crossfade_s, span.length, window.sample_rate
+            ),
+            match_level=resolved.match_level,
+            continuous=fill.continuous,
+            within=_surroundings(index, window),
+        )
+        for index, (span, passage) in enumerate(zip(window.spans, fill.passages, strict=True))
+    ]
+
+
+def _at_source(passage: Passage, span: Span, window: Window, info: BackendInfo) -> Audio:
+    """Return what a backend made of one span, at the source's rate and channels."""
+    rate = info.sample_rate or window.sample_rate
+    try:
+        audio = passage_at_rate(passage.audio, passage.start, rate, window.sample_rate, span)
+    except ValueError as error:
+        raise JobError(
+            ErrorCode.BACKEND_FAILED,
+            f"The backend {info.name} returned a fill that does not fit: {error}.",
+            hint="Try another backend, and report it.",
+        ) from error
+    if info.channels is None:
+        return audio
+    return from_backend_channels(audio, window.audio[:, span.start : span.end])
+
+
+def _surroundings(index: int, window: Window) -> Span:
+    """Return the frames around a span that no other span replaces."""
+    spans = window.spans
+    start = spans[index - 1].end if index else 0
+    end = spans[index + 1].start if index + 1 < len(spans) else window.frames
+    return Span(start, end)
+
+
+def _seam_reports(take: list[Splice]) -> tuple[SeamReport, ...]:
+    return tuple(
+        _seam_report(index, side, seam)
+        for index, spliced in enumerate(take)
+        for side, seam in ((Side.LEFT, spliced.left), (Side.RIGHT, spliced.right))
+        if seam is not None
+    )
+
+
+def _seam_report(index: int, side: Side, seam: Seam) -> SeamReport:
+    return SeamReport(
+        span=index,
+        side=side,
+        frame=seam.frame,
+        level_step_db=seam.level_step_db,
+        click_ratio=seam.click_ratio,
+        crossfade_law=seam.law,
+        crossfade_frames=seam.crossfade_frames,
+        correlation=seam.correlation,
+    )
+
+
+# Warnings
+
+_DEFAULTS = {"prompt": "", "negative_prompt": "", "steps": None, "guidance": None, "strength": 1.0}
+
+
+def _warnings(
+    resolved: InpaintRequest,
+    info: BackendInfo,
+    generation: Generation,
+    window: Window,
+    takes: list[list[Splice]],
+) -> tuple[str, ...]:
+    ignored = tuple(
+        f"The {info.name} backend can't honour the {name.replace('_', ' ')}: it had no effect."
+        for name, default in _DEFAULTS.items()
+        if getattr(resolved, name) != default and name not in info.honours
+    )
+    unchanged = (
+        f"Nothing audible changed in take {number}."
+        for number, take in enumerate(takes, start=1)
+        if all(
+            _is_unchanged(spliced.patch, window.audio[:, span.start : span.end])
+            for span, spliced in zip(window.spans, take, strict=True)
+        )
+    )
+    return (*ignored, *generation.warnings, *unchanged)
+
+
+def _is_unchanged(patch: Audio, original: Audio) -> bool:
+    return level_db(patch - original) < level_db(original) + UNCHANGED_DB
