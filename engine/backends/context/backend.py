@@ -74,7 +74,6 @@ class ContextBackend:
             model=wish.model,
             model_revision=__version__,
             mode="+".join(dict.fromkeys(modes)),
-            warnings=_warnings(wish),
         )
 
 
@@ -112,18 +111,6 @@ def _check(window: Window, wish: Wish) -> None:
             "Nothing is kept around the selection that it could be filled from.",
             hint="Select less of the recording, or use a backend that follows a prompt.",
         )
-
-
-def _warnings(wish: Wish) -> tuple[str, ...]:
-    """Return a sentence for each wish that has no effect here."""
-    ignored = (
-        (wish.prompt, "follow the prompt"),
-        (wish.negative_prompt, "follow the negative prompt"),
-        (wish.steps is not None, "use the number of steps"),
-        (wish.guidance is not None, "use the guidance"),
-        (wish.strength < 1, "use the strength: it always replaces the whole selection"),
-    )
-    return tuple(f"The context backend can't {what}." for wished, what in ignored if wished)
 
 
 def _mode_of(span: Span, window: Window, wish: Wish) -> str:

@@ -217,9 +217,9 @@ def _level(window: Window, span: Span, pieces: Sequence[Piece], audio: Audio, st
     rate = window.sample_rate
     context = _surroundings(window, span)
     reach = round(LEVEL_S * rate)
-    left = _level_gap_db(
-        window, Span(max(context.start, span.start - reach), span.start), pieces[0]
-    )
+    before = Span(max(context.start, span.start - reach), span.start)
+    after = Span(span.end, min(context.end, span.end + reach))
+    left = _level_gap_db(window, before, pieces[0])
     right = _level_gap_db(window, after, pieces[-1])
     if left == 0 and right == 0:
         return
