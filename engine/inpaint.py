@@ -9,7 +9,6 @@ import numpy as np
 
 from engine.backends.base import Audio, Backend, Fill, Generation, Passage, Window, Wish
 from engine.clock import StageClock
-from engine.dsp.channels import from_backend_channels, to_backend_channels
 from engine.dsp.levels import level_db
 from engine.dsp.resampling import resample
 from engine.dsp.splicing import Seam, Splice, splice
@@ -171,12 +170,9 @@ def _with_missing_end(audio: Audio, frames: int) -> Audio:
 def _heard_by(info: BackendInfo, window: Window) -> Window:
     """Return the window at the backend's own rate and channel count."""
     rate = info.sample_rate or window.sample_rate
-    audio = window.audio
-    if info.channels is not None:
-        audio = to_backend_channels(audio, info.channels)
     if rate == window.sample_rate:
-        return replace(window, audio=audio)
-    audio = resample(audio, window.sample_rate, rate)
+        return window
+    audio = resample(window.audio, window.sample_rate, rate)
     return Window(
         audio=audio,
         sample_rate=rate,
@@ -213,16 +209,13 @@ def _at_source(passage: Passage, span: Span, window: Window, info: BackendInfo) 
     """Return what a backend made of one span, at the source's rate and channels."""
     rate = info.sample_rate or window.sample_rate
     try:
-        audio = passage_at_rate(passage.audio, passage.start, rate, window.sample_rate, span)
+        return passage_at_rate(passage.audio, passage.start, rate, window.sample_rate, span)
     except ValueError as error:
         raise JobError(
             ErrorCode.BACKEND_FAILED,
             f"The backend {info.name} returned a fill that does not fit: {error}.",
             hint="Try another backend, and report it.",
         ) from error
-    if info.channels is None:
-        return audio
-    return from_backend_channels(audio, window.audio[:, span.start : span.end])
 
 
 def _surroundings(index: int, window: Window) -> Span:

@@ -18,7 +18,17 @@ from engine.protocol.folders import config_folder, log_folder, runtime_folder
 from engine.protocol.version import __version__
 
 OLDEST_PYTHON = (3, 11)
-NEEDED = ("av", "filelock", "matplotlib", "msgspec", "numpy", "pedalboard", "pyzmq", "scipy", "soxr")
+NEEDED = (
+    "av",
+    "filelock",
+    "matplotlib",
+    "msgspec",
+    "numpy",
+    "pedalboard",
+    "pyzmq",
+    "scipy",
+    "soxr",
+)
 EXIT_SOMETHING_WRONG = 1
 
 
@@ -134,9 +144,7 @@ def _check_keys() -> Finding:
     has_own = keys.public_key_path().exists()
     clients, engines = len(keys.trusted_clients()), len(keys.trusted_engines())
     own = "this machine has a key" if has_own else "none; only engines on other machines need one"
-    return Finding(
-        "keys", Verdict.GOOD, f"{own}; {clients} clients and {engines} engines trusted"
-    )
+    return Finding("keys", Verdict.GOOD, f"{own}; {clients} clients and {engines} engines trusted")
 
 
 def _check_preview() -> Finding:

@@ -32,6 +32,14 @@ class _Header(msgspec.Struct):
     body: msgspec.Raw = msgspec.Raw(b"{}")
 
 
+class _JobId(msgspec.Struct, frozen=True):
+    job_id: str = ""
+
+
+class _AboutJob(_JobId, frozen=True):
+    request: _JobId = _JobId()
+
+
 def encode(message: Message, parts: Sequence[Audio] = ()) -> list[Buffer]:
     """Return the parts of a message, the header first.
 
@@ -60,7 +68,7 @@ def encode(message: Message, parts: Sequence[Audio] = ()) -> list[Buffer]:
         type=type(message).__name__,
         body=msgspec.Raw(msgspec.json.encode(message)),
     )
-    buffers = [np.ascontiguousarray(part, dtype=_WIRE_DTYPE).data.cast("B") for part in parts]
+    buffers = [_to_wire(part) for part in parts]
     return [msgspec.json.encode(header), *buffers]
 
 
@@ -93,15 +101,8 @@ def decode(buffers: Sequence[Buffer]) -> tuple[Message, tuple[Audio, ...]]:
 def job_id_of(buffers: Sequence[Buffer]) -> str:
     """Return the job a broken message was about, or "" where it can't be told."""
 
-    class _Request(msgspec.Struct):
-        job_id: str = ""
-
-    class _Body(msgspec.Struct):
-        job_id: str = ""
-        request: _Request = _Request()
-
     try:
-        body = msgspec.json.decode(_decode_header(buffers).body, type=_Body)
+        body = msgspec.json.decode(_decode_header(buffers).body, type=_AboutJob)
     except (ProtocolError, msgspec.MsgspecError):
         return ""
     return body.job_id or body.request.job_id
@@ -118,6 +119,12 @@ def is_finite(audio: Audio) -> bool:
         if np.isfinite(np.dot(flat, flat)):
             return True
     return bool(np.isfinite(flat).all())
+
+
+def _to_wire(part: Audio) -> Buffer:
+    contiguous = np.ascontiguousarray(part, dtype=_WIRE_DTYPE)
+    # A view of nothing can't be cast to bytes.
+    return contiguous.data.cast("B") if contiguous.size else b""
 
 
 def _part_shapes(message: Message) -> tuple[Shape, ...]:

@@ -1,0 +1,375 @@
+"""The dispatcher without sockets, threads or clocks."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from engine.dispatcher import CLIENT_TIMEOUT_S, RESULT_KEPT_S, Dispatcher, Outgoing
+from engine.errors import JobCancelled, JobError
+from engine.protocol import messages
+from engine.protocol.errors import ErrorCode
+from engine.protocol.messages import InpaintRequest, Limits, Placement, TakeReport
+from engine.protocol.spans import Span
+
+TOKEN = "secret"
+AUDIO = np.zeros((1, 100), np.float32)
+REQUEST = InpaintRequest("job", 8000, 1, 100, 100, (Span(10, 20),))
+WELCOME = messages.Welcome("1", 1, (), "echo", Limits(1 << 20, 8, 1 << 20))
+
+
+def _dispatcher() -> Dispatcher:
+    return Dispatcher(welcome=WELCOME, token=TOKEN, endpoint="tcp://x", started_s=0.0)
+
+
+def _greeted(*clients: bytes) -> Dispatcher:
+    dispatcher = _dispatcher()
+    for client in clients:
+        dispatcher.receive(client, messages.Hello(TOKEN, "test"), (), now_s=0.0)
+    return dispatcher
+
+
+def _submit(
+    dispatcher: Dispatcher,
+    client: bytes,
+    job_id: str,
+    placement: Placement = Placement.BACK,
+    now_s: float = 0.0,
+    audio: np.ndarray = AUDIO,
+) -> list[Outgoing]:
+    message = messages.Submit(replace(REQUEST, job_id=job_id), placement)
+    return dispatcher.receive(client, message, (audio,), now_s=now_s)
+
+
+def _cancel(dispatcher: Dispatcher, client: bytes, job_id: str) -> list[Outgoing]:
+    return dispatcher.receive(client, messages.Cancel(job_id), (), now_s=0.0)
+
+
+def _finish(dispatcher: Dispatcher, job_id: str, now_s: float = 0.0) -> list[Outgoing]:
+    request = replace(REQUEST, job_id=job_id)
+    done = messages.Done(job_id, request, "echo", "echo", "1", "auto", "0", (TakeReport(1, ()),))
+    return dispatcher.done(done, (np.zeros((1, 10), np.float32),), now_s=now_s)
+
+
+def _names(outgoing: list[Outgoing]) -> list[tuple[bytes, str]]:
+    return [(sent.client, type(sent.message).__name__) for sent in outgoing]
+
+
+def test_only_the_token_opens_a_session() -> None:
+    dispatcher = _dispatcher()
+    for token in ("", "wrong", "gehört nicht dazu"):
+        (sent,) = dispatcher.receive(b"c", messages.Hello(token, "test"), (), now_s=0.0)
+        assert sent.message.code == "not_authorised"
+    assert _submit(dispatcher, b"c", "a")[0].message.code == "not_authorised"
+    (sent,) = dispatcher.receive(b"c", messages.Hello(TOKEN, "test"), (), now_s=0.0)
+    assert sent.message == WELCOME
+
+
+@pytest.mark.parametrize("message", [messages.Stop(), messages.Cancel("a"), messages.Ping()])
+def test_a_stranger_can_do_nothing(message: messages.ClientMessage) -> None:
+    dispatcher = _dispatcher()
+    (sent,) = dispatcher.receive(b"c", message, (), now_s=0.0)
+    assert sent.message.code == "not_authorised"
+    assert not dispatcher.is_stopping
+
+
+def test_a_job_from_beginning_to_end() -> None:
+    dispatcher = _greeted(b"c")
+    (accepted,) = _submit(dispatcher, b"c", "a")
+    assert accepted.message == messages.Accepted("a", 0)
+    assert dispatcher.next_job(now_s=1.0).job_id == "a"
+    assert dispatcher.next_job(now_s=1.0) is None
+    (moved,) = dispatcher.progress("sample", 0.5)
+    assert moved.message == messages.Progress("a", "sample", 0.5)
+    (done,) = _finish(dispatcher, "a")
+    assert (done.client, done.message.job_id, len(done.parts)) == (b"c", "a", 1)
+    assert not dispatcher.is_busy()
+
+
+def test_jobs_run_in_the_order_of_their_places() -> None:
+    dispatcher = _greeted(b"c")
+    _submit(dispatcher, b"c", "a")
+    _submit(dispatcher, b"c", "b")
+    _submit(dispatcher, b"c", "c", Placement.FRONT)
+    order = []
+    while (job := dispatcher.next_job(now_s=0.0)) is not None:
+        order.append(job.job_id)
+        _finish(dispatcher, job.job_id)
+    assert order == ["c", "a", "b"]
+
+
+def test_replace_cancels_what_waits_but_not_what_runs() -> None:
+    dispatcher = _greeted(b"c", b"d")
+    _submit(dispatcher, b"c", "running")
+    dispatcher.next_job(now_s=0.0)
+    _submit(dispatcher, b"c", "waiting")
+    _submit(dispatcher, b"d", "theirs")
+    outgoing = _submit(dispatcher, b"c", "new", Placement.REPLACE)
+    assert _names(outgoing) == [(b"c", "Cancelled"), (b"c", "Accepted")]
+    assert outgoing[0].message.job_id == "waiting"
+    assert dispatcher.is_busy()
+
+
+def test_a_rejected_replacement_cancels_nothing() -> None:
+    dispatcher = _greeted(b"c")
+    _submit(dispatcher, b"c", "waiting")
+    bad = messages.Submit(replace(REQUEST, job_id="new", takes=99), Placement.REPLACE)
+    (sent,) = dispatcher.receive(b"c", bad, (AUDIO,), now_s=0.0)
+    assert sent.message.code == "invalid_takes"
+    assert dispatcher.next_job(now_s=0.0).job_id == "waiting"
+
+
+def test_cancelling_a_queued_job_ends_it_at_once() -> None:
+    dispatcher = _greeted(b"c")
+    _submit(dispatcher, b"c", "a")
+    assert _names(_cancel(dispatcher, b"c", "a")) == [(b"c", "Cancelled")]
+    assert dispatcher.next_job(now_s=0.0) is None
+
+
+def test_cancelling_a_running_job_ends_it_once_the_worker_saw_it() -> None:
+    dispatcher = _greeted(b"c")
+    _submit(dispatcher, b"c", "a")
+    job = dispatcher.next_job(now_s=0.0)
+    assert _cancel(dispatcher, b"c", "a") == []
+    assert job.cancelled.is_set()
+    assert _cancel(dispatcher, b"c", "a") == []
+    assert _names(dispatcher.failed(JobCancelled(), now_s=0.0)) == [(b"c", "Cancelled")]
+
+
+def test_a_cancel_that_comes_too_late_changes_nothing() -> None:
+    dispatcher = _greeted(b"c")
+    _submit(dispatcher, b"c", "a")
+    dispatcher.next_job(now_s=0.0)
+    _cancel(dispatcher, b"c", "a")
+    assert _names(_finish(dispatcher, "a")) == [(b"c", "Done")]
+    assert _cancel(dispatcher, b"c", "a") == []
+
+
+def test_another_client_may_cancel_and_both_are_told() -> None:
+    dispatcher = _greeted(b"c", b"d")
+    _submit(dispatcher, b"c", "a")
+    assert sorted(_names(_cancel(dispatcher, b"d", "a"))) == [
+        (b"c", "Cancelled"),
+        (b"d", "Cancelled"),
+    ]
+
+
+def test_cancelling_what_never_was_is_said() -> None:
+    dispatcher = _greeted(b"c")
+    (sent,) = _cancel(dispatcher, b"c", "nothing")
+    assert sent.message.code == "unknown_job"
+
+
+def test_a_failed_job_tells_why_and_the_next_one_runs() -> None:
+    dispatcher = _greeted(b"c")
+    _submit(dispatcher, b"c", "a")
+    _submit(dispatcher, b"c", "b")
+    dispatcher.next_job(now_s=0.0)
+    error = JobError(ErrorCode.OUT_OF_MEMORY, "Too little memory.", hint="Select less.")
+    (sent,) = dispatcher.failed(error, now_s=0.0)
+    assert sent.message == messages.Failed(
+        "a", "out_of_memory", "Too little memory.", "Select less."
+    )
+    assert dispatcher.next_job(now_s=0.0).job_id == "b"
+
+
+def test_sending_a_job_twice_runs_it_once() -> None:
+    dispatcher = _greeted(b"c")
+    _submit(dispatcher, b"c", "a")
+    assert _names(_submit(dispatcher, b"c", "a")) == [(b"c", "Accepted")]
+    dispatcher.next_job(now_s=0.0)
+    assert _names(_submit(dispatcher, b"c", "a")) == [(b"c", "Accepted")]
+    _finish(dispatcher, "a")
+    assert dispatcher.next_job(now_s=0.0) is None
+
+
+def test_a_client_that_comes_back_gets_its_result() -> None:
+    dispatcher = _greeted(b"c")
+    _submit(dispatcher, b"c", "a")
+    dispatcher.next_job(now_s=0.0)
+    _finish(dispatcher, "a", now_s=1.0)
+    dispatcher.receive(b"again", messages.Hello(TOKEN, "test"), (), now_s=2.0)
+    outgoing = _submit(dispatcher, b"again", "a", now_s=2.0)
+    assert _names(outgoing) == [(b"again", "Accepted"), (b"again", "Done")]
+    assert len(outgoing[1].parts) == 1
+
+
+def test_a_client_that_comes_back_while_its_job_runs_gets_the_answer() -> None:
+    dispatcher = _greeted(b"c", b"again")
+    _submit(dispatcher, b"c", "a")
+    dispatcher.next_job(now_s=0.0)
+    _submit(dispatcher, b"again", "a")
+    assert _names(_finish(dispatcher, "a")) == [(b"again", "Done")]
+
+
+def test_a_result_is_kept_until_it_was_received_or_its_time_is_over() -> None:
+    for receive in (True, False):
+        dispatcher = _greeted(b"c")
+        _submit(dispatcher, b"c", "a")
+        dispatcher.next_job(now_s=0.0)
+        _finish(dispatcher, "a")
+        if receive:
+            dispatcher.receive(b"c", messages.Received("a"), (), now_s=0.0)
+        else:
+            dispatcher.tick(now_s=RESULT_KEPT_S + 1)
+            dispatcher.receive(b"c", messages.Hello(TOKEN, "test"), (), now_s=RESULT_KEPT_S + 1)
+        assert _names(_submit(dispatcher, b"c", "a")) == [(b"c", "Accepted")]
+        assert dispatcher.next_job(now_s=0.0).job_id == "a"
+
+
+def test_an_id_is_not_for_two_jobs() -> None:
+    dispatcher = _greeted(b"c")
+    _submit(dispatcher, b"c", "a")
+    (other_audio,) = _submit(dispatcher, b"c", "a", audio=np.ones((1, 100), np.float32))
+    assert other_audio.message.code == "job_id_reused"
+    other = messages.Submit(replace(REQUEST, job_id="a", prompt="else"))
+    (sent,) = dispatcher.receive(b"c", other, (AUDIO,), now_s=0.0)
+    assert sent.message.code == "job_id_reused"
+
+
+def test_a_silent_client_is_let_go_with_its_jobs() -> None:
+    dispatcher = _greeted(b"c", b"d")
+    _submit(dispatcher, b"c", "running")
+    job = dispatcher.next_job(now_s=0.0)
+    _submit(dispatcher, b"c", "waiting")
+    _submit(dispatcher, b"d", "theirs")
+    dispatcher.receive(b"d", messages.Ping(), (), now_s=CLIENT_TIMEOUT_S)
+    assert _names(dispatcher.tick(now_s=CLIENT_TIMEOUT_S + 0.1)) == [(b"c", "Cancelled")]
+    assert job.cancelled.is_set()
+    assert (
+        dispatcher.receive(b"d", messages.StatusRequest(), (), now_s=11.0)[0].message.clients == 1
+    )
+
+
+def test_stopping_ends_everything_and_says_goodbye() -> None:
+    dispatcher = _greeted(b"c", b"d")
+    _submit(dispatcher, b"c", "running")
+    job = dispatcher.next_job(now_s=0.0)
+    _submit(dispatcher, b"d", "waiting")
+    dispatcher.receive(b"c", messages.Stop(), (), now_s=0.0)
+    assert dispatcher.is_stopping
+    (failed,) = dispatcher.stop()
+    assert (failed.client, failed.message.code) == (b"d", "engine_stopping")
+    assert job.cancelled.is_set()
+    (ended,) = dispatcher.failed(JobCancelled(), now_s=0.0)
+    assert ended.message.code == "engine_stopping"
+    assert _names(dispatcher.farewell("a test")) == [(b"c", "Goodbye"), (b"d", "Goodbye")]
+    assert _submit(dispatcher, b"c", "late")[0].message.code == "engine_stopping"
+
+
+def test_a_job_that_never_sees_its_cancel_is_given_up() -> None:
+    dispatcher = _greeted(b"c")
+    _submit(dispatcher, b"c", "stuck")
+    dispatcher.next_job(now_s=0.0)
+    dispatcher.stop()
+    outgoing = dispatcher.farewell("a test")
+    assert _names(outgoing) == [(b"c", "Failed"), (b"c", "Goodbye")]
+
+
+def test_idle_time_counts_from_the_last_work() -> None:
+    dispatcher = _greeted(b"c")
+    assert dispatcher.idle_s(now_s=5.0) == 5.0
+    _submit(dispatcher, b"c", "a", now_s=5.0)
+    assert dispatcher.idle_s(now_s=9.0) == 0.0
+    dispatcher.next_job(now_s=9.0)
+    assert dispatcher.idle_s(now_s=19.0) == 0.0
+    _finish(dispatcher, "a", now_s=20.0)
+    assert dispatcher.idle_s(now_s=25.0) == 5.0
+
+
+def test_pings_do_not_keep_an_engine_from_stopping_when_idle() -> None:
+    dispatcher = _greeted(b"c")
+    dispatcher.receive(b"c", messages.Ping(), (), now_s=50.0)
+    assert dispatcher.idle_s(now_s=50.0) == 50.0
+
+
+def test_status_lists_jobs() -> None:
+    dispatcher = _greeted(b"c")
+    _submit(dispatcher, b"c", "a")
+    dispatcher.next_job(now_s=1.0)
+    _submit(dispatcher, b"c", "b", now_s=2.0)
+    (sent,) = dispatcher.receive(b"c", messages.StatusRequest(), (), now_s=3.0)
+    summary = [(job.job_id, job.state, job.age_s) for job in sent.message.jobs]
+    assert summary == [("a", "running", 3.0), ("b", "queued", 1.0)]
+    assert sent.message.queued_bytes == 400
+
+
+class ManyClients(RuleBasedStateMachine):
+    """Whatever clients do, every accepted job ends exactly once, and is told to its client."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clients = (b"c", b"d", b"e")
+        self.dispatcher = _greeted(*self.clients)
+        self.owner: dict[str, bytes] = {}
+        self.ended: dict[str, str] = {}
+        self.running = ""
+        self.count = 0
+        self.now_s = 0.0
+
+    def _note(self, outgoing: list[Outgoing]) -> None:
+        for sent in outgoing:
+            if isinstance(sent.message, messages.Done | messages.Failed | messages.Cancelled):
+                job_id = sent.message.job_id
+                assert job_id not in self.ended, "ended twice"
+                assert sent.client == self.owner[job_id], "told to another client"
+                self.ended[job_id] = type(sent.message).__name__
+
+    @rule(client=st.sampled_from((b"c", b"d", b"e")), placement=st.sampled_from(Placement))
+    def submit(self, client: bytes, placement: Placement) -> None:
+        self.count += 1
+        job_id = f"job{self.count}"
+        outgoing = _submit(self.dispatcher, client, job_id, placement, now_s=self.now_s)
+        if isinstance(outgoing[-1].message, messages.Accepted):
+            self.owner[job_id] = client
+        self._note(outgoing)
+
+    @precondition(lambda self: self.owner)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        job_id = data.draw(st.sampled_from(sorted(self.owner)))
+        self._note(_cancel(self.dispatcher, self.owner[job_id], job_id))
+
+    @rule()
+    def start(self) -> None:
+        job = self.dispatcher.next_job(now_s=self.now_s)
+        if job is not None:
+            assert not self.running, "two jobs at once"
+            self.running = job.job_id
+
+    @precondition(lambda self: self.running)
+    @rule(works=st.booleans())
+    def end(self, works: bool) -> None:
+        job_id, self.running = self.running, ""
+        if works:
+            self._note(_finish(self.dispatcher, job_id, self.now_s))
+        else:
+            self._note(self.dispatcher.failed(JobCancelled(), now_s=self.now_s))
+
+    @rule(silent=st.sampled_from((b"c", b"d", b"e")))
+    def one_client_falls_silent(self, silent: bytes) -> None:
+        self.now_s += CLIENT_TIMEOUT_S + 1
+        for client in self.clients:
+            if client != silent:
+                self.dispatcher.receive(client, messages.Hello(TOKEN, "test"), (), now_s=self.now_s)
+        self._note(self.dispatcher.tick(now_s=self.now_s))
+        self.dispatcher.receive(silent, messages.Hello(TOKEN, "test"), (), now_s=self.now_s)
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        (sent,) = self.dispatcher.receive(b"c", messages.StatusRequest(), (), now_s=self.now_s)
+        alive = {job.job_id for job in sent.message.jobs}
+        assert alive | set(self.ended) == set(self.owner)
+        assert not alive & set(self.ended)
+
+    def teardown(self) -> None:
+        self._note(self.dispatcher.stop())
+        self._note(self.dispatcher.farewell("a test"))
+        assert set(self.ended) == set(self.owner)
+
+
+TestManyClients = ManyClients.TestCase
+TestManyClients.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)

@@ -1,0 +1,62 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.jobs import Job, JobQueue
+from engine.protocol.errors import ProtocolError
+from engine.protocol.messages import InpaintRequest, Limits, Placement
+from engine.protocol.spans import Span
+
+REQUEST = InpaintRequest("a", 8000, 1, 100, 100, (Span(1, 2),))
+WINDOW_BYTES = 400
+
+
+def _job(job_id: str, client: bytes = b"c") -> Job:
+    audio = np.zeros((1, 100), np.float32)
+    return Job(replace(REQUEST, job_id=job_id), audio, client, created_s=0.0)
+
+
+def _queue(jobs: int = 10, windows: int = 10) -> JobQueue:
+    return JobQueue(Limits(1 << 20, jobs, windows * WINDOW_BYTES))
+
+
+def _order(queue: JobQueue) -> list[str]:
+    return [job.job_id for job in queue]
+
+
+def test_back_and_front() -> None:
+    queue = _queue()
+    assert queue.add(_job("a"), Placement.BACK) == 0
+    assert queue.add(_job("b"), Placement.BACK) == 1
+    assert queue.add(_job("c"), Placement.FRONT) == 0
+    assert _order(queue) == ["c", "a", "b"]
+    assert queue.take_next().job_id == "c"
+    assert queue.size_bytes == 2 * WINDOW_BYTES
+
+
+def test_replace_names_only_the_same_clients_jobs() -> None:
+    queue = _queue()
+    queue.add(_job("mine"), Placement.BACK)
+    queue.add(_job("theirs", b"other"), Placement.BACK)
+    assert [job.job_id for job in queue.replaced_by(_job("new"), Placement.REPLACE)] == ["mine"]
+    assert queue.replaced_by(_job("new"), Placement.BACK) == []
+
+
+def test_the_queue_is_bounded_by_jobs_and_by_bytes() -> None:
+    for queue in (_queue(jobs=2), _queue(windows=2)):
+        queue.add(_job("a"), Placement.BACK)
+        queue.add(_job("b"), Placement.BACK)
+        with pytest.raises(ProtocolError) as caught:
+            queue.add(_job("c"), Placement.FRONT)
+        assert caught.value.code == "queue_full"
+        assert _order(queue) == ["a", "b"]
+
+
+def test_one_large_job_fits_an_empty_queue() -> None:
+    queue = JobQueue(Limits(1 << 20, 4, 1))
+    assert queue.add(_job("a"), Placement.BACK) == 0
+
+
+def test_an_empty_queue_has_no_next_job() -> None:
+    assert _queue().take_next() is None

@@ -1,0 +1,111 @@
+"""Who may import whom, as the packages' own text shows it."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted(path for name in ("bridge", "engine") for path in (ROOT / name).rglob("*.py"))
+
+ALLOWED = {
+    "bridge": ("bridge", "engine.protocol"),
+    "engine": ("engine",),
+    "engine.backends": ("engine.backends", "engine.dsp", "engine.protocol", "engine.errors"),
+    "engine.dsp": ("engine.dsp", "engine.protocol.spans"),
+    "engine.protocol": ("engine.protocol",),
+}
+"""For each part, what of ours it may import; the longest name that fits counts."""
+
+ONLY_IN = {
+    "torch": ("engine.backends.",),
+    "zmq": ("engine.server", "bridge.client", "engine.protocol.keys"),
+    "sounddevice": ("bridge.preview",),
+    "matplotlib": ("bridge.plot",),
+    "pedalboard": ("bridge.",),
+    "av": ("bridge.",),
+    "rich": ("bridge.terminal",),
+}
+"""What each package of others is reached through."""
+
+LATE_IMPORTS = ("bridge.local_engine",)
+"""The one place that imports by name: the engine in this process."""
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _is_in(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_imports_keep_to_their_layer(path: Path) -> None:
+    name = _name(path)
+    layer = max((layer for layer in ALLOWED if _is_in(name, layer)), key=len)
+    ours = [each for each in _imports(path) if _is_in(each, "bridge") or _is_in(each, "engine")]
+    strangers = [
+        each for each in ours if not any(_is_in(each, allowed) for allowed in ALLOWED[layer])
+    ]
+    assert not strangers, f"{name} may not import {strangers}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_each_package_has_its_door(path: Path) -> None:
+    name = _name(path)
+    for package, doors in ONLY_IN.items():
+        if any(_is_in(each, package) for each in _imports(path)):
+            assert name.startswith(doors), f"{name} may not import {package}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_imports_by_name_stay_in_one_place(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    if "import_module" in text or "__import__" in text:
+        assert _name(path) in LATE_IMPORTS
+
+
+@pytest.mark.parametrize("module", ["bridge.cli", "bridge.client", "bridge.repaint"])
+def test_the_bridge_loads_neither_torch_nor_scipy(module: str) -> None:
+    code = f"import sys, {module}; print({{'torch', 'scipy'}} & set(sys.modules))"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == "set()"
+
+
+def test_help_loads_neither_torch_nor_scipy_nor_numpy() -> None:
+    code = (
+        "import sys\nfrom bridge.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print({'torch', 'scipy', 'numpy', 'zmq', 'rich'} & set(sys.modules))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip().endswith("set()")
+
+
+def test_no_backend_but_a_model_imports_torch() -> None:
+    code = (
+        "import sys; from engine.backends.registry import make_backends; make_backends();"
+        "print({'torch'} & set(sys.modules))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == "set()"
