@@ -2,27 +2,50 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import lfilter, lfiltic
+from scipy.signal import lfilter
 
+from engine.dsp.crossfades import fade_in_gains
 from engine.dsp.levels import level_db
-from engine.dsp.prediction import lpc, residual
+from engine.dsp.prediction import lpc
 
 Audio = npt.NDArray[np.float32]
+Samples = npt.NDArray[np.float64]
 
-CONTEXT_S = 0.15
-"""How much of the context the original is compared with and a continuation is made from."""
+COMPARED_S = 0.1
+"""How much of the context the original is compared with."""
 
-NATURAL_ORDER = 32
-NATURAL_RESIDUAL = 2.0
-"""The original follows on when no frame surprises more than this many times what the
-99.9th percentile of the context's own frames do."""
+COMPARED_ORDER = 32
+"""Order of that comparison's predictor: the spectrum's shape, and no more."""
 
-NATURAL_STEP_DB = 12.0
-"""... and its level is within this of the context's next to it."""
+USUAL_PERCENTILE = 99.9
+SURPRISE_BOUND = 2.0
+"""The original follows on while no residual exceeds this many times the context's own
+99.9th percentile."""
 
-CONTINUATION_ORDER = 256
+STEP_BOUND_DB = 12.0
+"""The original follows on while its level stays this near to the context's beside it."""
+
+INAUDIBLE = 2.0**-16
+"""Residuals below half a step of 16 bits are no event."""
+
+CONTINUED_S = 0.2
+"""How much of the context a continuation is made from."""
+
+CONTINUATION_ORDERS = (256, 32, 1)
+"""A high order carries tones on; but in sound with empty bands, as lossy formats leave
+them, or after a sudden change, a low one errs less. Order 1 can only die away."""
+
+TRUSTED_S = 0.02
+"""The orders are compared by how well they foresee this much of the context's end."""
+
 EXCITATION_BOUND = 3.0
 """In standard deviations: a hit in the context must not be heard again."""
+
+PEAK_BOUND = 2.0
+"""A continuation that rises above this many times its context's peak is not trusted."""
+
+SWELL_BOUND_DB = 3.0
+"""How far a continuation may end above the level it goes on from."""
 
 
 def follows_on(context: Audio, head: Audio, sample_rate: int) -> bool:
@@ -34,30 +57,18 @@ def follows_on(context: Audio, head: Audio, sample_rate: int) -> bool:
     Parameters
     ----------
     context
-        Shape (channels, frames): what precedes the mask, in the direction towards it.
+        Shape (channels, at least one frame), in the direction towards the mask.
     head
-        Shape (channels, frames): what the mask begins with.
+        Shape (channels, at least one frame): what the mask begins with.
     sample_rate
         In Hz.
     """
-    near = context[:, -context_frames(sample_rate) :]
-    span = max(head.shape[1], 1)
-    step_db = level_db(head) - level_db(near[:, -span:])
-    if abs(step_db) > NATURAL_STEP_DB:
+    near = context[:, -max(round(COMPARED_S * sample_rate), 1) :].astype(np.float64)
+    beside = near[:, -head.shape[1] :]
+    if abs(level_db(head) - level_db(beside)) > STEP_BOUND_DB:
         return False
-    order = min(NATURAL_ORDER, near.shape[1] // 4)
-    coefficients = np.stack([lpc(samples, order) for samples in near])
     joined = np.concatenate((near, head), axis=1)
-    surprises = np.abs(residual(joined, coefficients))[:, order:]
-    known = near.shape[1] - order
-    usual = np.percentile(surprises[:, :known], 99.9, axis=1)
-    largest = np.max(surprises[:, known:], axis=1, initial=0.0)
-    return bool(np.all(largest <= NATURAL_RESIDUAL * np.maximum(usual, 2.0**-16)))
-
-
-def context_frames(sample_rate: int) -> int:
-    """Return how much context is looked at, in frames."""
-    return max(round(CONTEXT_S * sample_rate), 1)
+    return not any(_has_event(samples, near.shape[1]) for samples in joined)
 
 
 def continuation(context: Audio, frames: int, sample_rate: int) -> Audio:
@@ -66,7 +77,7 @@ def continuation(context: Audio, frames: int, sample_rate: int) -> Audio:
     Parameters
     ----------
     context
-        Shape (channels, context frames), in the direction towards what is wanted.
+        Shape (channels, at least one frame), in the direction towards what is wanted.
     frames
         How many frames to add.
     sample_rate
@@ -81,16 +92,69 @@ def continuation(context: Audio, frames: int, sample_rate: int) -> Audio:
     -----
     Linear prediction dies away in noise-like sound, which would leave a hole in the
     crossfade. So the predictor is excited by the context's own residual, backwards in
-    time and without its extremes: as large as what the predictor could not know there.
+    time and without its extremes: as large as what it could not have known.
     """
-    near = context[:, -context_frames(sample_rate) :].astype(np.float64)
-    order = min(CONTINUATION_ORDER, near.shape[1] // 4)
-    continued = np.zeros((context.shape[0], frames), dtype=np.float32)
-    for channel, samples in zip(continued, near, strict=True):
-        coefficients = lpc(samples, order)
-        unforeseen = residual(samples[None, :], coefficients[None, :])[0, order:]
-        bound = EXCITATION_BOUND * 1.4826 * float(np.median(np.abs(unforeseen)))
-        excitation = np.resize(np.clip(unforeseen, -bound, bound)[::-1], frames)
-        state = lfiltic([1.0], coefficients, samples[: -order - 1 : -1])
-        channel[:] = lfilter([1.0], coefficients, excitation, zi=state)[0]
-    return continued
+    near = context[:, -max(round(CONTINUED_S * sample_rate), 1) :].astype(np.float64)
+    trusted = max(round(TRUSTED_S * sample_rate), 1)
+    continued = np.stack([_continue_channel(samples, frames, trusted) for samples in near])
+    return _tamed(continued, near).astype(np.float32)
+
+
+def _has_event(samples: Samples, known: int) -> bool:
+    """Say whether anything from ``known`` on surprises more than what is before it."""
+    order = min(COMPARED_ORDER, known // 4)
+    errors = np.abs(_residual(samples, lpc(samples[:known], order)))
+    usual = float(np.percentile(errors[: known - order], USUAL_PERCENTILE))
+    return bool(np.max(errors[known - order :]) > SURPRISE_BOUND * max(usual, INAUDIBLE))
+
+
+def _continue_channel(samples: Samples, frames: int, trusted: int) -> Samples:
+    limit = PEAK_BOUND * float(np.max(np.abs(samples)))
+    going_on = np.zeros(frames)
+    for predictor, unforeseen in _predictors(samples, frames, trusted):
+        going_on = _excited(predictor, unforeseen, samples, frames)
+        if np.max(np.abs(going_on), initial=0.0) <= limit:
+            break
+    return going_on
+
+
+def _predictors(samples: Samples, frames: int, trusted: int) -> list[tuple[Samples, Samples]]:
+    """Return predictors and their residuals over the context's end, the best first."""
+    found: list[tuple[float, Samples, Samples]] = []
+    for order in CONTINUATION_ORDERS:
+        predictor = lpc(samples, min(order, samples.size // 4))
+        unforeseen = _residual(samples[-(max(frames, trusted) + order) :], predictor)
+        found.append((float(np.mean(unforeseen[-trusted:] ** 2)), predictor, unforeseen))
+    found.sort(key=lambda candidate: candidate[0])
+    return [(predictor, unforeseen) for _, predictor, unforeseen in found]
+
+
+def _excited(predictor: Samples, unforeseen: Samples, samples: Samples, frames: int) -> Samples:
+    bound = EXCITATION_BOUND * _robust_deviation(unforeseen)
+    excitation = np.resize(np.clip(unforeseen, -bound, bound)[::-1], frames)
+    order = predictor.size - 1
+    # The filter's memory: what the last frames contribute to each of the next ones.
+    memory = -np.convolve(predictor[1:], samples[samples.size - order :])[order - 1 :]
+    going_on, _ = lfilter([1.0], predictor, excitation, zi=memory)
+    return np.asarray(going_on, dtype=np.float64)
+
+
+def _residual(samples: Samples, predictor: Samples) -> Samples:
+    """Return the residual from the first frame on that has a whole past."""
+    return np.asarray(np.convolve(samples, predictor, mode="valid"), dtype=np.float64)
+
+
+def _robust_deviation(samples: Samples) -> float:
+    """Estimate the standard deviation of what is mostly Gaussian from its median."""
+    return 1.4826 * float(np.median(np.abs(samples)))
+
+
+def _tamed(continued: Samples, context: Samples) -> Samples:
+    """Turn down towards its end what swells above the context's end."""
+    beside = context[:, -max(continued.shape[1], 1) :]
+    swell_db = level_db(continued) - level_db(beside) - SWELL_BOUND_DB
+    if swell_db <= 0.0:
+        return continued
+    turned_down = 10.0 ** (-swell_db / 20.0)
+    gains = 1.0 + (turned_down - 1.0) * fade_in_gains(continued.shape[1])
+    return np.asarray(continued * gains, dtype=np.float64)

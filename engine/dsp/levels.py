@@ -29,7 +29,7 @@ KNOT_FRAMES = 64
 """A gain is computed once for this many frames, and drawn as a straight line between."""
 
 
-def level_db(audio: Audio) -> float:
+def level_db(audio: Audio | npt.NDArray[np.float64]) -> float:
     """Return the RMS level of all channels together, in dB of full scale.
 
     Parameters
@@ -143,9 +143,8 @@ def _relaxation(
     distances: npt.NDArray[np.float64], frames: int, sample_rate: int
 ) -> npt.NDArray[np.float64]:
     """Return 1 within 50 ms of a seam, 0 from ``RELAX_S`` further on or half way across."""
-    hold_s, relax_s = SEAM_S, RELAX_S
-    squeeze = min(frames / 2 / ((hold_s + relax_s) * sample_rate), 1.0)
-    hold, relax = hold_s * sample_rate * squeeze, relax_s * sample_rate * squeeze
+    hold = min(SEAM_S * sample_rate, frames / 4)
+    relax = min(RELAX_S * sample_rate, frames / 2 - hold)
     relaxed: npt.NDArray[np.float64] = np.clip((distances - hold) / relax, 0.0, 1.0)
     return 0.5 + 0.5 * np.cos(np.pi * relaxed)
 

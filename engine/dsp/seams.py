@@ -10,7 +10,7 @@ from engine.dsp.prediction import lpc
 
 Audio = npt.NDArray[np.float32]
 
-NEIGHBOURHOOD_S = 0.15
+NEIGHBOURHOOD_S = 0.1
 """How far around a seam its click is compared with the sound's own irregularities."""
 
 CLICK_REACH_S = 0.001

@@ -1,0 +1,161 @@
+"""Carrying any number of channels through a backend that has another number.
+
+Where a backend has more channels, they hold copies. Where it has fewer, they hold the
+context's principal components, turned so that they sound as much like the first channels
+as they can: a 5.1 bed's front pair, an upmixed pair as it was. What comes back is panned
+to where these components were in the context. What they couldn't carry, the diffuse rest,
+is made from decorrelated copies at the level it had, so that a wide recording stays wide.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.signal import oaconvolve
+
+Audio = npt.NDArray[np.float32]
+Matrix = npt.NDArray[np.float64]
+
+PREFERENCE = 1e-6
+"""Share of the context's power by which the first channels are preferred: it decides where
+the context doesn't, as in silence or identical channels."""
+
+NEGLIGIBLE = 1e-6
+"""Share of the context's power (-60 dB) below which a component of the rest is left out."""
+
+DECORRELATION_FRAMES = 1024
+"""Length of the decorrelating filters: some 20 ms, below what is heard as an echo."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelMap:
+    """How audio gets to a backend's channels and back.
+
+    ``down`` has shape (backend channels, channels), ``up`` (channels, backend channels),
+    ``rest`` (channels, components that the backend can't carry).
+    """
+
+    down: Matrix
+    up: Matrix
+    rest: Matrix
+
+    def to_backend(self, audio: Audio) -> Audio:
+        """Return audio (channels, frames) as (backend channels, frames).
+
+        Equal numbers give ``audio`` itself.
+        """
+        if self._is_identity:
+            return audio
+        return self.down.astype(np.float32) @ audio
+
+    def from_backend(self, audio: Audio) -> Audio:
+        """Return audio (backend channels, frames) as (channels, frames).
+
+        Equal numbers give ``audio`` itself.
+        """
+        if self._is_identity:
+            return audio
+        mixed: Audio = self.up.astype(np.float32) @ audio
+        if self.rest.shape[1]:
+            mixed += self.rest.astype(np.float32) @ _decorrelated(audio, self.rest.shape[1])
+        return mixed
+
+    @property
+    def _is_identity(self) -> bool:
+        return bool(self.down.shape[0] == self.down.shape[1])
+
+
+def map_channels(context: Audio, backend_channels: int) -> ChannelMap:
+    """Return the map between a window's channels and a backend's.
+
+    Parameters
+    ----------
+    context
+        Shape (channels, frames), float32: kept audio only, since what is to be replaced
+        says nothing about the image to keep. It may be silent or have no frame.
+    backend_channels
+        How many the backend takes and makes.
+
+    Notes
+    -----
+    Principal components carry the most power that so few channels can. The turn is the
+    orthogonal Procrustes solution (Schönemann 1966). Restoring the rest's power from
+    decorrelated copies follows parametric stereo (Breebaart et al. 2005).
+    """
+    channels = context.shape[0]
+    if backend_channels >= channels:
+        return _copying(channels, backend_channels)
+    covariance = _covariance(context)
+    total = float(np.trace(covariance))
+    favoured = _favoured(channels, backend_channels)
+    preference = max(PREFERENCE * total, np.finfo(np.float64).tiny / PREFERENCE)
+    _, vectors = np.linalg.eigh(covariance + preference * favoured.T @ favoured)
+    carried, uncarried = vectors[:, -backend_channels:], vectors[:, :-backend_channels]
+    left, _, right = np.linalg.svd(favoured @ carried)
+    turned = left @ right @ carried.T
+    scale = _loudness_scale(turned, covariance)
+    down = scale * turned
+    return ChannelMap(
+        down=down, up=turned.T / scale, rest=_rest(uncarried, covariance, down, total)
+    )
+
+
+def _copying(channels: int, backend_channels: int) -> ChannelMap:
+    """Spread channels over as many or more; the way back is the mean of the copies."""
+    down = np.zeros((backend_channels, channels))
+    down[np.arange(backend_channels), np.arange(backend_channels) % channels] = 1.0
+    up = down.T / down.sum(axis=0)[:, None]
+    return ChannelMap(down=down, up=up, rest=np.zeros((channels, 0)))
+
+
+def _covariance(context: Audio) -> Matrix:
+    frames = max(context.shape[1], 1)
+    products: Matrix = (context @ context.T).astype(np.float64)
+    return products / frames
+
+
+def _favoured(channels: int, backend_channels: int) -> Matrix:
+    """Return what the backend should hear if all channels were equally important."""
+    if backend_channels == 1:
+        return np.full((1, channels), channels**-0.5)
+    return np.eye(backend_channels, channels)
+
+
+def _loudness_scale(turned: Matrix, covariance: Matrix) -> float:
+    """Return the gain that makes the backend's channels as loud as the loudest there are.
+
+    A component of many like channels is louder than each, and models know usual levels.
+    """
+    power = float(np.mean(np.diag(turned @ covariance @ turned.T)))
+    loudest = float(np.mean(np.sort(np.diag(covariance))[-turned.shape[0] :]))
+    return float(np.sqrt(loudest / power)) if power > 0.0 else 1.0
+
+
+def _rest(uncarried: Matrix, covariance: Matrix, down: Matrix, total: float) -> Matrix:
+    """Return how loud each uncarried component is, against the channel it is made from."""
+    powers = np.diag(uncarried.T @ covariance @ uncarried)
+    kept = powers > NEGLIGIBLE * total
+    sources = np.diag(down @ covariance @ down.T)[np.arange(kept.sum()) % down.shape[0]]
+    gains = np.sqrt(
+        np.divide(powers[kept], sources, where=sources > 0.0, out=np.zeros_like(sources))
+    )
+    return np.asarray(uncarried[:, kept] * gains, dtype=np.float64)
+
+
+def _decorrelated(audio: Audio, components: int) -> Audio:
+    """Return sounds as loud as the given channels in turn, but unrelated to them."""
+    rest = np.empty((components, audio.shape[1]), dtype=np.float32)
+    for component, samples in enumerate(rest):
+        source = audio[component % audio.shape[0]]
+        samples[:] = oaconvolve(source, _all_pass(component), mode="full")[
+            DECORRELATION_FRAMES // 2 :
+        ][: samples.size]
+    return rest
+
+
+def _all_pass(component: int) -> Audio:
+    """Return a filter of flat spectrum and arbitrary, but always the same, phases."""
+    phases = np.random.default_rng(component).uniform(-np.pi, np.pi, DECORRELATION_FRAMES // 2 + 1)
+    # A real signal's phases at 0 Hz and at half the rate are 0 or pi.
+    phases[[0, -1]] = 0.0
+    return np.fft.irfft(np.exp(1j * phases), DECORRELATION_FRAMES).astype(np.float32)
