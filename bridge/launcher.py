@@ -20,6 +20,9 @@ POLL_INTERVAL_S = 0.02
 IDLE_EXIT_S = 900.0
 """An engine started for a command waits this long for the next one."""
 
+_started: list[subprocess.Popen[bytes]] = []
+"""Engines are meant to outlive this process: Python would warn of each it lets go of."""
+
 _LOOPBACK_PREFIXES = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:")
 
 
@@ -38,7 +41,7 @@ def find_address(endpoint: str | None) -> EngineAddress:
     """
     connection = discovery.find_engine()
     if endpoint is not None and (connection is None or connection.endpoint != endpoint):
-        return _remote_address(endpoint)
+        return _named_address(endpoint)
     if connection is None:
         raise EngineUnavailable(
             BridgeCode.ENGINE_NOT_RUNNING,
@@ -70,6 +73,7 @@ def find_or_start(endpoint: str | None, *, options: Sequence[str] = ()) -> Engin
         if not is_ours:
             raise _not_started("another command has been starting one for too long")
         process = _start_process(options)
+        _started.append(process)
         return _local_address(_wait_for_start(process), process)
 
 
@@ -169,7 +173,7 @@ def _last_log_line() -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
-def _remote_address(endpoint: str) -> EngineAddress:
+def _named_address(endpoint: str) -> EngineAddress:
     if endpoint.startswith(_LOOPBACK_PREFIXES):
         raise EngineUnavailable(
             BridgeCode.ENGINE_UNREACHABLE,
@@ -177,6 +181,17 @@ def _remote_address(endpoint: str) -> EngineAddress:
             hint="Leave --engine out to use the running one, or start one with"
             f" `reapaint serve --endpoint {endpoint}`.",
         )
+    return keyed_address(endpoint)
+
+
+def keyed_address(endpoint: str) -> EngineAddress:
+    """Return how to reach an engine that knows its clients by their keys.
+
+    Raises
+    ------
+    EngineUnavailable
+        This machine has no key of its own, or does not know the engine's.
+    """
     try:
         return EngineAddress(
             endpoint=endpoint,

@@ -1,0 +1,55 @@
+"""What tests of more than one folder share."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge import launcher
+from bridge.client import EngineAddress
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("REAPAINT_RUNTIME_DIR", "REAPAINT_CONFIG_DIR", "REAPAINT_LOG_DIR")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Keep every test away from the engine, the keys and the settings of whoever runs it."""
+    for name in [name for name in os.environ if name.startswith("REAPAINT_")]:
+        monkeypatch.delenv(name)
+    folder = tmp_path_factory.mktemp("reapaint")
+    for name in FOLDERS:
+        monkeypatch.setenv(name, str(folder / name.lower()))
+
+
+@pytest.fixture(scope="module")
+def shared_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Run one engine for a module's tests; yields the folders by which it is found."""
+    folder = tmp_path_factory.mktemp("engine")
+    environment = {name: str(folder / name.lower()) for name in FOLDERS}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        launcher.find_or_start(None)
+    yield environment
+    subprocess.run(
+        [sys.executable, "-m", "bridge", "stop"],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        check=False,
+        capture_output=True,
+        timeout=30,
+    )
+
+
+@pytest.fixture
+def engine(shared_engine: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> EngineAddress:
+    """Return the address of the module's engine, and let this test's clients find it."""
+    for name, value in shared_engine.items():
+        monkeypatch.setenv(name, value)
+    return launcher.find_address(None)
