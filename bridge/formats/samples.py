@@ -1,0 +1,133 @@
+"""How samples lie in bytes, and the way to floating point and back."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.float32 | np.float64]
+"""Audio of shape (channels, frames); float64 only where float32 would not be exact."""
+
+
+class SampleFormat(StrEnum):
+    """What one sample is, or, for a lossy file, what holds all that it decodes to."""
+
+    INT8 = "int8"
+    INT16 = "int16"
+    INT24 = "int24"
+    INT32 = "int32"
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+
+    @property
+    def bits(self) -> int:
+        """The number of bits of one sample."""
+        return int(self.value.lstrip("intfloa"))
+
+    @property
+    def is_float(self) -> bool:
+        """Whether samples may exceed full scale."""
+        return self.value.startswith("float")
+
+    @property
+    def exact_dtype(self) -> np.dtype[np.float32 | np.float64]:
+        """The floating-point type that holds every value of this format."""
+        wide = (SampleFormat.INT32, SampleFormat.FLOAT64)
+        return np.dtype(np.float64 if self in wide else np.float32)
+
+
+INTEGER_FORMATS = {
+    1: SampleFormat.INT8,
+    2: SampleFormat.INT16,
+    3: SampleFormat.INT24,
+    4: SampleFormat.INT32,
+}
+"""Integer formats by their size in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How uncompressed samples lie in a file: interleaved, one frame after the other.
+
+    ``is_unsigned`` is WAV's 8-bit format, whose silence is 128.
+    """
+
+    sample_format: SampleFormat
+    big_endian: bool = False
+    is_unsigned: bool = False
+
+    @property
+    def sample_bytes(self) -> int:
+        """The number of bytes of one sample."""
+        return self.sample_format.bits // 8
+
+    def decode(self, data: bytes | bytearray | memoryview, channels: int) -> Samples:
+        """Return the samples of whole frames.
+
+        Parameters
+        ----------
+        data
+            Bytes of whole frames.
+        channels
+            Samples per frame.
+
+        Returns
+        -------
+        ndarray
+            Shape (channels, frames), of the format's ``exact_dtype``; full scale is 1.
+        """
+        fmt = self.sample_format
+        if fmt.is_float:
+            audio = np.frombuffer(data, self._dtype).astype(fmt.exact_dtype)
+        else:
+            audio = self._integers(data).astype(fmt.exact_dtype)
+            np.multiply(audio, 2.0 ** (1 - fmt.bits), out=audio)
+        return np.ascontiguousarray(audio.reshape(-1, channels).T)
+
+    def encode(self, audio: Samples) -> bytes:
+        """Return the bytes of audio, rounded to the nearest value and held to full scale.
+
+        There is no dither: a frame that was read and not changed must be written
+        as it was.
+        """
+        frames = np.ascontiguousarray(audio.T)
+        if self.sample_format.is_float:
+            return frames.astype(self._dtype).tobytes()
+        values = to_integers(frames, self.sample_format.bits)
+        if self.is_unsigned:
+            values += 128
+        if self.sample_format is not SampleFormat.INT24:
+            return values.astype(self._dtype).tobytes()
+        in_bytes = values.astype(self._dtype).reshape(-1, 1).view(np.uint8)
+        return in_bytes[:, 1:].tobytes() if self.big_endian else in_bytes[:, :3].tobytes()
+
+    @property
+    def _dtype(self) -> np.dtype[np.generic]:
+        size = 4 if self.sample_format is SampleFormat.INT24 else self.sample_bytes
+        kind = "f" if self.sample_format.is_float else "u" if self.is_unsigned else "i"
+        return np.dtype(f"{'>' if self.big_endian else '<'}{kind}{size}")
+
+    def _integers(self, data: bytes | bytearray | memoryview) -> npt.NDArray[np.generic]:
+        if self.sample_format is SampleFormat.INT24:
+            triples = np.frombuffer(data, np.uint8).reshape(-1, 3)
+            padded = np.zeros((len(triples), 4), np.uint8)
+            if self.big_endian:
+                padded[:, :3] = triples
+            else:
+                padded[:, 1:] = triples
+            return np.asarray(padded.view(self._dtype).ravel() >> 8)
+        raw = np.frombuffer(data, self._dtype)
+        return raw.astype(np.int16) - 128 if self.is_unsigned else raw
+
+
+def to_integers(audio: Samples, bits: int) -> npt.NDArray[np.int32]:
+    """Return samples as integers of so many bits: nearest value, held to full scale."""
+    full_scale = 2.0 ** (bits - 1)
+    scaled = np.rint(np.nan_to_num(audio.astype(np.float64), posinf=2.0, neginf=-2.0) * full_scale)
+    return np.clip(scaled, -full_scale, full_scale - 1).astype(np.int32)
+
+
+def count_over_full_scale(audio: Samples) -> int:
+    """Return how many frames an integer format would clip."""
+    return int(np.count_nonzero((np.abs(audio) > 1.0).any(axis=0)))

@@ -1,0 +1,123 @@
+"""The door to audio files: probe one, read a window, write it anew with patches put in."""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from bridge.formats import aiff, splicing, targets, wav
+from bridge.formats.conversion import clipping_warnings, convert
+from bridge.formats.decoder import not_readable
+from bridge.formats.recording import AudioInfo, changed, probe, read_frames
+from bridge.formats.samples import SampleFormat, count_over_full_scale
+from bridge.formats.splicing import Patch
+from bridge.new_file import NewFile
+
+__all__ = [
+    "AudioInfo",
+    "Patch",
+    "SampleFormat",
+    "check_output",
+    "probe",
+    "read_frames",
+    "write_spliced",
+]
+
+Progress = Callable[[float], None]
+
+
+def check_output(out_path: str | os.PathLike[str], info: AudioInfo, *, force: bool) -> None:
+    """Refuse an output that can't be written, before any work is done for it.
+
+    Raises
+    ------
+    InputError
+        ``unsupported_format``, ``output_exists`` or ``output_not_writable``.
+    """
+    path = Path(out_path)
+    targets.choose_target(path, info)
+    targets.check_place(path, info, force=force)
+
+
+def write_spliced(
+    info: AudioInfo,
+    out_path: str | os.PathLike[str],
+    patches: Sequence[Patch],
+    *,
+    force: bool,
+    record: Mapping[str, object],
+    on_progress: Progress = lambda _: None,
+) -> list[str]:
+    """Write a recording with patches in place of what was there.
+
+    In the input's own format nothing else changes: WAV and AIFF keep every other byte
+    of their samples and every chunk, FLAC every other sample and every tag. The file
+    appears whole or not at all.
+
+    Parameters
+    ----------
+    patches
+        In frames of the input; they may go on past its end.
+    record
+        The request, stored in the file as JSON.
+    on_progress
+        Called with how much is done, 0 to 1; what it raises ends the work.
+
+    Returns
+    -------
+    list of str
+        What a user should know of the result.
+
+    Raises
+    ------
+    BridgeError
+        ``disk_full``, and all that ``check_output`` and ``probe`` raise.
+    """
+    out_path = Path(out_path)
+    check_output(out_path, info, force=force)
+    _check_unchanged(info)
+    target = targets.choose_target(out_path, info)
+    frames = splicing.result_frames(info, patches)
+    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    with NewFile(targets.resolve_output(out_path), force=force) as file:
+        if targets.is_rewrite(info, target):
+            warnings = _rewrite(info, file, patches, frames, text.encode(), on_progress)
+        else:
+            warnings = convert(
+                info, file, target, patches, frames=frames, record=text, on_progress=on_progress
+            )
+        _check_unchanged(info)
+        file.commit()
+    return warnings
+
+
+def _rewrite(
+    info: AudioInfo,
+    file: NewFile,
+    patches: Sequence[Patch],
+    frames: int,
+    record: bytes,
+    on_progress: Progress,
+) -> list[str]:
+    """Copy the input's bytes, but for the patches'."""
+    layout = info.layout
+    assert layout is not None
+    family = aiff if info.container in ("aiff", "aifc") else wav
+    plan = family.plan_rewrite(layout, frames, record)
+    try:
+        with info.path.open("rb") as source:
+            splicing.copy_spliced(source, file, layout, plan, patches, frames, on_progress)
+    except OSError as error:
+        raise not_readable(info.path, error) from error
+    if info.sample_format.is_float:
+        return []
+    return clipping_warnings(sum(count_over_full_scale(patch.audio) for patch in patches))
+
+
+def _check_unchanged(info: AudioInfo) -> None:
+    try:
+        status = info.path.stat()
+    except OSError as error:
+        raise not_readable(info.path, error) from error
+    if (status.st_size, status.st_mtime_ns) != (info.size, info.modified_ns):
+        raise changed(info.path)

@@ -1,0 +1,174 @@
+"""A new file that appears under its name whole, or not at all."""
+
+import contextlib
+import errno
+import io
+import os
+import secrets
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from bridge.errors import BridgeCode, BridgeError, InputError
+
+_NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+"""Disk, quota, and what a file system or a limit allows for one file."""
+
+
+class Sink(Protocol):
+    """What an encoder writes to."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take all of the data."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Move to a position."""
+
+
+class NewFile(io.RawIOBase):
+    """A temporary file beside its goal, put in place by ``commit``.
+
+    It behaves as a binary file. The first error of the disk is kept and raised again
+    by ``check``: libraries that write through it may swallow an exception.
+    """
+
+    def __init__(self, path: Path, *, force: bool) -> None:
+        super().__init__()
+        self._path = path
+        self._force = force
+        # A short name of its own: the goal's may already be as long as names can be
+        self._temporary = path.with_name(f".reapaint-{secrets.token_hex(6)}.part")
+        self._error: BridgeError | None = None
+        self._is_committed = False
+        try:
+            self._file = self._temporary.open("x+b", buffering=0)
+        except OSError as error:
+            raise write_error(path, error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.discard()
+
+    def discard(self) -> None:
+        """Close the file, and remove it unless it was committed."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+        if not self._is_committed:
+            self._temporary.unlink(missing_ok=True)
+        self.close()
+
+    def write(self, data: object, /) -> int:
+        """Write all of the data, or raise what stands in the way."""
+        view = memoryview(data).cast("B")  # type: ignore[arg-type]  # any buffer, as in io
+        done = 0
+        try:
+            while done < len(view):
+                done += self._file.write(view[done:])
+        except OSError as error:
+            self._error = self._error or write_error(self._path, error)
+            raise self._error from error
+        return done
+
+    def readinto(self, buffer: object, /) -> int:
+        """Read back what was written."""
+        return self._file.readinto(buffer)  # type: ignore[arg-type]  # any buffer, as in io
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Move to a position."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._file.tell()
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def check(self) -> None:
+        """Raise the first error that writing met, if any."""
+        if self._error is not None:
+            raise self._error
+
+    def commit(self) -> None:
+        """Put the file in its place, for good.
+
+        Raises
+        ------
+        BridgeError
+            ``output_exists`` when another file took the place meanwhile and ``force``
+            was not given; ``disk_full`` or ``output_not_writable`` from the disk.
+        """
+        self.check()
+        try:
+            os.fsync(self._file.fileno())
+            self._file.close()
+            if self._force:
+                self._temporary.replace(self._path)
+            else:
+                _place(self._temporary, self._path)
+        except FileExistsError as error:
+            raise exists_error(self._path) from error
+        except OSError as error:
+            raise write_error(self._path, error) from error
+        self._is_committed = True
+
+
+def write_error(path: Path, error: OSError) -> BridgeError:
+    """Return what a user can do about an error of the disk."""
+    if error.errno in _NO_ROOM:
+        return BridgeError(
+            BridgeCode.DISK_FULL,
+            f"There is no room left for {path.name} in {path.parent}.",
+            hint="Free some space or write to another disk; nothing was left behind.",
+        )
+    reason = error.strerror or str(error)
+    return BridgeError(
+        BridgeCode.OUTPUT_NOT_WRITABLE,
+        f"{path} can't be written: {reason}.",
+        hint="Choose another folder or change its permissions.",
+    )
+
+
+def exists_error(path: Path) -> InputError:
+    """Return the refusal to replace a file."""
+    return InputError(
+        BridgeCode.OUTPUT_EXISTS,
+        f"{path} exists already.",
+        hint="Choose another name, or give --force to replace it.",
+    )
+
+
+def _place(temporary: Path, goal: Path) -> None:
+    """Rename without ever replacing a file.
+
+    A hard link fails when the name is taken. Where there are no links (FAT, some
+    network folders), the name is claimed by an empty file first.
+    """
+    if os.name == "nt":
+        temporary.rename(goal)
+        return
+    try:
+        goal.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:
+        goal.touch(exist_ok=False)
+        temporary.replace(goal)
+    else:
+        temporary.unlink()
