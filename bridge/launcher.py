@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from bridge.client import EngineAddress
 from bridge.errors import BridgeCode, EngineUnavailable
@@ -82,11 +83,6 @@ def _start_process(options: Sequence[str]) -> subprocess.Popen[bytes]:
     path = engine_log_path()
     if path.exists():
         path.replace(path.with_suffix(".log.1"))
-    detached = (
-        {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
-        if sys.platform == "win32"
-        else {"start_new_session": True}
-    )
     with path.open("wb") as log:
         # Its own session: Ctrl-C in a terminal is for the command, not for the engine.
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -96,8 +92,15 @@ def _start_process(options: Sequence[str]) -> subprocess.Popen[bytes]:
             stderr=log,
             cwd=Path.home() if Path.home().is_dir() else None,
             env=_environment(),
-            **detached,
+            **_detached(),
         )
+
+
+def _detached() -> dict[str, Any]:
+    if sys.platform == "win32":
+        flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
+        return {"creationflags": flags}
+    return {"start_new_session": True}
 
 
 def _environment() -> dict[str, str]:

@@ -251,10 +251,7 @@ def _write_takes(
             _patches_of(take, results),
             force=prepared.order.force,
             record=_record(take, results),
-            on_progress=lambda fraction, take=take: on_progress(
-                "write",
-                1 - WRITE_SHARE + WRITE_SHARE * (take + fraction) / len(prepared.targets),
-            ),
+            on_progress=_writing(on_progress, take, len(prepared.targets)),
         )
         outputs.append(_output(target, take, results, prepared.info.sample_rate))
     return outputs, warnings
@@ -313,7 +310,11 @@ def _report(
         mode=", ".join(dict.fromkeys(done.mode for _, done, _ in results)),
         outputs=tuple(outputs),
         timings_s=_sum_timings([done.timings_s for _, done, _ in results]),
-        warnings=tuple(dict.fromkeys([*_extension_warning(prepared), *said, *warnings])),
+        warnings=tuple(
+            dict.fromkeys(
+                [*prepared.info.warnings, *_extension_warning(prepared), *said, *warnings]
+            )
+        ),
         requests=tuple(done.request for _, done, _ in results),
     )
 
@@ -350,6 +351,13 @@ def _share_of(on_progress: OnProgress, offset: float, share: float) -> OnProgres
 
     def report(stage: str, fraction: float) -> None:
         on_progress(stage, scale * (offset + share * fraction))
+
+    return report
+
+
+def _writing(on_progress: OnProgress, take: int, takes: int) -> Callable[[float], None]:
+    def report(fraction: float) -> None:
+        on_progress("write", 1 - WRITE_SHARE * (1 - (take + fraction) / takes))
 
     return report
 

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from engine.backends.base import Audio, Backend, Fill, Generation, Passage, Window, Wish
+from engine.backends.base import Audio, Backend, Fill, Generation, Window, Wish
 from engine.clock import StageClock
+from engine.dsp.channels import ChannelMap, map_channels
 from engine.dsp.levels import level_db
+from engine.dsp.masks import kept_stretches
 from engine.dsp.resampling import resample
 from engine.dsp.splicing import Seam, Splice, splice
 from engine.dsp.windows import passage_at_rate, spans_at_rate
@@ -77,9 +79,13 @@ def inpaint(
         audio_frames=resolved.audio_frames,
     )
     seeds = [(_seed_of(resolved) + take) % (MAX_SEED + 1) for take in range(resolved.takes)]
-    generation = backend.generate(_heard_by(backend.info, window), _wish(resolved), seeds, clock)
+    channel_map = _channel_map(backend.info, window)
+    heard = _heard_by(backend.info, window, channel_map)
+    generation = backend.generate(heard, _wish(resolved), seeds, clock)
     clock.enter("splice")
-    takes = [_splice_take(fill, window, resolved, backend.info) for fill in generation.fills]
+    takes = [
+        _splice_take(fill, window, resolved, backend.info, channel_map) for fill in generation.fills
+    ]
     patches = tuple(each.patch for take in takes for each in take)
     reports = tuple(
         TakeReport(seed=seed, seams=_seam_reports(take))
@@ -167,12 +173,21 @@ def _with_missing_end(audio: Audio, frames: int) -> Audio:
     return np.pad(audio, ((0, 0), (0, missing))) if missing else audio
 
 
-def _heard_by(info: BackendInfo, window: Window) -> Window:
+def _channel_map(info: BackendInfo, window: Window) -> ChannelMap | None:
+    if info.channels is None:
+        return None
+    kept = kept_stretches(window.spans, window.audio_frames)
+    context = [window.audio[:, stretch.start : stretch.end] for stretch in kept]
+    return map_channels(np.concatenate([window.audio[:, :0], *context], axis=1), info.channels)
+
+
+def _heard_by(info: BackendInfo, window: Window, channel_map: ChannelMap | None) -> Window:
     """Return the window at the backend's own rate and channel count."""
     rate = info.sample_rate or window.sample_rate
+    audio = window.audio if channel_map is None else channel_map.to_backend(window.audio)
     if rate == window.sample_rate:
-        return window
-    audio = resample(window.audio, window.sample_rate, rate)
+        return replace(window, audio=audio)
+    audio = resample(audio, window.sample_rate, rate)
     return Window(
         audio=audio,
         sample_rate=rate,
@@ -185,37 +200,40 @@ def _heard_by(info: BackendInfo, window: Window) -> Window:
 
 
 def _splice_take(
-    fill: Fill, window: Window, resolved: InpaintRequest, info: BackendInfo
+    fill: Fill,
+    window: Window,
+    resolved: InpaintRequest,
+    info: BackendInfo,
+    channel_map: ChannelMap | None,
 ) -> list[Splice]:
-    return [
-        splice(
-            window.audio,
-            window.audio_frames,
-            span,
-            _at_source(passage, span, window, info),
-            sample_rate=window.sample_rate,
-            crossfade_frames=crossfade_frames(
-                resolved.crossfade_s, span.length, window.sample_rate
-            ),
-            match_level=resolved.match_level,
-            continuous=fill.continuous,
-            within=_surroundings(index, window),
-        )
-        for index, (span, passage) in enumerate(zip(window.spans, fill.passages, strict=True))
-    ]
-
-
-def _at_source(passage: Passage, span: Span, window: Window, info: BackendInfo) -> Audio:
-    """Return what a backend made of one span, at the source's rate and channels."""
-    rate = info.sample_rate or window.sample_rate
-    try:
-        return passage_at_rate(passage.audio, passage.start, rate, window.sample_rate, span)
-    except ValueError as error:
-        raise JobError(
-            ErrorCode.BACKEND_FAILED,
-            f"The backend {info.name} returned a fill that does not fit: {error}.",
-            hint="Try another backend, and report it.",
-        ) from error
+    rate = window.sample_rate
+    spliced = []
+    for index, (span, passage) in enumerate(zip(window.spans, fill.passages, strict=True)):
+        try:
+            new_audio = passage_at_rate(
+                passage.audio, passage.start, info.sample_rate or rate, rate, span
+            )
+            if channel_map is not None:
+                new_audio = channel_map.from_backend(new_audio)
+            patch = splice(
+                window.audio,
+                window.audio_frames,
+                span,
+                new_audio,
+                sample_rate=rate,
+                crossfade_frames=crossfade_frames(resolved.crossfade_s, span.length, rate),
+                match_level=resolved.match_level,
+                continuous=fill.continuous,
+                within=_surroundings(index, window),
+            )
+        except ValueError as error:
+            raise JobError(
+                ErrorCode.BACKEND_FAILED,
+                f"The backend {info.name} returned a fill that can't be used: {error}.",
+                hint="Try another seed or backend, and report it.",
+            ) from error
+        spliced.append(patch)
+    return spliced
 
 
 def _surroundings(index: int, window: Window) -> Span:

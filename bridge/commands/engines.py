@@ -50,7 +50,7 @@ def show_models(endpoint: str | None, terminal: Terminal) -> None:
             raise
         welcome = InProcessEngine("context").welcome
     rows = [_backend_row(info, welcome.default_backend) for info in welcome.backends]
-    headings = ("backend", "models", "modes", "honours", "longest", "what it does")
+    headings = ("backend", "modes", "longest", "what it does")
     terminal.table("", headings, rows)
     terminal.result(
         {
@@ -87,9 +87,7 @@ def stop(endpoint: str | None, terminal: Terminal) -> None:
 def _backend_row(info: BackendInfo, default: str) -> tuple[str, ...]:
     return (
         info.name + (" (default)" if info.name == default else ""),
-        ", ".join(info.models),
         ", ".join(info.modes),
-        ", ".join(info.honours) or "-",
         f"{info.max_span_s:g} s",
         info.description,
     )

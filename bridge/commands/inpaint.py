@@ -8,7 +8,6 @@ from pathlib import Path
 from bridge.client import EngineClient
 from bridge.launcher import find_or_start
 from bridge.local_engine import Engine, InProcessEngine
-from bridge.media import check_picture_path
 from bridge.repaint import Order, Report, carry_out, prepare
 from bridge.terminal import Terminal
 
@@ -36,7 +35,7 @@ def run(
         # Files first: a mistyped name should not cost the start of an engine.
         prepared = prepare(order)
         if plot is not None:
-            check_picture_path(plot, force=order.force)
+            _check_picture(plot, force=order.force)
         with open_engine(where) as engine:
             report = carry_out(prepared, engine, on_progress)
     for warning in report.warnings:
