@@ -1,0 +1,363 @@
+"""Fill a gap in background sound with new sound of the same texture.
+
+Short grains of the surroundings follow each other as their sources did, without ever
+running on into what really followed. Where a band is noise its phases are drawn anew,
+so that nothing of the waveform is left to recognise. One decision holds for all
+channels, which keeps the image.
+
+Notes
+-----
+Where to go on is chosen as for video textures: the next grain resembles what followed
+the present one (A. Schoedl et al., "Video textures", 2000). That noise is known by the
+statistics of its bands alone, whatever its phases: J. H. McDermott, E. P. Simoncelli,
+"Sound texture perception via statistics of the auditory periphery", Neuron 71 (2011).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft
+
+from engine.backends.base import Window
+from engine.backends.context.surroundings import (
+    ALIGN_S,
+    JITTER,
+    Indices,
+    StepCall,
+    Stretch,
+    Surroundings,
+    analyse,
+)
+from engine.backends.context.texture import Floats, Samples
+from engine.protocol.spans import Span
+
+ANALYSIS_SHARE = 0.3
+"""Of the work, as progress tells it."""
+
+CHOICES = 12
+"""So many of the best fitting places are drawn from: few repeat, many wander off."""
+
+TEMPERATURE = 0.15
+"""How much worse a place may fit; two unrelated places are about 2 apart."""
+
+USED_COST = 0.5
+"""What it costs to come from where a grain came from already ..."""
+
+USED_KEPT = 0.985
+"""... and how much of that is left after every further grain."""
+
+OTHER_SIDE_COST = 0.6
+LEAST_SIDE_SHARE = 0.1
+"""Even right beside an edge so many grains come from the other side: it is more to draw on."""
+
+SIDE_LEVEL_DB = 6.0
+"""The louder side gets more of the grains, by this much e times: quiet can't be raised
+without its hiss, but loud can be turned down."""
+
+APPROACH_S = 0.4
+"""From this far on grains are chosen with an eye on the far edge."""
+
+RUN_ON_COST = 1e3
+MAX_BOOST_DB, MAX_CUT_DB = 12.0, -80.0
+
+TRIM_SHARE = 0.6
+"""How much of a level step from one grain to the next is taken out of the next one."""
+
+TRIM_KEPT = 0.5
+"""How much of that correction goes on to the grain after it."""
+
+MAX_TRIM_DB = 4.0
+MAX_EDGE_TRIM_DB = 9.0
+"""Beside an edge the level has to be met; elsewhere it may wander."""
+
+LEAD_IN_S = 0.03
+"""So much before the gap the first grain's source shall agree with."""
+
+LOWEST_CORRELATION = -0.6
+"""Grains that cancel each other more than this are not raised against it."""
+
+
+def fill_ambience(window: Window, span: Span, rng: np.random.Generator, step: StepCall) -> Samples:
+    """Make new background sound for a span out of its surroundings.
+
+    Parameters
+    ----------
+    window, span
+        Only kept audio is read. Where there is none the fill is silent.
+    rng
+        Whatever is left to chance is drawn from it.
+    step
+        Called between pieces of work with the share that is done, 0 to 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (channels, span.length), float32.
+    """
+    surroundings = analyse(window, span, lambda share: step(ANALYSIS_SHARE * share))
+    if surroundings is None:
+        return np.zeros((window.audio.shape[0], span.length), dtype=np.float32)
+
+    def synthesis_step(share: float) -> None:
+        step(ANALYSIS_SHARE + (1 - ANALYSIS_SHARE) * share)
+
+    return synthesise(surroundings, span.length, rng, synthesis_step)
+
+
+def synthesise(
+    surroundings: Surroundings, frames: int, rng: np.random.Generator, step: StepCall
+) -> Samples:
+    """Make new sound to stand in the gap.
+
+    Parameters
+    ----------
+    surroundings
+        What ``analyse`` measured.
+    frames
+        The gap's length.
+    rng
+        Whatever is left to chance is drawn from it.
+    step
+        Called between grains with the share that is done, 0 to 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (channels, frames), float32. Its ends have the spectrum and level of what
+        they stand beside; it may be any number of times as long as the context.
+    """
+    centres = _grain_centres(frames, surroundings.grain, rng)
+    chain = _Chain(surroundings, frames, rng)
+    fill = np.zeros((surroundings.channels, frames), dtype=np.float32)
+    tail = fill[:, :0]
+    for number, centre in enumerate(centres):
+        step(number / centres.size)
+        before = centres[number - 1] if number else centre
+        after = centres[number + 1] if number + 1 < centres.size else centre
+        slot = _Slot(int(centre), int(centre - before), int(after - centre))
+        grain = _render(surroundings, chain.next(slot), slot, rng)
+        if slot.head:
+            fill[:, before:centre] = _crossfaded(tail, grain[:, : slot.head])
+        tail = grain[:, slot.head :]
+    share = ((np.arange(frames) + 0.5) / frames).astype(np.float32)
+    left, right = surroundings.offsets.astype(np.float32)[:, :, np.newaxis]
+    fill += left + (right - left) * share
+    return fill
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """Where a grain goes: it rises over ``head`` frames to its centre, falls over ``tail``."""
+
+    centre: int
+    head: int
+    tail: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Grain:
+    """Where a grain comes from, and its gains in dB, shape (channels, bands)."""
+
+    stretch: Stretch
+    frame: int
+    gains_db: Floats
+
+
+def _grain_centres(frames: int, grain: int, rng: np.random.Generator) -> Indices:
+    """Draw where grains are centred, from the first frame to after the last."""
+    count = max(1, round(frames / grain))
+    steps = np.cumsum(rng.uniform(1 - JITTER, 1 + JITTER, count))
+    inner = np.round(steps[:-1] / steps[-1] * frames).astype(np.intp)
+    return np.unique(np.concatenate([[0], inner, [frames]]))
+
+
+class _Chain:
+    """Chooses one grain after the other, each to follow from the one before."""
+
+    def __init__(self, around: Surroundings, frames: int, rng: np.random.Generator) -> None:
+        self._around = around
+        self._frames = frames
+        self._rng = rng
+        places = around.places
+        self._traits = places.traits[places.usable]
+        self._stretch = places.stretch[places.usable]
+        self._frame = places.frame[places.usable]
+        self._is_right = places.is_right[places.usable]
+        self._uses = np.zeros(places.usable.size)
+        self._left, self._right = around.left_end, around.right_begin
+        self._usual_together_db = 10 * np.log10((10 ** (around.usual_db / 10)).mean(axis=1))
+        loudness = 20 * np.log10((10 ** (around.usual_db / 20)).mean(axis=(1, 2)))
+        self._side_odds = float(loudness[1] - loudness[0]) / SIDE_LEVEL_DB
+        self._source: tuple[int, int] | None = None
+        self._wanted_traits: Floats | None = None
+        self._wanted_db: Floats | None = None
+        if self._left is not None:
+            self._wanted_traits = places.traits[self._left]
+            self._wanted_db = places.levels_db[self._left]
+
+    def next(self, slot: _Slot) -> _Grain:
+        """Choose the grain for the next slot."""
+        chosen = self._draw(self._costs(slot))
+        self._uses *= USED_KEPT
+        near = np.abs(self._frame - self._frame[chosen]) < self._around.grain
+        self._uses[near & (self._stretch == self._stretch[chosen])] += 1
+        place = int(self._around.places.usable[chosen])
+        number = int(self._stretch[chosen])
+        frame = self._aligned(number, int(self._frame[chosen]), slot)
+        shift_db = self._shift_db(slot, is_right=bool(self._is_right[chosen]))
+        together_db = self._together(shift_db, is_right=bool(self._is_right[chosen]))
+        trim_db = self._trim_db(self._around.places.levels_db[place] + together_db, slot)
+        self._remember(place, number, frame, slot, together_db + TRIM_KEPT * trim_db)
+        return _Grain(self._around.stretches[number], frame, shift_db + trim_db)
+
+    def _costs(self, slot: _Slot) -> Floats:
+        """Return how badly each usable place fits."""
+        costs = USED_COST * self._uses
+        approach = self._approach(slot)
+        if self._wanted_traits is not None:
+            apart = np.square(self._traits - self._wanted_traits).sum(axis=1)
+            costs = costs + (1 - 0.5 * approach) * apart
+        if approach > 0 and self._right is not None:
+            goal = self._around.places.traits[self._right]
+            costs = costs + 1.5 * approach * np.square(self._traits - goal).sum(axis=1)
+        if self._left is not None and self._right is not None:
+            costs = costs + OTHER_SIDE_COST * (self._is_right != self._draw_side(slot))
+        if self._source is not None:
+            number, frame = self._source
+            beside = np.abs(self._frame - frame - slot.head) < 2 * self._around.grain
+            costs = costs + RUN_ON_COST * (beside & (self._stretch == number))
+        return np.asarray(costs)
+
+    def _approach(self, slot: _Slot) -> float:
+        """Return how near the right edge is: 0 far away, 1 there."""
+        if self._right is None:
+            return 0.0
+        left_s = (self._frames - slot.centre) / self._around.bands.sample_rate
+        return max(0.0, 1.0 - left_s / APPROACH_S)
+
+    def _draw_side(self, slot: _Slot) -> bool:
+        """Draw whether the grain comes from the right: more likely the nearer it is."""
+        share = np.clip(slot.centre / self._frames, LEAST_SIDE_SHARE, 1 - LEAST_SIDE_SHARE)
+        odds = np.clip(np.log(share / (1 - share)) + self._side_odds, -30, 30)
+        return bool(self._rng.random() < 1 / (1 + np.exp(-odds)))
+
+    def _draw(self, costs: Floats) -> int:
+        """Draw one of the places that fit best."""
+        count = min(CHOICES, costs.size)
+        best = np.sort(np.argpartition(costs, count - 1)[:count])
+        weights = np.cumsum(np.exp((costs[best].min() - costs[best]) / TEMPERATURE))
+        drawn = np.searchsorted(weights, self._rng.random() * weights[-1], side="right")
+        return int(best[min(int(drawn), count - 1)])
+
+    def _aligned(self, number: int, frame: int, slot: _Slot) -> int:
+        """Slide a place until its guide agrees with what it follows."""
+        reference = self._reference(slot)
+        factor = self._around.guide_factor
+        stretch = self._around.stretches[number]
+        slack = int(ALIGN_S * self._around.bands.sample_rate) // factor
+        begin = frame // factor - reference.size
+        first = max(0, begin - slack)
+        searched = stretch.guide[first : begin + slack + reference.size]
+        if reference.size == 0 or searched.size <= reference.size:
+            return frame
+        products = np.correlate(searched, reference, "valid")
+        energy = np.cumsum(np.concatenate([[0.0], np.square(searched, dtype=np.float64)]))
+        energies = energy[reference.size :] - energy[: -reference.size]
+        likeness = products / np.sqrt(energies + 1e-9 * energies.max() + np.finfo(float).tiny)
+        moved = frame + (first + int(np.argmax(likeness)) - begin) * factor
+        latest = max(slot.head, stretch.audio.shape[1] - slot.tail)
+        return int(np.clip(moved, slot.head, latest))
+
+    def _reference(self, slot: _Slot) -> Samples:
+        """Return the guide of what the next grain overlaps or, at the edge, follows."""
+        factor = self._around.guide_factor
+        if self._source is not None:
+            number, frame = self._source
+            guide = self._around.stretches[number].guide
+            return guide[frame // factor : frame // factor + slot.head // factor]
+        if self._left is None:
+            return np.zeros(0, dtype=np.float32)
+        guide = self._around.stretches[int(self._around.places.stretch[self._left])].guide
+        return guide[-int(LEAD_IN_S * self._around.bands.sample_rate) // factor :]
+
+    def _shift_db(self, slot: _Slot, *, is_right: bool) -> Floats:
+        """Return the gains from a side's usual level to that wanted at this point."""
+        share = slot.centre / self._frames
+        left, right = 10 ** (self._around.usual_db / 20)
+        wanted_db = 20 * np.log10((1 - share) * left + share * right)
+        shift_db = wanted_db - self._around.usual_db[int(is_right)]
+        return np.asarray(np.clip(shift_db, MAX_CUT_DB, MAX_BOOST_DB))
+
+    def _together(self, shift_db: Floats, *, is_right: bool) -> Floats:
+        """Return what those gains do to the level over all channels, shape (bands,)."""
+        shifted = self._around.usual_db[int(is_right)] + shift_db
+        together_db = 10 * np.log10((10 ** (shifted / 10)).mean(axis=0))
+        return np.asarray(together_db - self._usual_together_db[int(is_right)])
+
+    def _trim_db(self, level_db: Floats, slot: _Slot) -> Floats:
+        """Return the correction that lets a grain's level follow from the one before."""
+        bound = MAX_TRIM_DB
+        if slot.tail == 0 and self._right is not None:
+            trim_db = self._around.places.levels_db[self._right] - level_db
+            bound = MAX_EDGE_TRIM_DB
+        elif self._wanted_db is None:
+            return np.zeros_like(level_db)
+        elif self._source is None:
+            trim_db = self._wanted_db - level_db
+            bound = MAX_EDGE_TRIM_DB
+        else:
+            trim_db = TRIM_SHARE * (self._wanted_db - level_db)
+        return np.asarray(np.clip(trim_db, -bound, bound))
+
+    def _remember(
+        self, place: int, number: int, frame: int, slot: _Slot, change_db: Floats
+    ) -> None:
+        """Keep what really followed the grain, which the next one shall resemble."""
+        bands = self._around.bands
+        last = self._around.stretches[number].audio.shape[1] // bands.hop
+        first = place - int(self._around.places.frame[place]) // bands.hop
+        followed = first + min((frame + slot.tail) // bands.hop, last)
+        self._source = (number, frame)
+        self._wanted_traits = self._around.places.traits[followed]
+        self._wanted_db = self._around.places.levels_db[followed] + change_db
+
+
+def _render(around: Surroundings, grain: _Grain, slot: _Slot, rng: np.random.Generator) -> Samples:
+    """Cut a grain out, draw the phases of its noise anew and apply its gains.
+
+    Where the stretch is too short for the slot, all of it is taken for noise.
+    """
+    frames = slot.head + slot.tail
+    first = max(0, grain.frame - slot.head)
+    cut = grain.stretch.audio[:, first : grain.frame + slot.tail]
+    size = fft.next_fast_len(frames + frames // 8, real=True)
+    bins = size // 2 + 1
+    step_hz = around.bands.sample_rate / size
+    taper = np.hanning(cut.shape[1] + 2)[1:-1].astype(np.float32)
+    turns = np.exp(1j * rng.uniform(-np.pi, np.pi, bins)).astype(np.complex64)
+    spectrum = fft.rfft(cut * taper, size, axis=1) * turns
+    spectrum *= np.float32(np.sqrt(size / np.square(taper).sum()))
+    if cut.shape[1] == frames:
+        noise = around.bands.spread(around.noisiness, bins, step_hz).astype(np.float32)
+        spectrum *= np.sqrt(noise)
+        spectrum += fft.rfft(cut, size, axis=1) * np.sqrt(1 - noise)
+    gains = 10 ** (around.bands.spread(grain.gains_db, bins, step_hz) / 20)
+    sound = fft.irfft(spectrum * gains.astype(np.float32), size, axis=1)
+    return np.asarray(sound[:, :frames], dtype=np.float32)
+
+
+def _crossfaded(old: Samples, new: Samples) -> Samples:
+    """Join two grains of any correlation so that their power goes over evenly."""
+    angle = (np.arange(old.shape[1]) + 0.5) / old.shape[1] * (np.pi / 2)
+    fall, rise = np.cos(angle), np.sin(angle)
+    old_power = float(np.square(old, dtype=np.float64).sum())
+    new_power = float(np.square(new, dtype=np.float64).sum())
+    both = np.sqrt(old_power * new_power)
+    scale = np.ones_like(angle)
+    if both > 0:
+        correlation = float(np.vdot(old.astype(np.float64), new.astype(np.float64))) / both
+        wanted = fall**2 * old_power + rise**2 * new_power
+        mixed = wanted + 2 * fall * rise * max(LOWEST_CORRELATION, correlation) * both
+        scale = np.sqrt(wanted / mixed)
+    mix = old * (fall * scale).astype(np.float32) + new * (rise * scale).astype(np.float32)
+    return np.asarray(mix, dtype=np.float32)

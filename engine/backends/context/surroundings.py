@@ -1,0 +1,317 @@
+"""What is known of the background sound around a gap, measured once for all takes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import signal
+
+from engine.backends.base import Window
+from engine.backends.context.features import near_stretches
+from engine.backends.context.texture import (
+    Bands,
+    Flags,
+    Floats,
+    Samples,
+    band_powers,
+    bands_for,
+    events,
+    kurtosis,
+    smoothed,
+)
+from engine.protocol.spans import Span
+
+Indices = npt.NDArray[np.intp]
+StepCall = Callable[[float], None]
+
+MAX_CONTEXT_S = 40.0
+"""Context farther away says little about the gap."""
+
+GRAIN_S = 0.06
+"""Mean distance of two grains; each sounds over twice that, a drop or a rattle's length."""
+
+JITTER = 0.35
+"""Share by which that distance varies, so that the joins have no rhythm."""
+
+GRAINS_IN_CONTEXT = 6
+"""With less context than this many grains, grains are shorter ..."""
+
+SHORTEST_GRAIN_S = 0.025
+"""... but not shorter than this, which would be heard as a buzz."""
+
+ALIGN_S = 0.012
+"""A grain slides by up to this to agree with the one before: half a period of 40 Hz."""
+
+GUIDE_HZ = 8_000
+"""The rate at which agreement is judged: what could cancel audibly lies lower."""
+
+FLOOR_DB = -110.0
+"""What lies further below the loudest frame is silence."""
+
+NOISE_KURTOSIS = (2.2, 2.45)
+"""Up to the first a band is noise (wind, waterfall, hiss: 2.0-2.2), from the second on it
+is clatter and crackle (river, vinyl: 2.5-3.2)."""
+
+TONE_KURTOSIS = (1.75, 1.9)
+"""Up to the first a band is a steady tone, from the second on it is noise."""
+
+LOWEST_NOISE_HZ = 250.0
+"""Below, a grain holds too few periods to tell noise from a hum."""
+
+QUICK_FRAMES, SLOW_FRAMES = 3, 31
+"""A place is described by its own 40 ms and by the 0.3 s around it."""
+
+SLOW_WEIGHT = 0.5
+LEAST_SPREAD_DB = 0.5
+"""A band that hardly moves shall not count for more than one that does."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch:
+    """Kept audio without its constant offset, and a low-rate mono guide to align by."""
+
+    audio: Samples
+    guide: Samples
+    is_right: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """Where grains may come from: one place for each analysis frame of each stretch.
+
+    Attributes
+    ----------
+    stretch, frame
+        Which stretch, and how many frames into it, shape (places,).
+    is_right
+        Whether it lies after the gap, shape (places,).
+    levels_db
+        Level of each band there, over the channels, shape (places, bands).
+    traits
+        What makes two places alike, each in its own spread; their squared distance is
+        about 2 for two unrelated places. Shape (places, features).
+    usable
+        Where a whole grain fits in and nothing stands out; never empty.
+    """
+
+    stretch: Indices
+    frame: Indices
+    is_right: Flags
+    levels_db: Floats
+    traits: Floats
+    usable: Indices
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Surroundings:
+    """A gap's context as its fill needs it, the same for every seed.
+
+    Attributes
+    ----------
+    stretches, places
+        The kept audio in the order of time, and where grains may come from.
+    usual_db
+        Left's and right's usual level, shape (2, channels, bands); one side's where the
+        other has no context.
+    offsets
+        The same for the constant offset, shape (2, channels).
+    noisiness
+        1 where a band is noise, 0 where its waveform matters, shape (bands,).
+    grain
+        Mean distance of two grains in frames.
+    """
+
+    channels: int
+    bands: Bands
+    stretches: tuple[Stretch, ...]
+    places: Places
+    usual_db: Floats
+    offsets: Floats
+    noisiness: Floats
+    grain: int
+
+    @property
+    def left_end(self) -> int | None:
+        """The place right before the gap."""
+        before = np.flatnonzero(~self.places.is_right)
+        return int(before[-1]) if before.size else None
+
+    @property
+    def right_begin(self) -> int | None:
+        """The place right after the gap."""
+        after = np.flatnonzero(self.places.is_right)
+        return int(after[0]) if after.size else None
+
+    @property
+    def guide_factor(self) -> int:
+        """How many frames one sample of a guide stands for."""
+        return guide_factor(self.bands.sample_rate)
+
+
+def guide_factor(sample_rate: int) -> int:
+    """Return how many frames one sample of a guide stands for."""
+    return max(1, sample_rate // GUIDE_HZ)
+
+
+def analyse(window: Window, span: Span, step: StepCall) -> Surroundings | None:
+    """Measure the surroundings of a span.
+
+    Parameters
+    ----------
+    window, span
+        Only kept audio is read, the nearest 40 s at most.
+    step
+        Called between pieces of work with the share that is done, 0 to 1.
+
+    Returns
+    -------
+    None where no audio is kept.
+    """
+    kept = near_stretches(window, span, round(MAX_CONTEXT_S * window.sample_rate))
+    if not kept:
+        return None
+    bands = bands_for(window.sample_rate)
+    offsets = _offsets(window, span, kept)
+    stretches, powers = [], []
+    for number, piece in enumerate(kept):
+        stretch = _stretch(window, piece, offsets, is_right=piece.start >= span.end)
+        stretches.append(stretch)
+        measured: list[Floats] = []
+        for channel in stretch.audio:
+            step((number + len(measured) / len(stretch.audio)) / len(kept))
+            measured.append(band_powers(channel, bands))
+        powers.append(np.stack(measured))
+    return _described(tuple(stretches), powers, bands, offsets)
+
+
+def _offsets(window: Window, span: Span, kept: Sequence[Span]) -> Floats:
+    """Return each side's mean, shape (2, channels)."""
+    sides = []
+    for right in (False, True):
+        pieces = [piece for piece in kept if (piece.start >= span.end) == right]
+        sums = [window.audio[:, p.start : p.end].sum(axis=1, dtype=np.float64) for p in pieces]
+        frames = sum(piece.length for piece in pieces)
+        sides.append(np.sum(sums, axis=0) / frames if pieces else None)
+    return _pair(*sides)
+
+
+def _pair(left: Floats | None, right: Floats | None) -> Floats:
+    """Stack what is known of both sides; a side of which nothing is known is like the other."""
+    known = [side for side in (left, right) if side is not None]
+    return np.stack([known[0], known[-1]])
+
+
+def _stretch(window: Window, piece: Span, offsets: Floats, *, is_right: bool) -> Stretch:
+    """Cut a stretch out of the window and prepare its guide."""
+    offset = offsets[int(is_right)].astype(np.float32)[:, np.newaxis]
+    audio = window.audio[:, piece.start : piece.end] - offset
+    factor = guide_factor(window.sample_rate)
+    guide = audio.mean(axis=0)
+    if factor > 1:
+        guide = signal.resample_poly(guide, 1, factor).astype(np.float32)
+    return Stretch(audio, guide, is_right)
+
+
+def _described(
+    stretches: tuple[Stretch, ...], powers: Sequence[Floats], bands: Bands, offsets: Floats
+) -> Surroundings:
+    """Put together what was measured of each stretch."""
+    loudest = max(float(each.max()) for each in powers)
+    floor = max(loudest * 10 ** (FLOOR_DB / 10), float(np.finfo(np.float32).tiny))
+    levels_db = np.concatenate([_db(each, floor) for each in powers], axis=1)
+    together_db = np.concatenate([_db(each.mean(axis=0), floor) for each in powers])
+    counts = [each.shape[1] for each in powers]
+    is_right = np.repeat([stretch.is_right for stretch in stretches], counts)
+    standing_out = np.zeros(is_right.size, dtype=bool)
+    for side in (is_right, ~is_right):
+        if side.any():
+            standing_out[side] = events(together_db[side])
+    usual_db = _of_sides(levels_db, is_right, ~standing_out)
+    usual_together_db = _of_sides(together_db[np.newaxis], is_right, ~standing_out)[:, 0]
+    grain = _grain_frames(stretches, bands.sample_rate)
+    frame = np.concatenate([np.arange(count) * bands.hop for count in counts])
+    stretch = np.repeat(np.arange(len(stretches)), counts)
+    relative_db = together_db - usual_together_db[is_right.astype(np.intp)]
+    places = Places(
+        stretch=stretch,
+        frame=frame,
+        is_right=is_right,
+        levels_db=_within(counts, together_db, QUICK_FRAMES),
+        traits=_traits(counts, relative_db),
+        usable=_usable(stretches, stretch, frame, standing_out, grain, bands),
+    )
+    return Surroundings(
+        channels=offsets.shape[1],
+        bands=bands,
+        stretches=stretches,
+        places=places,
+        usual_db=usual_db,
+        offsets=offsets,
+        noisiness=_noisiness(stretches, bands),
+        grain=grain,
+    )
+
+
+def _db(powers: Floats, floor: float) -> Floats:
+    return np.asarray(10 * np.log10(np.maximum(powers, floor)))
+
+
+def _of_sides(levels_db: Floats, is_right: Flags, calm: Flags) -> Floats:
+    """Average levels, shape (channels, places, bands), over each side's calm places."""
+    sides = [levels_db[:, side & calm] for side in (~is_right, is_right)]
+    means = [side.mean(axis=1) if side.shape[1] else None for side in sides]
+    return _pair(*means)
+
+
+def _grain_frames(stretches: Sequence[Stretch], sample_rate: int) -> int:
+    """Return the mean distance of two grains: less where there is little context."""
+    longest = max(stretch.audio.shape[1] for stretch in stretches)
+    fitting = longest / sample_rate / GRAINS_IN_CONTEXT
+    return max(1, round(float(np.clip(fitting, SHORTEST_GRAIN_S, GRAIN_S)) * sample_rate))
+
+
+def _within(counts: Sequence[int], levels_db: Floats, width: int) -> Floats:
+    """Smooth levels in time, each stretch by itself."""
+    stretches = np.split(levels_db, np.cumsum(counts)[:-1])
+    return np.concatenate([smoothed(stretch, width) for stretch in stretches])
+
+
+def _traits(counts: Sequence[int], relative_db: Floats) -> Floats:
+    """Describe places by what sounds there and around there."""
+    quick = _within(counts, relative_db, QUICK_FRAMES)
+    slow = _within(counts, relative_db, SLOW_FRAMES)
+    both = np.concatenate([quick, slow], axis=1)
+    weights = np.repeat([1.0, SLOW_WEIGHT], relative_db.shape[1])
+    spread = np.maximum(both.std(axis=0), LEAST_SPREAD_DB)
+    return np.asarray(both / spread * np.sqrt(weights / weights.sum()))
+
+
+def _usable(
+    stretches: Sequence[Stretch],
+    stretch: Indices,
+    frame: Indices,
+    standing_out: Flags,
+    grain: int,
+    bands: Bands,
+) -> Indices:
+    """Return places a whole grain fits around and that no event touches, as far as there are."""
+    reach = int(grain * (1 + JITTER)) + int(ALIGN_S * bands.sample_rate) + 2
+    lengths = np.array([each.audio.shape[1] for each in stretches])[stretch]
+    fits = (frame >= reach) & (frame < lengths - reach)
+    touched = 2 * round(grain / bands.hop) + 1
+    near_event = np.convolve(standing_out, np.ones(touched))[touched // 2 :][: frame.size] > 0
+    for choice in (fits & ~near_event, fits):
+        if choice.any():
+            return np.flatnonzero(choice)
+    return np.arange(frame.size)
+
+
+def _noisiness(stretches: Sequence[Stretch], bands: Bands) -> Floats:
+    """Tell for each band how far its phases may be drawn anew."""
+    shares = [stretch.audio.shape[1] for stretch in stretches]
+    loudest = [each.audio[np.argmax(np.square(each.audio).mean(axis=1))] for each in stretches]
+    measured = np.average([kurtosis(each, bands) for each in loudest], axis=0, weights=shares)
+    unlike_clatter = np.interp(measured, NOISE_KURTOSIS, (1.0, 0.0))
+    unlike_tone = np.interp(measured, TONE_KURTOSIS, (0.0, 1.0))
+    return np.asarray(unlike_clatter * unlike_tone * (bands.centres_hz >= LOWEST_NOISE_HZ))

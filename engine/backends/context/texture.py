@@ -1,0 +1,186 @@
+"""What background sound is like around a gap: how loud in each band, how steady, how grainy."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+FRAME_S = 0.02
+"""One analysis frame: short enough to tell a click from its neighbours."""
+
+HOP_S = 0.01
+"""Distance of two analysis frames."""
+
+BANDS = 24
+"""Bands of equal width to the ear, as far as a frame resolves them."""
+
+_LOWEST_EDGE_HZ = 100.0
+_HIGHEST_EDGE_HZ = 18_000.0
+
+_CHUNK_SAMPLES = 1 << 19
+"""Transformed at once: enough to be fast, little enough to keep memory flat."""
+
+_GRAIN_FRAME_S = 0.005
+"""A frame in which the crackle of a texture shows as single strokes."""
+
+_GROUP_S = 0.1
+"""About a grain: what changes more slowly than this, grains follow anyway."""
+
+_MEDIAN_OF_NOISE = 1.93
+"""Median over many groups of the kurtosis that Gaussian noise shows in one group."""
+
+_EVENT_DB = 9.0
+"""A frame louder than its band's usual level by this much may be an event."""
+
+_EVENT_DEVIATIONS = 3.5
+"""... if the band doesn't do that anyway: in its own robust standard deviations."""
+
+_EVENT_SHARE = 0.25
+"""What is louder for a larger share of the time is the texture itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bands:
+    """How the bins of an analysis frame fall into bands.
+
+    ``first_bins`` and ``centres_hz`` have shape (bands,); a band ends where the next begins.
+    """
+
+    sample_rate: int
+    frame: int
+    hop: int
+    first_bins: npt.NDArray[np.intp]
+    centres_hz: Floats
+
+    @property
+    def count(self) -> int:
+        """The number of bands."""
+        return int(self.first_bins.size)
+
+    def spread(self, values: Floats, bins: int, step_hz: float) -> Floats:
+        """Spread values of the bands, shape (..., bands), over the bins of a spectrum.
+
+        Returns
+        -------
+        Shape (..., bins), along straight lines from one band's centre to the next one's.
+        """
+        place = np.interp(np.arange(bins) * step_hz, self.centres_hz, np.arange(self.count))
+        below = place.astype(np.intp)
+        above = np.minimum(below + 1, self.count - 1)
+        share = place - below
+        return np.asarray(values[..., below] * (1 - share) + values[..., above] * share)
+
+
+def bands_for(sample_rate: int) -> Bands:
+    """Lay out the bands of a sample rate.
+
+    Notes
+    -----
+    Equal steps of the ERB rate: B. R. Glasberg and B. C. J. Moore, "Derivation of
+    auditory filter shapes from notched-noise data", Hearing Research 47 (1990).
+    """
+    frame = max(2, round(FRAME_S * sample_rate))
+    hop = max(1, round(HOP_S * sample_rate))
+    highest = min(_HIGHEST_EDGE_HZ, 0.45 * sample_rate)
+    rates = [21.4 * np.log10(1 + 0.00437 * hz) for hz in (_LOWEST_EDGE_HZ, highest)]
+    edges_hz = (10 ** (np.linspace(rates[0], rates[1], BANDS) / 21.4) - 1) / 0.00437
+    edges = np.unique(np.round(edges_hz * frame / sample_rate).astype(np.intp))
+    first = np.concatenate([[0], edges[(edges > 0) & (edges <= frame // 2)]]).astype(np.intp)
+    ends = np.append(first[1:], frame // 2 + 1)
+    return Bands(sample_rate, frame, hop, first, (first + ends - 1) / 2 * sample_rate / frame)
+
+
+def band_powers(signal: Samples, bands: Bands) -> Floats:
+    """Measure one channel's power in every band, frame by frame.
+
+    Parameters
+    ----------
+    signal
+        Samples of one channel, shape (frames,).
+    bands
+        The layout to use.
+
+    Returns
+    -------
+    Powers, shape (analysis frames, bands). Frame ``i`` is centred ``bands.hop * i``
+    frames into the signal. What it needs beyond the ends is mirrored, so that the
+    first and the last tell the sound right at the edge.
+    """
+    count = signal.size // bands.hop + 1
+    padded = np.pad(signal, bands.frame // 2 + 1, mode="symmetric")
+    views = np.lib.stride_tricks.sliding_window_view(padded, bands.frame)[:: bands.hop][:count]
+    taper = np.hanning(bands.frame + 1)[:-1].astype(np.float32)
+    powers = np.empty((count, bands.count))
+    rows = max(1, _CHUNK_SAMPLES // bands.frame)
+    for begin in range(0, count, rows):
+        spectrum = np.fft.rfft(views[begin : begin + rows] * taper, axis=1)
+        squares = spectrum.real**2 + spectrum.imag**2
+        powers[begin : begin + rows] = np.add.reduceat(squares, bands.first_bins, axis=1)
+    return powers
+
+
+def events(levels_db: Floats) -> Flags:
+    """Mark the frames in which something stands out from the background.
+
+    Parameters
+    ----------
+    levels_db
+        Band levels, shape (analysis frames, bands).
+
+    Returns
+    -------
+    Flags, shape (analysis frames,); at most a quarter are set, because what happens
+    more often is no event but the texture.
+    """
+    usual = np.median(levels_db, axis=0)
+    deviation = 1.4826 * np.median(np.abs(levels_db - usual), axis=0)
+    threshold = np.maximum(_EVENT_DB, _EVENT_DEVIATIONS * deviation)
+    excess = np.max((levels_db - usual) / threshold, axis=1)
+    return np.asarray(excess > max(1.0, float(np.quantile(excess, 1 - _EVENT_SHARE))))
+
+
+def smoothed(levels: Floats, width: int) -> Floats:
+    """Average levels, shape (analysis frames, bands), over ``width`` frames around each.
+
+    ``width`` is odd. The ends are held, so that an end tells mostly of itself.
+    """
+    padded = np.pad(levels, ((width // 2 + 1, width // 2), (0, 0)), mode="edge")
+    sums = np.cumsum(padded, axis=0)
+    return np.asarray((sums[width:] - sums[:-width]) / width)
+
+
+def kurtosis(signal: Samples, bands: Bands) -> Floats:
+    """Tell in every band how far short-time power behaves as noise's would.
+
+    Parameters
+    ----------
+    signal
+        Samples of one channel, shape (frames,).
+    bands
+        The layout of the answer.
+
+    Returns
+    -------
+    Kurtosis of the complex spectrum against its level over 0.1 s, shape (bands,): 2 for
+    Gaussian noise, towards 1 for a steady tone, above 2 for crackle and clatter. Too
+    little sound to tell counts as noise.
+    """
+    frame = max(8, round(_GRAIN_FRAME_S * bands.sample_rate))
+    rows = signal.size // frame
+    group = round(_GROUP_S / _GRAIN_FRAME_S)
+    rows -= rows % group
+    if rows < group:
+        return np.full(bands.count, 2.0)
+    taper = np.hanning(frame + 1)[:-1].astype(np.float32)
+    squares = np.abs(np.fft.rfft(signal[: rows * frame].reshape(rows, frame) * taper, axis=1)) ** 2
+    grouped = squares.reshape(-1, group, squares.shape[1]).astype(np.float64)
+    second = grouped.mean(axis=1) ** 2 / (1 + 1 / group)
+    fourth = (grouped**2).mean(axis=1)
+    ratios = np.divide(fourth, second, out=np.full(fourth.shape, 2.0), where=second > 0)
+    ratio = np.median(ratios, axis=0) / _MEDIAN_OF_NOISE * 2.0
+    at_hz = np.fft.rfftfreq(frame, 1 / bands.sample_rate)
+    return np.asarray(np.interp(bands.centres_hz, at_hz, ratio))
