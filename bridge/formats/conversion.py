@@ -52,7 +52,7 @@ def choose_output(info: AudioInfo, target: Target) -> Output:
         )
     if target.is_lossy:
         warnings.append(
-            f"The whole file was encoded again, as {target.name} must be:"
+            f"The whole file was encoded again, as {target.name} always is:"
             " what was not selected sounds the same, but is not the same to the last bit."
         )
     elif sample_format is not info.sample_format and not info.is_lossy:
@@ -101,7 +101,7 @@ def convert(
         file.check()
         raise BridgeError(
             BridgeCode.UNSUPPORTED_FORMAT,
-            f"The {target.name} encoder failed: {error}.",
+            f"The {target.name} encoder failed: {str(error).rstrip('.')}.",
             hint="Write a .wav or .flac file instead.",
         ) from error
     is_clipping = output.sample_format is not None and not output.sample_format.is_float

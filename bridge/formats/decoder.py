@@ -7,9 +7,11 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.codec.context import Flags2
 from av.container import InputContainer
 
 from bridge.errors import BridgeCode, InputError
+from bridge.formats import ogg
 from bridge.formats.chunks import check_format, damaged
 from bridge.formats.samples import SampleFormat, Samples
 
@@ -78,6 +80,7 @@ def survey(path: Path) -> Decoded:
             warnings.append("The file has several audio tracks; the first is used.")
         check_format(first.sample_rate, first.layout.nb_channels)
         frames -= _padding_at_end(container, stream, first, frames)
+        frames = min(frames, _short_vorbis_frames(path) or frames)
         return Decoded(
             container=container.format.name.split(",")[0],
             codec=codec.name,
@@ -161,11 +164,31 @@ def _open(path: Path) -> Iterator[tuple[InputContainer, av.AudioStream]]:
                         f"{path.name} has no audio track.",
                         hint="Choose a file with sound in it.",
                     )
-                yield container, container.streams.audio[0]
+                stream = container.streams.audio[0]
+                if stream.codec_context is None:
+                    raise InputError(
+                        BridgeCode.UNSUPPORTED_AUDIO,
+                        f"{path.name} uses a codec that this program does not know.",
+                        hint="Convert it to WAV or FLAC, and try that.",
+                    )
+                if _short_vorbis_frames(path):
+                    stream.codec_context.flags2 |= Flags2.skip_manual
+                yield container, stream
     except (av.FFmpegError, UnicodeError, ValueError, EOFError) as error:
         raise unreadable(path) from error
     except OSError as error:
         raise not_readable(path, error) from error
+
+
+def _short_vorbis_frames(path: Path) -> int | None:
+    """Return how long an Ogg Vorbis file is whose sound lies on one page.
+
+    FFmpeg takes half a block too much from the end of such a file. So it is told to
+    trim nothing: what its first packet gives is left out here, and the length is the
+    position that the page tells.
+    """
+    with path.open("rb") as file:
+        return ogg.single_page_frames(file)
 
 
 def unreadable(path: Path) -> InputError:
@@ -197,6 +220,7 @@ def _decode(
     first: av.AudioFrame | None = None
     damaged_packets = 0
     is_exact = stream.codec_context.name == "flac"
+    is_untrimmed = bool(stream.codec_context.flags2 & Flags2.skip_manual)
     for packet in container.demux(stream):
         try:
             decoded = packet.decode()
@@ -214,7 +238,7 @@ def _decode(
                 raise damaged("its rate or channel count changes on the way")
             if damaged_packets and is_exact:
                 raise damaged("a stretch of it can't be decoded")
-            if frame.samples:
+            if frame.samples and not (is_untrimmed and frame is first):
                 yield frame
     if damaged_packets:
         warnings.append(

@@ -60,6 +60,12 @@ class FlacHeader:
     blocks: tuple[Block, ...]
 
 
+def is_flac(file: BinaryIO) -> bool:
+    """Whether this is a FLAC file; others begin with an ID3 tag, too."""
+    file.seek(_skip_id3(file))
+    return file.read(4) == b"fLaC"
+
+
 def read_header(file: BinaryIO, file_size: int) -> FlacHeader:
     """Read a FLAC file's metadata.
 

@@ -15,7 +15,7 @@ from bridge.new_file import Sink
 
 _HEADER_LENGTH = 27
 _MAX_SEGMENTS = 255
-_CONTINUED = 1
+_CONTINUED, _LAST = 1, 4
 _MAX_HEADER_BYTES = 1 << 26
 _MARKS = (b"\x03vorbis", b"OpusTags")
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
@@ -37,6 +37,21 @@ def read_comments(file: BinaryIO) -> Comments | None:
                 packets.append(b"")
         read += sum(lacing)
     return _from_packet(packets[1]) if len(packets) > 2 else None
+
+
+def single_page_frames(file: BinaryIO) -> int | None:
+    """Return the length of an Ogg Vorbis file if all its sound lies on one page."""
+    file.seek(0)
+    start = file.read(_HEADER_LENGTH + 8)
+    if start[:4] != b"OggS" or start[-7:] != b"\x01vorbis":
+        return None
+    file.seek(0)
+    while len(header := file.read(_HEADER_LENGTH)) == _HEADER_LENGTH and header[:4] == b"OggS":
+        file.seek(sum(file.read(header[26])), 1)
+        granule = struct.unpack("<q", header[6:14])[0]
+        if granule > 0:
+            return int(granule) if header[5] & _LAST else None
+    return None
 
 
 class Retagger:

@@ -74,10 +74,9 @@ def probe(path: str | os.PathLike[str]) -> AudioInfo:
             layout = _read_pcm(file, magic, status.st_size)
             if layout is not None:
                 return _pcm_info(path, status, layout)
-            if magic[:4] == b"fLaC" or magic[:3] == b"ID3":
-                info = _flac_info(path, status, file)
-                if info is not None:
-                    return info
+            info = _flac_info(path, status, file) if flac.is_flac(file) else None
+            if info is not None:
+                return info
     except OSError as error:
         raise decoder.not_readable(path, error) from error
     return _decoded_info(path, status)

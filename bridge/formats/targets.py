@@ -106,8 +106,17 @@ def choose_target(path: Path, info: AudioInfo) -> Target:
 
 
 def resolve_output(path: Path) -> Path:
-    """Return where a file is really written: at the end of symbolic links."""
-    return Path(os.path.realpath(path))
+    """Return where a file is really written: at the end of symbolic links.
+
+    Raises
+    ------
+    InputError
+        ``output_not_writable`` for a name that no file can have.
+    """
+    try:
+        return Path(os.path.realpath(path))
+    except (OSError, ValueError) as error:
+        raise _not_writable(path, str(getattr(error, "strerror", None) or error)) from error
 
 
 def check_place(path: Path, info: AudioInfo, *, force: bool) -> None:
@@ -118,12 +127,13 @@ def check_place(path: Path, info: AudioInfo, *, force: bool) -> None:
     InputError
         ``output_exists`` or ``output_not_writable``.
     """
+    path = resolve_output(path)
     try:
         status = path.stat()
     except FileNotFoundError:
         status = None
     except (OSError, ValueError) as error:
-        raise _not_writable(path, str(getattr(error, "strerror", error))) from error
+        raise _not_writable(path, str(getattr(error, "strerror", None) or error)) from error
     if status is not None:
         if os.path.samestat(status, info.path.stat()):
             raise InputError(
