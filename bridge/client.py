@@ -80,7 +80,10 @@ class EngineClient:
         self.close()
 
     def close(self) -> None:
-        """Let what was said leave, and end the session."""
+        """Say goodbye, and let what was said leave."""
+        if self._is_greeted:
+            with contextlib.suppress(ReaPaintError):
+                self._send(messages.Goodbye("done"))
         self._context.destroy(linger=500)
 
     # One job, from beginning to end
@@ -288,7 +291,7 @@ class EngineClient:
                 f"The engine can't be understood. {error.message}",
                 hint="End it with `reapaint stop` and use the same version on both sides.",
             ) from error
-        if isinstance(message, messages.ClientMessage):
+        if not isinstance(message, messages.EngineMessage):
             raise EngineUnavailable(
                 BridgeCode.ENGINE_REFUSED,
                 f"What listens at {self._address.endpoint} is no engine.",

@@ -118,6 +118,12 @@ def prepare(order: Order) -> Prepared:
     InputError
         Something about them is wrong.
     """
+    if order.context_s is not None and not 0 <= order.context_s < math.inf:
+        raise InputError(
+            BridgeCode.INVALID_OPTION,
+            f"A context of {order.context_s:g} s is not possible.",
+            hint="Give 0 seconds or more, or leave --context out.",
+        )
     info = probe(order.source)
     selections = merge_selections(
         [_selection(start_s, end_s, info) for start_s, end_s in order.selections_s]
@@ -201,15 +207,22 @@ def _selection(start_s: float, end_s: float, info: AudioInfo) -> Span:
 
 
 def _find_backend(order: Order, engine: Engine) -> BackendInfo:
-    name = order.backend or engine.welcome.default_backend
-    names = [backend.name for backend in engine.welcome.backends]
-    if name not in names:
+    welcome = engine.welcome
+    backends = {backend.name: backend for backend in welcome.backends}
+    name = order.backend or welcome.default_backend
+    _check_choice("backend", name, tuple(backends))
+    _check_choice("model", order.model, backends[name].models)
+    _check_choice("mode", order.mode, backends[name].modes)
+    return backends[name]
+
+
+def _check_choice(kind: str, name: str | None, choices: tuple[str, ...]) -> None:
+    if name is not None and name not in choices:
         raise InputError(
-            "unknown_backend",
-            f"This engine has no backend {name!r}.",
-            hint=f"Choose one of: {', '.join(names)}.",
+            f"unknown_{kind}",
+            f"There is no {kind} {name!r}.",
+            hint=f"Choose one of: {', '.join(choices)}.",
         )
-    return engine.welcome.backends[names.index(name)]
 
 
 def _request(order: Order, info: AudioInfo, plan: WindowPlan) -> InpaintRequest:

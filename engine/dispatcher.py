@@ -90,6 +90,9 @@ class Dispatcher:
                 return []
             case messages.StatusRequest():
                 return [Outgoing(client, self._status(now_s))]
+            case messages.Goodbye():
+                _log.info("client %s leaves", client.hex()[:10])
+                return self._forget(client)
             case messages.Stop():
                 _log.info("a client asked the engine to stop")
                 self.is_stopping = True
@@ -259,6 +262,8 @@ class Dispatcher:
             for client, seen_s in self._last_seen_s.items()
             if now_s - seen_s > CLIENT_TIMEOUT_S
         ]
+        for client in silent:
+            _log.warning("client %s has fallen silent", client.hex()[:10])
         return [sent for client in silent for sent in self._forget(client)]
 
     def idle_s(self, *, now_s: float) -> float:
@@ -289,7 +294,6 @@ class Dispatcher:
         return [*outgoing, *goodbyes]
 
     def _forget(self, client: bytes) -> list[Outgoing]:
-        _log.warning("client %s is gone", client.hex()[:10])
         del self._last_seen_s[client]
         if self._running is not None and self._running.client == client:
             self._running.cancelled.set()

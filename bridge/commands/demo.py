@@ -13,7 +13,7 @@ from bridge.terminal import Terminal
 from engine.protocol.discovery import find_engine
 from engine.protocol.version import __version__
 
-RECORDING = Path(__file__).parent.parent / "recordings" / "amb_river.flac"
+RECORDING = Path(__file__).parent.parent / "recordings" / "river.flac"
 SELECTION_S = (6.0, 8.0)
 SEED = 1
 

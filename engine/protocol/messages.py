@@ -203,6 +203,20 @@ class Stop:
     """Asks the engine to end."""
 
 
+# From either side
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """This side leaves.
+
+    An engine has reported every job it had not finished before. The jobs that a client
+    leaves behind are cancelled.
+    """
+
+    reason: str
+
+
 # From the engine
 
 
@@ -306,14 +320,7 @@ class Status:
     jobs: tuple[JobSummary, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Goodbye:
-    """The engine ends; every job it had not finished has been reported before."""
-
-    reason: str
-
-
-ClientMessage = Hello | Submit | Cancel | Received | Ping | StatusRequest | Stop
+ClientMessage = Hello | Submit | Cancel | Received | Ping | StatusRequest | Stop | Goodbye
 EngineMessage = (
     Welcome | Accepted | Rejected | Progress | Done | Failed | Cancelled | Pong | Status | Goodbye
 )
