@@ -110,8 +110,8 @@ def _copying(channels: int, backend_channels: int) -> ChannelMap:
 
 def _covariance(context: Audio) -> Matrix:
     frames = max(context.shape[1], 1)
-    products: Matrix = (context @ context.T).astype(np.float64)
-    return products / frames
+    products = context @ context.T
+    return np.asarray(products / frames, dtype=np.float64)
 
 
 def _favoured(channels: int, backend_channels: int) -> Matrix:

@@ -10,8 +10,8 @@ Audio = npt.NDArray[np.float32]
 LOWEST_CORRELATION = -0.6
 """Signals more opposed than this are treated as this much: the law's gain would run away."""
 
-MAX_SCALE = 2.0
-"""Bound of the law's gain (+6 dB), reached where two sounds cancel each other."""
+MAX_SCALE = 2.25
+"""Bound of the law's gain (+7 dB): that of equally loud sounds at the lowest correlation."""
 
 COMPLEMENTARY = "complementary"
 EQUAL_POWER = "equal-power"

@@ -1,5 +1,7 @@
 """What a crossfade starts from: how the kept sound goes on into the mask."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter
@@ -25,15 +27,23 @@ SURPRISE_BOUND = 2.0
 STEP_BOUND_DB = 12.0
 """The original follows on while its level stays this near to the context's beside it."""
 
+DROP_BOUND_DB = 20.0
+PIECES = 4
+PIECE_FRAMES = 64
+"""... and it doesn't drop by more than this in any quarter, short ones of 64 frames apart."""
+
 INAUDIBLE = 2.0**-16
 """Residuals below half a step of 16 bits are no event."""
 
 CONTINUED_S = 0.2
 """How much of the context a continuation is made from."""
 
-CONTINUATION_ORDERS = (256, 32, 1)
+CONTINUATION_ORDERS = (256, 32)
 """A high order carries tones on; but in sound with empty bands, as lossy formats leave
-them, or after a sudden change, a low one errs less. Order 1 can only die away."""
+them, or after a sudden change, a low one errs less."""
+
+LAST_RESORT_ORDER = 1
+"""Can only die away."""
 
 TRUSTED_S = 0.02
 """The orders are compared by how well they foresee this much of the context's end."""
@@ -64,8 +74,11 @@ def follows_on(context: Audio, head: Audio, sample_rate: int) -> bool:
         In Hz.
     """
     near = context[:, -max(round(COMPARED_S * sample_rate), 1) :].astype(np.float64)
-    beside = near[:, -head.shape[1] :]
-    if abs(level_db(head) - level_db(beside)) > STEP_BOUND_DB:
+    beside_db = level_db(near[:, -head.shape[1] :])
+    if abs(level_db(head) - beside_db) > STEP_BOUND_DB:
+        return False
+    pieces = np.array_split(head, min(head.shape[1] // PIECE_FRAMES + 1, PIECES), axis=1)
+    if min(level_db(piece) for piece in pieces) < beside_db - DROP_BOUND_DB:
         return False
     joined = np.concatenate((near, head), axis=1)
     return not any(_has_event(samples, near.shape[1]) for samples in joined)
@@ -110,32 +123,41 @@ def _has_event(samples: Samples, known: int) -> bool:
 
 def _continue_channel(samples: Samples, frames: int, trusted: int) -> Samples:
     limit = PEAK_BOUND * float(np.max(np.abs(samples)))
-    going_on = np.zeros(frames)
-    for predictor, unforeseen in _predictors(samples, frames, trusted):
-        going_on = _excited(predictor, unforeseen, samples, frames)
+    candidates = [_predictor(samples, order, frames, trusted) for order in CONTINUATION_ORDERS]
+    candidates.sort(key=lambda candidate: candidate.error)
+    for candidate in candidates:
+        going_on = _excited(candidate, samples, frames)
         if np.max(np.abs(going_on), initial=0.0) <= limit:
-            break
-    return going_on
+            return going_on
+    return _excited(_predictor(samples, LAST_RESORT_ORDER, frames, trusted), samples, frames)
 
 
-def _predictors(samples: Samples, frames: int, trusted: int) -> list[tuple[Samples, Samples]]:
-    """Return predictors and their residuals over the context's end, the best first."""
-    found: list[tuple[float, Samples, Samples]] = []
-    for order in CONTINUATION_ORDERS:
-        predictor = lpc(samples, min(order, samples.size // 4))
-        unforeseen = _residual(samples[-(max(frames, trusted) + order) :], predictor)
-        found.append((float(np.mean(unforeseen[-trusted:] ** 2)), predictor, unforeseen))
-    found.sort(key=lambda candidate: candidate[0])
-    return [(predictor, unforeseen) for _, predictor, unforeseen in found]
+@dataclass(frozen=True, slots=True)
+class _Predictor:
+    """Coefficients, what they didn't foresee of the context's end, and how much that is."""
+
+    coefficients: Samples
+    unforeseen: Samples
+    error: float
 
 
-def _excited(predictor: Samples, unforeseen: Samples, samples: Samples, frames: int) -> Samples:
+def _predictor(samples: Samples, order: int, frames: int, trusted: int) -> _Predictor:
+    coefficients = lpc(samples, min(order, samples.size // 4))
+    end = samples[-(max(frames, trusted) + coefficients.size - 1) :]
+    unforeseen = _residual(end, coefficients)
+    return _Predictor(coefficients, unforeseen, float(np.mean(unforeseen[-trusted:] ** 2)))
+
+
+def _excited(predictor: _Predictor, samples: Samples, frames: int) -> Samples:
+    unforeseen, coefficients = predictor.unforeseen, predictor.coefficients
     bound = EXCITATION_BOUND * _robust_deviation(unforeseen)
     excitation = np.resize(np.clip(unforeseen, -bound, bound)[::-1], frames)
-    order = predictor.size - 1
+    order = coefficients.size - 1
+    if order == 0:
+        return excitation
     # The filter's memory: what the last frames contribute to each of the next ones.
-    memory = -np.convolve(predictor[1:], samples[samples.size - order :])[order - 1 :]
-    going_on, _ = lfilter([1.0], predictor, excitation, zi=memory)
+    memory = -np.convolve(coefficients[1:], samples[samples.size - order :])[order - 1 :]
+    going_on, _ = lfilter([1.0], coefficients, excitation, zi=memory)
     return np.asarray(going_on, dtype=np.float64)
 
 

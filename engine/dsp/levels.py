@@ -103,7 +103,8 @@ def match_level(new_audio: Audio, before: Audio, after: Audio, sample_rate: int)
     gains_db = left.slow_db + (right.slow_db - left.slow_db) * np.minimum(knots / frames, 1.0)
     gains_db += left.correction_db * _relaxation(knots, frames, sample_rate)
     gains_db += right.correction_db * _relaxation(frames - knots, frames, sample_rate)
-    return new_audio * _line_through(10.0 ** (gains_db / 20.0), frames)
+    bounded_db = np.clip(gains_db, -MAX_GAIN_DB, MAX_GAIN_DB)
+    return new_audio * _line_through(10.0 ** (bounded_db / 20.0), frames)
 
 
 @dataclass(frozen=True, slots=True)

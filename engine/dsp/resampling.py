@@ -42,9 +42,10 @@ def resample(audio: Audio, from_rate: int, to_rate: int, *, frames: int | None =
 
     Notes
     -----
-    The SoX resampler at "very high quality": linear phase, its delay taken out, 175 dB
-    of rejection (soxr documentation). Channels are converted one by one, so that no
-    interleaved copy of all of them is made.
+    The SoX resampler at "very high quality": linear phase, its delay taken out. Measured
+    against the ideal between all usual rates, tones have an SNR of at least 140 dB at 0.1
+    of the lower rate, 90 dB at 0.3 and 60 dB at 0.45. Channels are converted one by one,
+    so that no interleaved copy of all of them is made.
     """
     for rate in (from_rate, to_rate):
         if not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE:

@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.dsp.levels import (
+    FLOOR_DB,
+    MAX_GAIN_DB,
+    RELAX_S,
+    SEAM_S,
+    level_db,
+    level_step_db,
+    match_level,
+)
+
+RATE = 16_000
+SEAM = round(SEAM_S * RATE)
+
+
+def noise(seconds, level_db_wanted=-20.0, channels=1, seed=0):
+    samples = np.random.default_rng(seed).standard_normal((channels, round(seconds * RATE)))
+    return (samples * 10 ** (level_db_wanted / 20)).astype(np.float32)
+
+
+def gains_db(matched, new_audio):
+    return 20 * np.log10(np.abs(matched / new_audio))[0]
+
+
+def test_levels_of_known_signals():
+    assert level_db(np.ones((2, 10), dtype=np.float32)) == pytest.approx(0.0)
+    tone = np.sin(2 * np.pi * np.arange(RATE) / 100)[None].astype(np.float32)
+    assert level_db(tone) == pytest.approx(-3.01, abs=0.01)
+    assert level_db(np.zeros((1, 10), dtype=np.float32)) == FLOOR_DB
+    assert level_db(np.zeros((1, 0), dtype=np.float32)) == FLOOR_DB
+
+
+def test_a_step_is_measured_over_50_ms_on_each_side():
+    audio = np.concatenate((noise(1, 0), noise(SEAM_S, -20), noise(SEAM_S, -26), noise(1, 0)), 1)
+    assert level_step_db(audio, RATE + SEAM, RATE) == pytest.approx(-6.0, abs=0.5)
+
+
+@pytest.mark.parametrize("frame", [0, 100])
+def test_there_is_no_step_where_a_side_is_missing(frame):
+    assert level_step_db(noise(1)[:, :100], frame, RATE) == 0.0
+
+
+@settings(deadline=None)
+@given(st.floats(-45, -10), st.floats(-10, 10), st.floats(-10, 10), st.floats(0.2, 2.0))
+def test_both_seams_get_the_level_beside_them(new_db, left_db, right_db, seconds):
+    new_audio = noise(seconds, new_db, channels=2)
+    before = noise(0.5, new_db + left_db, channels=2, seed=1)
+    after = noise(0.5, new_db + right_db, channels=2, seed=2)
+    matched = match_level(new_audio, before, after, RATE)
+    whole = np.concatenate((before, matched, after), axis=1)
+    seams = (before.shape[1], before.shape[1] + matched.shape[1])
+    # Short spans must begin to move to the other end's level within the 50 ms.
+    bound_db = 1.0 if seconds > 0.4 else 4.0
+    for seam in seams:
+        assert abs(level_step_db(whole, seam, RATE)) < bound_db
+
+
+def test_a_loud_instant_at_the_edge_passes_within_a_quarter_second():
+    before = np.concatenate((noise(1.0, -30), noise(SEAM_S, -20)), axis=1)
+    new_audio = noise(3.0, -30, seed=1)
+    gains = gains_db(match_level(new_audio, before, noise(1.0, -30), RATE), new_audio)
+    at_rest = gains[round((SEAM_S + RELAX_S) * RATE) :]
+    assert gains[0] == pytest.approx(10.0, abs=1.0)
+    assert np.max(np.abs(at_rest)) < 4.0
+    assert np.abs(gains[-1]) < 1.0
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(1, 2 * RATE),
+    st.floats(-80, 10),
+    st.floats(-120, 10),
+    st.floats(-120, 10),
+    st.integers(0, RATE),
+    st.integers(0, RATE),
+)
+def test_gains_are_bounded_and_never_jump(frames, new_db, left_db, right_db, left, right):
+    new_audio = noise(2, new_db)[:, :frames]
+    before, after = noise(1, left_db, seed=1)[:, :left], noise(1, right_db, seed=2)[:, :right]
+    matched = match_level(new_audio, before, after, RATE)
+    assert matched.shape == new_audio.shape
+    assert matched.dtype == np.float32
+    gains = gains_db(matched, new_audio)
+    assert np.max(np.abs(gains)) <= MAX_GAIN_DB + 1e-3
+    # Over half of a short span at the least, hence the bound in proportion to its length.
+    assert np.max(np.abs(np.diff(gains)), initial=0.0) < 0.02 + 8 * MAX_GAIN_DB / frames
+
+
+def test_all_channels_get_the_same_gain():
+    new_audio = noise(1, channels=3)
+    matched = match_level(new_audio, noise(1, -10, 3, 1), noise(1, -30, 3, 2), RATE)
+    ratios = matched / new_audio
+    np.testing.assert_allclose(ratios, np.repeat(ratios[:1], 3, axis=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("silent", ["before", "after"])
+def test_a_silent_side_takes_the_other_sides_gain(silent):
+    nothing, context = noise(1, -200), noise(1, -26, seed=1)
+    new_audio = noise(2, -20, seed=2)
+    before, after = (nothing, context) if silent == "before" else (context, nothing)
+    matched = match_level(new_audio, before, after, RATE)
+    assert level_db(matched) == pytest.approx(-26, abs=0.5)
+
+
+def test_silence_stays_silence_and_without_context_nothing_changes():
+    silence = np.zeros((1, RATE), dtype=np.float32)
+    assert not match_level(silence, noise(1), noise(1), RATE).any()
+    new_audio = noise(1)
+    unchanged = match_level(new_audio, new_audio[:, :0], new_audio[:, :0], RATE)
+    assert np.array_equal(unchanged, new_audio)
+    assert unchanged is not new_audio
+
+
+def test_a_constant_offset_is_no_level():
+    before = noise(1, -40) + np.float32(0.5)
+    new_audio = noise(1, -40, seed=1)
+    matched = match_level(new_audio, before, before, RATE)
+    assert level_db(matched) == pytest.approx(-40, abs=0.5)
