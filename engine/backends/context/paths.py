@@ -140,7 +140,13 @@ def step_distances(features: Features, weights: Weights) -> Table:
 
 
 def jump_costs(
-    features: Features, nodes: Nodes, weights: Weights, beat_s: float, beat_confidence: float
+    features: Features,
+    nodes: Nodes,
+    weights: Weights,
+    *,
+    beat_s: float,
+    beat_confidence: float,
+    step: StepCall,
 ) -> Table:
     """Return what it costs to go on at one node instead of another.
 
@@ -158,6 +164,7 @@ def jump_costs(
     places = [np.flatnonzero(nodes.stretch == index) for index in np.unique(nodes.stretch)]
     for rows, row_nodes in zip(steps, places, strict=True):
         for columns, column_nodes in zip(steps, places, strict=True):
+            step(0.05)
             block = distances[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
             costs[row_nodes[0] : row_nodes[-1] + 1, column_nodes[0] : column_nodes[-1] + 1] = (
                 0.5 * (_around(block, near) + _around(block, far))
@@ -250,7 +257,9 @@ def find_routes(
     """
     nodes = nodes_of(features)
     step(0.0)
-    costs = jump_costs(features, nodes, weights, beat_s, beat_confidence)
+    costs = jump_costs(
+        features, nodes, weights, beat_s=beat_s, beat_confidence=beat_confidence, step=step
+    )
     step(0.2)
     length = max(1, round(span.length / features.hop))
     guard = _guard(nodes, features)

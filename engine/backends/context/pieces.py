@@ -11,6 +11,7 @@ from engine.backends.base import Audio, Passage, Window
 from engine.backends.context.features import StepCall, kept_stretches
 from engine.backends.context.paths import Run
 from engine.dsp.crossfades import crossfade
+from engine.dsp.leads import context_frames, continuation
 from engine.protocol.spans import Span
 
 Scores = npt.NDArray[np.float64]
@@ -21,7 +22,6 @@ ALIGN_S = 0.06
 """Audio compared when a piece is moved into phase."""
 STAY = 0.05
 """A move to the limit must gain this much correlation."""
-JOIN_S = 0.025
 JOIN_SEARCH_S = 0.15
 """How far from where the path jumps two pieces may be joined."""
 QUIET = 0.5
@@ -140,8 +140,15 @@ def _running_sum(values: Scores, length: int) -> Scores:
     return np.asarray(total[length:] - total[:-length])
 
 
-def join_pieces(window: Window, span: Span, pieces: Sequence[Piece], step: StepCall) -> Passage:
+def join_pieces(
+    window: Window, span: Span, pieces: Sequence[Piece], join_s: float, step: StepCall
+) -> Passage:
     """Lay pieces end to end, each joined to the next where both agree.
+
+    Parameters
+    ----------
+    join_s
+        How long two pieces are heard together.
 
     Returns
     -------
@@ -159,7 +166,7 @@ def join_pieces(window: Window, span: Span, pieces: Sequence[Piece], step: StepC
         if index + 1 == len(pieces):
             audio[:, written - start :] = _read(window, piece, Span(written, end))
             break
-        join = _best_join(window, written, piece, pieces[index + 1])
+        join = _best_join(window, written, piece, pieces[index + 1], join_s)
         audio[:, written - start : join.start - start] = _read(
             window, piece, Span(written, join.start)
         )
@@ -184,14 +191,14 @@ def _read(window: Window, piece: Piece, target: Span) -> Audio:
     return window.audio[:, home.start + index]
 
 
-def _best_join(window: Window, written: int, piece: Piece, following: Piece) -> Span:
+def _best_join(window: Window, written: int, piece: Piece, following: Piece, join_s: float) -> Span:
     """Return where to go from one piece to the next.
 
     Where the waveforms agree nothing dips or swells; where little sounds, nothing that
     has begun is cut off.
     """
     rate = window.sample_rate
-    fade = max(1, min(round(JOIN_S * rate), following.target.length // 2))
+    fade = max(1, min(round(join_s * rate), following.target.length // 2))
     search = min(round(JOIN_SEARCH_S * rate), following.target.length // 2)
     middle = following.target.start - fade // 2
     low = max(written, middle - search, following.reach().start)
@@ -228,6 +235,33 @@ def _level(window: Window, span: Span, pieces: Sequence[Piece], audio: Audio, st
     from_left = np.clip(1 - (place - span.start) / release, 0, 1)
     from_right = np.clip(1 - (span.end - place) / release, 0, 1)
     audio *= (10 ** ((left * from_left + right * from_right) / 20)).astype(np.float32)
+
+
+def rung_on(window: Window, span: Span, passage: Passage, lead_s: float) -> Passage:
+    """Let what sounds at both edges ring on into a passage while the new sound comes up.
+
+    Held notes that change within the few milliseconds of a splice are heard as a cut;
+    over a tenth of a second they are heard as one fading under another.
+
+    Parameters
+    ----------
+    lead_s
+        How long the old sound takes to give way, in seconds.
+    """
+    rate = window.sample_rate
+    frames = min(round(lead_s * rate), span.length // 4)
+    if frames == 0:
+        return passage
+    context = _surroundings(window, span)
+    reach = context_frames(rate)
+    audio = passage.audio.copy()
+    inside = audio[:, span.start - passage.start : span.end - passage.start]
+    before = window.audio[:, max(context.start, span.start - reach) : span.start]
+    after = window.audio[:, span.end : min(context.end, span.end + reach)][:, ::-1]
+    for near, head in ((before, inside[:, :frames]), (after, inside[:, ::-1][:, :frames])):
+        if near.shape[1] > 0:
+            head[:] = crossfade(continuation(near, frames, rate), head).audio
+    return Passage(passage.start, audio)
 
 
 def _level_gap_db(window: Window, near: Span, piece: Piece) -> float:

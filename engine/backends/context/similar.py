@@ -14,18 +14,43 @@ from engine.backends.base import Audio, Passage, Window
 from engine.backends.context.analysis import Analysis, Character, analyse
 from engine.backends.context.features import StepCall
 from engine.backends.context.paths import Routes, Weights, find_routes, walk
-from engine.backends.context.pieces import aligned, join_pieces, pieces_of
+from engine.backends.context.pieces import aligned, join_pieces, pieces_of, rung_on
 from engine.protocol.spans import Span
 
-WEIGHTS = {
-    Character.TONAL: Weights(mel=0.6, chroma=1.0, onset=0.3),
-    Character.RHYTHMIC: Weights(mel=1.0, chroma=0.2, onset=1.0),
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How passages of one kind of sound are compared and joined.
+
+    Attributes
+    ----------
+    weights
+        What counts when moments are compared.
+    slide_s
+        How far a passage may be moved into phase, in seconds.
+    join_s
+        How long two passages are heard together.
+    lead_s
+        How long what sounds at the edges rings on into the fill; 0 leaves that to the
+        splice's own crossfade.
+    """
+
+    weights: Weights
+    slide_s: float
+    join_s: float
+    lead_s: float
+
+
+MANNERS = {
+    Character.TONAL: Manner(
+        Weights(mel=0.6, chroma=1.0, onset=0.3), slide_s=0.015, join_s=0.08, lead_s=0.15
+    ),
+    # The ear hears a beat 10 ms off, and a stroke that a fade has blunted.
+    Character.RHYTHMIC: Manner(
+        Weights(mel=1.0, chroma=0.2, onset=1.0), slide_s=0.007, join_s=0.02, lead_s=0.02
+    ),
 }
-OTHER_WEIGHTS = Weights(mel=1.0, chroma=0.4, onset=0.4)
-SLIDE_S = 0.015
-"""How far a run may be moved; measured to halve what is left of a join's power error."""
-RHYTHM_SLIDE_S = 0.007
-"""The same where a beat must be kept: the ear hears 10 ms."""
+OTHERWISE = Manner(Weights(mel=1.0, chroma=0.4, onset=0.4), slide_s=0.015, join_s=0.025, lead_s=0.0)
 CHANCE = 0.15
 """How much a way to go may seem dearer or cheaper to one take than to another."""
 NEAR_BEST = 0.6
@@ -61,7 +86,7 @@ def plan_similar(window: Window, span: Span, analysis: Analysis, step: StepCall)
     routes = find_routes(
         analysis.features,
         span,
-        WEIGHTS.get(analysis.character, OTHER_WEIGHTS),
+        MANNERS.get(analysis.character, OTHERWISE).weights,
         beat_s=analysis.beat_s,
         beat_confidence=analysis.beat_confidence,
         step=step,
@@ -92,9 +117,10 @@ def fill_planned(
     runs = walk(plan.routes, entry, rng, CHANCE)
     step(0.2)
     pieces = pieces_of(plan.window, plan.span, runs)
-    slide_s = RHYTHM_SLIDE_S if plan.analysis.beat_confidence > 0 else SLIDE_S
-    pieces = aligned(plan.window, plan.span, pieces, slide_s, step)
-    return join_pieces(plan.window, plan.span, pieces, step)
+    manner = MANNERS.get(plan.analysis.character, OTHERWISE)
+    pieces = aligned(plan.window, plan.span, pieces, manner.slide_s, step)
+    passage = join_pieces(plan.window, plan.span, pieces, manner.join_s, step)
+    return rung_on(plan.window, plan.span, passage, manner.lead_s)
 
 
 def fill_similar(window: Window, span: Span, rng: np.random.Generator, step: StepCall) -> Audio:
