@@ -11,7 +11,7 @@ from engine.backends.base import Audio, Passage, Window
 from engine.backends.context.features import StepCall, kept_stretches
 from engine.backends.context.paths import Run
 from engine.dsp.crossfades import crossfade
-from engine.dsp.leads import context_frames, continuation
+from engine.dsp.leads import continuation
 from engine.protocol.spans import Span
 
 Scores = npt.NDArray[np.float64]
@@ -30,6 +30,8 @@ LEVEL_S = 0.3
 LEVEL_RELEASE_S = 1.0
 """A correction of level fades out over this time from the edge that asked for it."""
 MAX_LEVEL_DB = 4.0
+LEAD_CONTEXT_S = 0.25
+"""What a continuation is made from; it takes what it can use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +255,7 @@ def rung_on(window: Window, span: Span, passage: Passage, lead_s: float) -> Pass
     if frames == 0:
         return passage
     context = _surroundings(window, span)
-    reach = context_frames(rate)
+    reach = round(LEAD_CONTEXT_S * rate)
     audio = passage.audio.copy()
     inside = audio[:, span.start - passage.start : span.end - passage.start]
     before = window.audio[:, max(context.start, span.start - reach) : span.start]
