@@ -459,8 +459,8 @@ def _chroma(audio: Audio, span: Span, sample_rate: int) -> Real:
     pitch = np.round(12 * np.log2(frequencies[heard] / 440.0)).astype(int) % 12
     classes = np.zeros((powers.shape[0], 12))
     np.add.at(classes.T, pitch, np.sqrt(powers[:, heard]).T)
-    centred: Real = classes / (np.linalg.norm(classes, axis=1, keepdims=True) + 1e-9)
-    return centred - centred.mean(axis=1, keepdims=True)
+    centred = classes / (np.linalg.norm(classes, axis=1, keepdims=True) + 1e-9)
+    return np.asarray(centred - centred.mean(axis=1, keepdims=True))
 
 
 def _correlation(wanted: Real, got: Real) -> float:
