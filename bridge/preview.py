@@ -1,0 +1,87 @@
+"""Playing a result, for those who installed the extra for it."""
+
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.errors import BridgeCode, InputError
+
+POLL_S = 0.05
+"""How long Ctrl-C may wait for an answer."""
+
+GRACE_S = 5.0
+"""How much longer than the sound playing may take, before the device counts as stuck."""
+
+
+def play(audio: npt.NDArray[np.float32], sample_rate: int) -> None:
+    """Play audio to its end on the system's output; Ctrl-C ends it at once.
+
+    Parameters
+    ----------
+    audio
+        Shape (channels, frames); more channels than the device has are mixed to two.
+    sample_rate
+        Hz.
+
+    Raises
+    ------
+    InputError
+        ``package_missing`` or ``no_audio_device``.
+    """
+    sounddevice = _load()
+    try:
+        channels = int(sounddevice.query_devices(kind="output")["max_output_channels"])
+        sounddevice.play(_fitted(audio, channels), samplerate=sample_rate, blocking=False)
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise _no_device(str(error)) from error
+    try:
+        _wait(sounddevice, audio.shape[1] / sample_rate + GRACE_S)
+    finally:
+        sounddevice.stop()
+
+
+def _load() -> Any:  # an optional package without types
+    try:
+        import sounddevice
+    except ImportError as error:
+        raise InputError(
+            BridgeCode.PACKAGE_MISSING,
+            "Playing needs the package sounddevice, which is not installed.",
+            hint='Install it with: pip install "reapaint[preview]"',
+        ) from error
+    except OSError as error:
+        raise InputError(
+            BridgeCode.PACKAGE_MISSING,
+            "Playing needs the PortAudio library, which was not found.",
+            hint="Install it with the system's package manager, as libportaudio2 or portaudio.",
+        ) from error
+    return sounddevice
+
+
+def _fitted(audio: npt.NDArray[np.float32], channels: int) -> npt.NDArray[np.float32]:
+    """Return frames the device can play, within full scale."""
+    if channels < 1:
+        raise _no_device("it has no output channels")
+    if audio.shape[0] > channels:
+        mixed = audio.mean(axis=0, keepdims=True)
+        audio = np.repeat(mixed, min(channels, 2), axis=0)
+    return np.ascontiguousarray(np.clip(audio, -1.0, 1.0).T, dtype=np.float32)
+
+
+def _wait(sounddevice: Any, limit_s: float) -> None:
+    """Wait for the end of the sound in short steps: one long wait would hold Ctrl-C up."""
+    deadline = time.monotonic() + limit_s
+    while sounddevice.get_stream().active:
+        if time.monotonic() > deadline:
+            raise _no_device("it does not take the sound")
+        sounddevice.sleep(int(1000 * POLL_S))
+
+
+def _no_device(reason: str) -> InputError:
+    return InputError(
+        BridgeCode.NO_AUDIO_DEVICE,
+        f"No sound could be played: {reason.rstrip('.')}.",
+        hint="Connect or choose an output device, or open the result in a player.",
+    )
