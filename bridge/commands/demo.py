@@ -45,7 +45,7 @@ def run(folder: Path, terminal: Terminal) -> None:
         report = carry_out(prepare(order), client, on_progress)
         if stop_afterwards:
             client.stop_engine()
-    inpaint.draw(report, picture)
+    inpaint.draw(report, picture, force=True)
     text = folder / "report.md"
     text.write_text(_report_text(report), encoding="utf-8")
     inpaint.show(report, picture, terminal)

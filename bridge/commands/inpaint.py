@@ -2,14 +2,23 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from bridge.client import EngineClient
+from bridge.errors import BridgeCode, InputError
 from bridge.launcher import find_or_start
 from bridge.local_engine import Engine, InProcessEngine
+from bridge.media import probe, read_frames
+from bridge.new_file import exists_error
 from bridge.repaint import Order, Report, carry_out, prepare
 from bridge.terminal import Terminal
+from engine.protocol.spans import Span
+
+Audio = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +47,11 @@ def run(
             _check_picture(plot, force=order.force)
         with open_engine(where) as engine:
             report = carry_out(prepared, engine, on_progress)
-    for warning in report.warnings:
-        terminal.warn(warning)
     if plot is not None:
-        draw(report, plot)
-    show(report, plot, terminal)
+        draw(report, plot, force=order.force)
     if play:
-        play_results(report)
+        report = _played(report)
+    show(report, plot, terminal)
     return report
 
 
@@ -58,15 +65,71 @@ def open_engine(where: Where) -> Iterator[Engine]:
         yield client
 
 
-def draw(report: Report, picture: Path) -> None:
+def draw(report: Report, picture: Path, *, force: bool) -> None:
     """Draw the first output beside its input, with some of its surroundings."""
-    from bridge.plot import plot_report
+    from bridge.plot import plot_result
 
-    plot_report(report, picture)
+    output, info = report.outputs[0], report.info
+    window = shown_around(report)
+    plot_result(
+        picture,
+        read_frames(info, window.start, min(window.end, info.frames)),
+        _read_output(output.path, window, info.sample_rate, at_rate=info.sample_rate)[0],
+        info.sample_rate,
+        [span.shifted(-window.start) for span in report.selections],
+        [
+            replace(seam.report, frame=round(seam.at_s * info.sample_rate) - window.start)
+            for seam in output.seams
+        ],
+        f"{output.path.name}: {report.backend} ({report.mode}), seed {output.seed}",
+        start_s=window.start / info.sample_rate,
+        force=force,
+    )
+
+
+def _read_output(
+    path: Path, window: Span, input_rate: int, *, at_rate: int | None = None
+) -> tuple[Audio, int]:
+    """Return an output's window and its rate, which its format may have changed."""
+    info = probe(path)
+    scale = info.sample_rate / input_rate
+    end = min(round(window.end * scale), info.frames)
+    audio = read_frames(info, round(window.start * scale), end)
+    if at_rate is None or at_rate == info.sample_rate:
+        return audio, info.sample_rate
+    import soxr  # type: ignore[import-untyped]  # ships no type information
+
+    return soxr.resample(audio.T, info.sample_rate, at_rate).T, at_rate
+
+
+def _check_picture(path: Path, *, force: bool) -> None:
+    if path.suffix.lower() != ".png":
+        raise InputError(
+            BridgeCode.UNSUPPORTED_FORMAT,
+            f"{path} would be no PNG picture.",
+            hint="Give --plot a name that ends in .png.",
+        )
+    if path.exists() and not force:
+        raise exists_error(path)
+    if not path.absolute().parent.is_dir():
+        raise InputError(
+            BridgeCode.OUTPUT_NOT_WRITABLE,
+            f"There is no folder {path.parent}.",
+            hint="Make it, or choose another one.",
+        )
+
+
+def shown_around(report: Report) -> Span:
+    """Return the selections and what is around them, in frames of the input."""
+    first, last = report.selections[0], report.selections[-1]
+    margin = max(last.end - first.start, report.info.sample_rate) // 2
+    return Span(max(first.start - margin, 0), last.end + margin)
 
 
 def show(report: Report, plot: Path | None, terminal: Terminal) -> None:
-    """Tell a person what was written."""
+    """Tell a person what was written, and what to know about it."""
+    for warning in report.warnings:
+        terminal.warn(warning)
     for output in report.outputs:
         worst_step = max((abs(seam.report.level_step_db) for seam in output.seams), default=0.0)
         worst_click = max((seam.report.click_ratio for seam in output.seams), default=0.0)
@@ -79,14 +142,14 @@ def show(report: Report, plot: Path | None, terminal: Terminal) -> None:
     terminal.result(report.as_json())
 
 
-def play_results(report: Report) -> None:
-    """Play every selection of every output with a little of what surrounds it."""
-    from bridge.media import probe, read_frames
+def _played(report: Report) -> Report:
+    """Play every output; what can't be heard is a warning, since the files are there."""
     from bridge.preview import play
 
-    lead = report.info.sample_rate
-    for output in report.outputs:
-        info = probe(output.path)
-        start = max(report.selections[0].start - lead, 0)
-        end = min(report.selections[-1].end + lead, info.frames)
-        play(read_frames(info, start, end), info.sample_rate)
+    try:
+        for output in report.outputs:
+            audio, rate = _read_output(output.path, shown_around(report), report.info.sample_rate)
+            play(audio, rate)
+    except InputError as error:
+        return replace(report, warnings=(*report.warnings, str(error)))
+    return report

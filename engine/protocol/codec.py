@@ -100,7 +100,6 @@ def decode(buffers: Sequence[Buffer]) -> tuple[Message, tuple[Audio, ...]]:
 
 def job_id_of(buffers: Sequence[Buffer]) -> str:
     """Return the job a broken message was about, or "" where it can't be told."""
-
     try:
         body = msgspec.json.decode(_decode_header(buffers).body, type=_AboutJob)
     except (ProtocolError, msgspec.MsgspecError):

@@ -1,6 +1,7 @@
 """Where both sides keep what they share on one machine."""
 
 import os
+import sys
 from pathlib import Path
 
 from engine.protocol.errors import ErrorCode, ProtocolError
@@ -58,9 +59,11 @@ def _private_folder(variable: str, kind: str) -> Path:
     # Imported here: it costs more than all that needs no folder.
     import platformdirs
 
-    folders = {
-        "runtime": platformdirs.user_runtime_path,
-        "config": platformdirs.user_config_path,
-        "log": platformdirs.user_log_path,
-    }
-    return make_private(folders[kind]("reapaint", appauthor=False))
+    if kind == "config":
+        return make_private(platformdirs.user_config_path("reapaint", appauthor=False))
+    if kind == "log":
+        return make_private(platformdirs.user_log_path("reapaint", appauthor=False))
+    if sys.platform.startswith("linux") and not os.environ.get("XDG_RUNTIME_DIR"):
+        # Without a session there is only a folder in /tmp, which everybody can enter.
+        return make_private(platformdirs.user_state_path("reapaint", appauthor=False) / "run")
+    return make_private(platformdirs.user_runtime_path("reapaint", appauthor=False))

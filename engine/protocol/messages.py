@@ -208,7 +208,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Goodbye:
-    """This side leaves.
+    """Whoever sends it leaves.
 
     An engine has reported every job it had not finished before. The jobs that a client
     leaves behind are cancelled.
