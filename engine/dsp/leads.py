@@ -46,13 +46,14 @@ LAST_RESORT_ORDER = 1
 """Can only die away."""
 
 TRUSTED_S = 0.02
-"""The orders are compared by how well they foresee this much of the context's end."""
+"""The orders are judged by this much of the context's end."""
 
 EXCITATION_BOUND = 3.0
 """In standard deviations: a hit in the context must not be heard again."""
 
 PEAK_BOUND = 2.0
-"""A continuation that rises above this many times its context's peak is not trusted."""
+"""A continuation that rises above this many times the peak of what it goes on from is not
+trusted."""
 
 SWELL_BOUND_DB = 3.0
 """How far a continuation may end above the level it goes on from."""
@@ -122,7 +123,7 @@ def _has_event(samples: Samples, known: int) -> bool:
 
 
 def _continue_channel(samples: Samples, frames: int, trusted: int) -> Samples:
-    limit = PEAK_BOUND * float(np.max(np.abs(samples)))
+    limit = PEAK_BOUND * float(np.max(np.abs(samples[-trusted:])))
     candidates = [_predictor(samples, order, frames, trusted) for order in CONTINUATION_ORDERS]
     candidates.sort(key=lambda candidate: candidate.error)
     for candidate in candidates:

@@ -25,6 +25,18 @@ RELAX_S = 0.2
 MAX_GAIN_DB = 12.0
 """Bound of every gain: what differs by more is meant to, or is not worth raising."""
 
+SETTLE_RISE_S = 0.01
+"""How long the last correction takes to set in, so that a seam's own frame stays as it is."""
+
+SETTLE_GAIN = 1.1
+"""Makes up for that time, in which it does less."""
+
+UNHEARD_STEP_DB = 0.5
+"""A step up to this is left: about what can just be told apart."""
+
+MAX_SETTLE_DB = 6.0
+"""Bound of the last correction: more of a step belongs to the sound."""
+
 KNOT_FRAMES = 64
 """A gain is computed once for this many frames, and drawn as a straight line between."""
 
@@ -107,6 +119,42 @@ def match_level(new_audio: Audio, before: Audio, after: Audio, sample_rate: int)
     return new_audio * _line_through(10.0 ** (bounded_db / 20.0), frames)
 
 
+def settle_level(joined: Audio, before: Audio, sample_rate: int) -> Audio:
+    """Return the beginning of joined audio without the level step that joining left.
+
+    A crossfade starts from a sound that may itself have another level than the 50 ms
+    before it.
+
+    Parameters
+    ----------
+    joined
+        Shape (channels, frames), float32: what follows a seam, crossfade included.
+    before
+        What precedes the seam; shape (channels, any frames).
+    sample_rate
+        In Hz.
+
+    Returns
+    -------
+    numpy.ndarray
+        The changed beginning, at most half of ``joined``, as a new array. Its first
+        frame is as it was.
+    """
+    hold, relax = _reach(joined.shape[1], sample_rate)
+    head = joined[:, : int(hold + relax)]
+    seam = max(round(SEAM_S * sample_rate), 1)
+    before_db, joined_db = level_db(before[:, -seam:]), level_db(joined[:, :seam])
+    if min(before_db, joined_db) <= SILENCE_DB:
+        return head.copy()
+    lacking_db = before_db - joined_db
+    heard_db = min(max(abs(lacking_db) - UNHEARD_STEP_DB, 0.0), MAX_SETTLE_DB)
+    wanted_db = float(np.copysign(heard_db, lacking_db))
+    knots = np.arange(0, head.shape[1] + KNOT_FRAMES, KNOT_FRAMES, dtype=np.float64)
+    rise = 1.0 - _falling(knots / min(SETTLE_RISE_S * sample_rate, max(hold, 1.0)))
+    gains_db = SETTLE_GAIN * wanted_db * rise * _relaxation(knots, joined.shape[1], sample_rate)
+    return head * _line_through(10.0 ** (gains_db / 20.0), head.shape[1])
+
+
 @dataclass(frozen=True, slots=True)
 class _EndGains:
     """What one end of new audio lacks: over its surroundings, and more at the seam."""
@@ -144,10 +192,19 @@ def _relaxation(
     distances: npt.NDArray[np.float64], frames: int, sample_rate: int
 ) -> npt.NDArray[np.float64]:
     """Return 1 within 50 ms of a seam, 0 from ``RELAX_S`` further on or half way across."""
+    hold, relax = _reach(frames, sample_rate)
+    return _falling((distances - hold) / relax)
+
+
+def _reach(frames: int, sample_rate: int) -> tuple[float, float]:
+    """Return over how many frames a seam's correction holds, and over how many it relaxes."""
     hold = min(SEAM_S * sample_rate, frames / 4)
-    relax = min(RELAX_S * sample_rate, frames / 2 - hold)
-    relaxed: npt.NDArray[np.float64] = np.clip((distances - hold) / relax, 0.0, 1.0)
-    return 0.5 + 0.5 * np.cos(np.pi * relaxed)
+    return hold, min(RELAX_S * sample_rate, frames / 2 - hold)
+
+
+def _falling(position: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return half a cosine from 1 at position 0 to 0 at position 1."""
+    return np.asarray(0.5 + 0.5 * np.cos(np.pi * np.clip(position, 0.0, 1.0)))
 
 
 def _line_through(knots: npt.NDArray[np.float64], frames: int) -> npt.NDArray[np.float32]:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from engine.dsp.crossfades import crossfade
 from engine.dsp.leads import continuation, follows_on
 from engine.dsp.levels import match_level as matched
+from engine.dsp.levels import settle_level
 from engine.dsp.seams import measure_seam, neighbourhood_frames
 from engine.protocol.spans import Span
 
@@ -131,6 +132,9 @@ def splice(
         patch[:, : left.frames] = left.head
     if right is not None:
         patch[:, span.length - right.frames :] = right.head[:, ::-1]
+    if adjust:
+        _settle(patch, before, sample_rate)
+        _settle(patch[:, ::-1], after[:, ::-1], sample_rate)
     return Splice(
         patch=patch,
         left=_seam(left, span.start, (before,), (patch, after), sample_rate),
@@ -168,6 +172,11 @@ def _join(
         lead = continuation(context, fade, sample_rate)
     mixed = crossfade(lead, head)
     return _Join(head=mixed.audio, law=mixed.law, correlation=mixed.correlation)
+
+
+def _settle(patch: Audio, before: Audio, sample_rate: int) -> None:
+    head = settle_level(patch, before, sample_rate)
+    patch[:, : head.shape[1]] = head
 
 
 def _seam(

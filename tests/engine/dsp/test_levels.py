@@ -6,11 +6,14 @@ from hypothesis import strategies as st
 from engine.dsp.levels import (
     FLOOR_DB,
     MAX_GAIN_DB,
+    MAX_SETTLE_DB,
     RELAX_S,
     SEAM_S,
+    UNHEARD_STEP_DB,
     level_db,
     level_step_db,
     match_level,
+    settle_level,
 )
 
 RATE = 16_000
@@ -120,3 +123,38 @@ def test_a_constant_offset_is_no_level():
     new_audio = noise(1, -40, seed=1)
     matched = match_level(new_audio, before, before, RATE)
     assert level_db(matched) == pytest.approx(-40, abs=0.5)
+
+
+def settled(before, joined):
+    head = settle_level(joined, before, RATE)
+    return np.concatenate((before, head, joined[:, head.shape[1] :]), axis=1)
+
+
+@settings(deadline=None)
+@given(st.floats(-5, 5), st.floats(0.25, 2.0))
+def test_a_step_left_by_joining_settles(step_db, seconds):
+    before, joined = noise(0.2, -30, 2), noise(seconds, -30 + step_db, 2, seed=1)
+    after = settled(before, joined)
+    step_db = level_step_db(after, before.shape[1], RATE)
+    assert abs(step_db) < UNHEARD_STEP_DB + 0.4
+    gains = gains_db(after[:, before.shape[1] :], joined)
+    assert gains[0] == 0.0
+    assert gains[-1] == pytest.approx(0.0, abs=1e-3)
+    assert np.max(np.abs(gains)) < 1.1 * MAX_SETTLE_DB + 0.01
+    assert np.max(np.abs(np.diff(gains))) < 0.1
+
+
+@settings(deadline=None)
+@given(st.integers(1, 2_000), st.floats(-120, 0), st.floats(-120, 0))
+def test_settling_never_takes_more_than_half(frames, before_db, joined_db):
+    joined = noise(1, joined_db)[:, :frames]
+    head = settle_level(joined, noise(0.1, before_db, seed=1), RATE)
+    assert head.shape[1] <= frames / 2
+    assert np.array_equal(head[:, :1], joined[:, : head.shape[1]][:, :1])
+
+
+def test_silence_is_not_settled():
+    joined = noise(1)
+    assert np.array_equal(settled(joined[:, :0], joined), joined)
+    silence = np.zeros_like(joined)
+    assert np.array_equal(settled(silence, joined)[:, RATE:], joined)
