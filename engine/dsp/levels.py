@@ -211,7 +211,8 @@ def _line_through(knots: npt.NDArray[np.float64], frames: int) -> npt.NDArray[np
     """Join values that lie ``KNOT_FRAMES`` apart by straight lines."""
     ramp = np.arange(KNOT_FRAMES, dtype=np.float32) / np.float32(KNOT_FRAMES)
     values = knots.astype(np.float32)
-    lines = values[:-1, None] + np.diff(values)[:, None] * ramp
+    lines = np.diff(values)[:, None] * ramp
+    lines += values[:-1, None]
     return lines.reshape(-1)[:frames]
 
 
