@@ -1,5 +1,7 @@
 """Linear prediction: what a sound's past says about its next frame."""
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 from scipy.fft import irfft, next_fast_len, rfft
@@ -12,6 +14,9 @@ Samples = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 NOISE_FLOOR = 1e-9
 """White noise assumed under every signal, as a share of its power (-90 dB): it keeps the
 equations solvable for band-limited sound, whose empty bands make them singular."""
+
+DIRECT_LAGS = 64
+"""Up to here sums of products are quicker than transforms."""
 
 CONTINUATION_FLOORS = (NOISE_FLOOR, 1e-6, 1e-3)
 """Assumed noise of a continuation's successive attempts: more of it tames the predictor."""
@@ -36,6 +41,9 @@ def autocorrelation(signal: npt.ArrayLike, lags: int) -> npt.NDArray[np.float64]
         Shape (lags + 1,), float64; the first entry is the signal's energy.
     """
     samples = np.asarray(signal, dtype=np.float64)
+    if lags <= DIRECT_LAGS:
+        padded = np.concatenate((samples, np.zeros(lags)))
+        return np.array([samples @ padded[lag : lag + samples.size] for lag in range(lags + 1)])
     size = next_fast_len(samples.size + lags, real=True)
     spectrum = rfft(samples, size)
     products: npt.NDArray[np.float64] = irfft(np.abs(spectrum) ** 2, size)[: lags + 1]
@@ -77,12 +85,18 @@ def lpc(
     peak = np.max(np.abs(samples), initial=0.0)
     if order == 0 or peak == 0.0:
         return coefficients
-    # A symmetric Hann window without its two zeros, so that short signals keep all frames.
-    window = hann(samples.size + 2)[1:-1]
-    products = autocorrelation(samples / peak * window, order)
+    products = autocorrelation(samples / peak * _window(samples.size), order)
     products[0] *= 1.0 + noise_floor
     coefficients[1:] = solve_toeplitz(products[:-1], -products[1:])
     return coefficients
+
+
+@functools.lru_cache(maxsize=16)
+def _window(frames: int) -> npt.NDArray[np.float64]:
+    """Return a symmetric Hann window without its two zeros: short signals keep all frames."""
+    window: npt.NDArray[np.float64] = hann(frames + 2)[1:-1]
+    window.flags.writeable = False
+    return window
 
 
 def residual(audio: Samples, coefficients: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
