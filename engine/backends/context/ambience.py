@@ -22,6 +22,7 @@ from engine.backends.base import Window
 from engine.backends.context.surroundings import (
     ALIGN_S,
     JITTER,
+    MARGIN_S,
     Indices,
     StepCall,
     Stretch,
@@ -45,6 +46,8 @@ USED_COST = 0.5
 
 USED_KEPT = 0.985
 """... and how much of that is left after every further grain."""
+
+STRANGE_COST, MAX_STRANGENESS = 0.3, 10.0
 
 OTHER_SIDE_COST = 0.6
 LEAST_SIDE_SHARE = 0.1
@@ -72,6 +75,8 @@ MAX_EDGE_TRIM_DB = 9.0
 
 LEAD_IN_S = 0.03
 """So much before the gap the first grain's source shall agree with."""
+
+FADE_SHARE = 0.5
 
 LOWEST_CORRELATION = -0.6
 """Grains that cancel each other more than this are not raised against it."""
@@ -183,15 +188,19 @@ class _Chain:
         self._stretch = places.stretch[places.usable]
         self._frame = places.frame[places.usable]
         self._is_right = places.is_right[places.usable]
+        strangeness = places.strangeness[places.usable]
+        self._strangeness = STRANGE_COST * np.minimum(strangeness, MAX_STRANGENESS)
         self._uses = np.zeros(places.usable.size)
         self._left, self._right = around.left_end, around.right_begin
+        self._meets_left = self._left is not None and not places.stands_out[self._left]
+        self._meets_right = self._right is not None and not places.stands_out[self._right]
         self._usual_together_db = 10 * np.log10((10 ** (around.usual_db / 10)).mean(axis=1))
         loudness = 20 * np.log10((10 ** (around.usual_db / 20)).mean(axis=(1, 2)))
         self._side_odds = float(loudness[1] - loudness[0]) / SIDE_LEVEL_DB
         self._source: tuple[int, int] | None = None
         self._wanted_traits: Floats | None = None
         self._wanted_db: Floats | None = None
-        if self._left is not None:
+        if self._meets_left:
             self._wanted_traits = places.traits[self._left]
             self._wanted_db = places.levels_db[self._left]
 
@@ -212,12 +221,12 @@ class _Chain:
 
     def _costs(self, slot: _Slot) -> Floats:
         """Return how badly each usable place fits."""
-        costs = USED_COST * self._uses
+        costs = USED_COST * self._uses + self._strangeness
         approach = self._approach(slot)
         if self._wanted_traits is not None:
             apart = np.square(self._traits - self._wanted_traits).sum(axis=1)
             costs = costs + (1 - 0.5 * approach) * apart
-        if approach > 0 and self._right is not None:
+        if approach > 0:
             goal = self._around.places.traits[self._right]
             costs = costs + 1.5 * approach * np.square(self._traits - goal).sum(axis=1)
         if self._left is not None and self._right is not None:
@@ -230,7 +239,7 @@ class _Chain:
 
     def _approach(self, slot: _Slot) -> float:
         """Return how near the right edge is: 0 far away, 1 there."""
-        if self._right is None:
+        if not self._meets_right:
             return 0.0
         left_s = (self._frames - slot.centre) / self._around.bands.sample_rate
         return max(0.0, 1.0 - left_s / APPROACH_S)
@@ -297,7 +306,7 @@ class _Chain:
     def _trim_db(self, level_db: Floats, slot: _Slot) -> Floats:
         """Return the correction that lets a grain's level follow from the one before."""
         bound = MAX_TRIM_DB
-        if slot.tail == 0 and self._right is not None:
+        if slot.tail == 0 and self._meets_right:
             trim_db = self._around.places.levels_db[self._right] - level_db
             bound = MAX_EDGE_TRIM_DB
         elif self._wanted_db is None:
@@ -327,12 +336,14 @@ def _render(around: Surroundings, grain: _Grain, slot: _Slot, rng: np.random.Gen
 
     Where the stretch is too short for the slot, all of it is taken for noise.
     """
-    frames = slot.head + slot.tail
-    first = max(0, grain.frame - slot.head)
-    cut = grain.stretch.audio[:, first : grain.frame + slot.tail]
-    size = fft.next_fast_len(frames + frames // 8, real=True)
+    rate = around.bands.sample_rate
+    margin = int(MARGIN_S * rate)
+    first = max(0, grain.frame - slot.head - margin)
+    cut = grain.stretch.audio[:, first : grain.frame + slot.tail + margin]
+    frames = slot.head + slot.tail + 2 * margin
+    size = fft.next_fast_len(frames, real=True)
     bins = size // 2 + 1
-    step_hz = around.bands.sample_rate / size
+    step_hz = rate / size
     taper = np.hanning(cut.shape[1] + 2)[1:-1].astype(np.float32)
     turns = np.exp(1j * rng.uniform(-np.pi, np.pi, bins)).astype(np.complex64)
     spectrum = fft.rfft(cut * taper, size, axis=1) * turns
@@ -340,15 +351,25 @@ def _render(around: Surroundings, grain: _Grain, slot: _Slot, rng: np.random.Gen
     if cut.shape[1] == frames:
         noise = around.bands.spread(around.noisiness, bins, step_hz).astype(np.float32)
         spectrum *= np.sqrt(noise)
-        spectrum += fft.rfft(cut, size, axis=1) * np.sqrt(1 - noise)
+        spectrum += fft.rfft(cut * _shoulders(frames, margin), size, axis=1) * np.sqrt(1 - noise)
     gains = 10 ** (around.bands.spread(grain.gains_db, bins, step_hz) / 20)
     sound = fft.irfft(spectrum * gains.astype(np.float32), size, axis=1)
-    return np.asarray(sound[:, :frames], dtype=np.float32)
+    return np.asarray(sound[:, margin : frames - margin], dtype=np.float32)
+
+
+def _shoulders(frames: int, margin: int) -> Samples:
+    """Return a window that rises and falls within the margins."""
+    window = np.ones(frames, dtype=np.float32)
+    rise = np.sin((np.arange(margin) + 0.5) / margin * (np.pi / 2)) ** 2 if margin else window[:0]
+    window[:margin] = rise
+    window[frames - margin :] = rise[::-1]
+    return window
 
 
 def _crossfaded(old: Samples, new: Samples) -> Samples:
     """Join two grains of any correlation so that their power goes over evenly."""
-    angle = (np.arange(old.shape[1]) + 0.5) / old.shape[1] * (np.pi / 2)
+    share = (np.arange(old.shape[1]) + 0.5) / old.shape[1] - 0.5
+    angle = np.clip(share / FADE_SHARE + 0.5, 0, 1) * (np.pi / 2)
     fall, rise = np.cos(angle), np.sin(angle)
     old_power = float(np.square(old, dtype=np.float64).sum())
     new_power = float(np.square(new, dtype=np.float64).sum())

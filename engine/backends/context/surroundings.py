@@ -18,6 +18,7 @@ from engine.backends.context.texture import (
     bands_for,
     events,
     kurtosis,
+    line_share,
     smoothed,
 )
 from engine.protocol.spans import Span
@@ -28,7 +29,10 @@ StepCall = Callable[[float], None]
 MAX_CONTEXT_S = 40.0
 """Context farther away says little about the gap."""
 
-GRAIN_S = 0.06
+LOCAL_S = 2.0
+"""What lies this far from the gap counts for 1/e in how it usually sounds there."""
+
+GRAIN_S = 0.08
 """Mean distance of two grains; each sounds over twice that, a drop or a rattle's length."""
 
 JITTER = 0.35
@@ -43,18 +47,24 @@ SHORTEST_GRAIN_S = 0.025
 ALIGN_S = 0.012
 """A grain slides by up to this to agree with the one before: half a period of 40 Hz."""
 
+MARGIN_S = 0.01
+"""A grain is cut out with so much more on either side, so that its gains ring there."""
+
 GUIDE_HZ = 8_000
 """The rate at which agreement is judged: what could cancel audibly lies lower."""
 
 FLOOR_DB = -110.0
 """What lies further below the loudest frame is silence."""
 
-NOISE_KURTOSIS = (2.2, 2.45)
+NOISE_KURTOSIS = (2.1, 2.3)
 """Up to the first a band is noise (wind, waterfall, hiss: 2.0-2.2), from the second on it
 is clatter and crackle (river, vinyl: 2.5-3.2)."""
 
 TONE_KURTOSIS = (1.75, 1.9)
-"""Up to the first a band is a steady tone, from the second on it is noise."""
+"""Up to the first a band is a gliding tone or a voice, from the second on it is noise."""
+
+LINE_SHARES = (0.15, 0.4)
+"""With more than the second of its power in steady tones a band is a hum."""
 
 LOWEST_NOISE_HZ = 250.0
 """Below, a grain holds too few periods to tell noise from a hum."""
@@ -91,6 +101,11 @@ class Places:
     traits
         What makes two places alike, each in its own spread; their squared distance is
         about 2 for two unrelated places. Shape (places, features).
+    strangeness
+        How far the sound around it is from what is usual beside the gap, in squares of
+        what is usual there, shape (places,).
+    stands_out
+        Whether an event is heard there, shape (places,).
     usable
         Where a whole grain fits in and nothing stands out; never empty.
     """
@@ -100,6 +115,8 @@ class Places:
     is_right: Flags
     levels_db: Floats
     traits: Floats
+    strangeness: Floats
+    stands_out: Flags
     usable: Indices
 
 
@@ -227,9 +244,10 @@ def _described(
     for side in (is_right, ~is_right):
         if side.any():
             standing_out[side] = events(together_db[side])
-    usual_db = _of_sides(levels_db, is_right, ~standing_out)
-    usual_together_db = _of_sides(together_db[np.newaxis], is_right, ~standing_out)[:, 0]
     grain = _grain_frames(stretches, bands.sample_rate)
+    nearness = _nearness(is_right, bands.hop / bands.sample_rate) * ~standing_out
+    usual_db = _of_sides(levels_db, is_right, nearness)
+    usual_together_db = _of_sides(together_db[np.newaxis], is_right, nearness)[:, 0]
     frame = np.concatenate([np.arange(count) * bands.hop for count in counts])
     stretch = np.repeat(np.arange(len(stretches)), counts)
     relative_db = together_db - usual_together_db[is_right.astype(np.intp)]
@@ -239,6 +257,8 @@ def _described(
         is_right=is_right,
         levels_db=_within(counts, together_db, QUICK_FRAMES),
         traits=_traits(counts, relative_db),
+        strangeness=_strangeness(_within(counts, relative_db, SLOW_FRAMES), nearness),
+        stands_out=standing_out,
         usable=_usable(stretches, stretch, frame, standing_out, grain, bands),
     )
     return Surroundings(
@@ -257,11 +277,24 @@ def _db(powers: Floats, floor: float) -> Floats:
     return np.asarray(10 * np.log10(np.maximum(powers, floor)))
 
 
-def _of_sides(levels_db: Floats, is_right: Flags, calm: Flags) -> Floats:
-    """Average levels, shape (channels, places, bands), over each side's calm places."""
-    sides = [levels_db[:, side & calm] for side in (~is_right, is_right)]
-    means = [side.mean(axis=1) if side.shape[1] else None for side in sides]
-    return _pair(*means)
+def _nearness(is_right: Flags, hop_s: float) -> Floats:
+    """Weigh places: full beside the gap, less the farther they are."""
+    steps = np.arange(is_right.size)
+    after = int(np.argmax(is_right)) if is_right.any() else is_right.size
+    distance_s = np.where(is_right, steps - after, after - 1 - steps) * hop_s
+    return np.asarray(np.exp(-distance_s / LOCAL_S))
+
+
+def _of_sides(levels_db: Floats, is_right: Flags, weights: Floats) -> Floats:
+    """Average levels, shape (channels, places, bands), over each side's places."""
+    return _pair(
+        *(
+            np.average(levels_db[:, side], axis=1, weights=weights[side] + 1e-12)
+            if side.any()
+            else None
+            for side in (~is_right, is_right)
+        )
+    )
 
 
 def _grain_frames(stretches: Sequence[Stretch], sample_rate: int) -> int:
@@ -287,6 +320,13 @@ def _traits(counts: Sequence[int], relative_db: Floats) -> Floats:
     return np.asarray(both / spread * np.sqrt(weights / weights.sum()))
 
 
+def _strangeness(slow_db: Floats, nearness: Floats) -> Floats:
+    """Tell how far the sound around each place is from what is usual beside the gap."""
+    usual_squares = np.average(np.square(slow_db), axis=0, weights=nearness + 1e-12)
+    squares = np.square(slow_db) / np.maximum(usual_squares, LEAST_SPREAD_DB**2)
+    return np.asarray(squares.mean(axis=1))
+
+
 def _usable(
     stretches: Sequence[Stretch],
     stretch: Indices,
@@ -296,7 +336,7 @@ def _usable(
     bands: Bands,
 ) -> Indices:
     """Return places a whole grain fits around and that no event touches, as far as there are."""
-    reach = int(grain * (1 + JITTER)) + int(ALIGN_S * bands.sample_rate) + 2
+    reach = int(grain * (1 + JITTER) + (MARGIN_S + ALIGN_S) * bands.sample_rate) + 2
     lengths = np.array([each.audio.shape[1] for each in stretches])[stretch]
     fits = (frame >= reach) & (frame < lengths - reach)
     touched = 2 * round(grain / bands.hop) + 1
@@ -312,6 +352,9 @@ def _noisiness(stretches: Sequence[Stretch], bands: Bands) -> Floats:
     shares = [stretch.audio.shape[1] for stretch in stretches]
     loudest = [each.audio[np.argmax(np.square(each.audio).mean(axis=1))] for each in stretches]
     measured = np.average([kurtosis(each, bands) for each in loudest], axis=0, weights=shares)
+    lines = np.average([line_share(each, bands) for each in loudest], axis=0, weights=shares)
     unlike_clatter = np.interp(measured, NOISE_KURTOSIS, (1.0, 0.0))
     unlike_tone = np.interp(measured, TONE_KURTOSIS, (0.0, 1.0))
-    return np.asarray(unlike_clatter * unlike_tone * (bands.centres_hz >= LOWEST_NOISE_HZ))
+    unlike_hum = np.interp(lines, LINE_SHARES, (1.0, 0.0))
+    resolved = bands.centres_hz >= LOWEST_NOISE_HZ
+    return np.asarray(unlike_clatter * np.minimum(unlike_tone, unlike_hum) * resolved)

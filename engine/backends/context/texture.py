@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import median_filter
 
 Samples = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -30,6 +31,14 @@ _GRAIN_FRAME_S = 0.005
 _GROUP_S = 0.1
 """About a grain: what changes more slowly than this, grains follow anyway."""
 
+_LINE_FRAME_S = 0.1
+_LINE_FRAMES = 8
+"""Fewer frames' mean spectrum has peaks even where there is only noise."""
+
+_LINE_AROUND_HZ = 250.0
+_LINE_RATIO = 6.0
+"""A tone stands out from the median of what is around it by at least this."""
+
 _MEDIAN_OF_NOISE = 1.93
 """Median over many groups of the kurtosis that Gaussian noise shows in one group."""
 
@@ -41,6 +50,12 @@ _EVENT_DEVIATIONS = 3.5
 
 _EVENT_SHARE = 0.25
 """What is louder for a larger share of the time is the texture itself."""
+
+_STROKE_FRAMES = 5
+"""What stands out for no longer is a click, a drop or a crackle: one is like the other."""
+
+_STROKES_PER_S = 0.5
+"""Strokes more frequent than this belong to the texture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +122,19 @@ def band_powers(signal: Samples, bands: Bands) -> Floats:
     Returns
     -------
     Powers, shape (analysis frames, bands). Frame ``i`` is centred ``bands.hop * i``
-    frames into the signal. What it needs beyond the ends is mirrored, so that the
-    first and the last tell the sound right at the edge.
+    frames into the signal; the first and last move inwards until they lie in it.
     """
     count = signal.size // bands.hop + 1
-    padded = np.pad(signal, bands.frame // 2 + 1, mode="symmetric")
-    views = np.lib.stride_tricks.sliding_window_view(padded, bands.frame)[:: bands.hop][:count]
+    begins = np.arange(count) * bands.hop - bands.frame // 2
+    if signal.size < bands.frame:
+        signal = np.pad(signal, (0, bands.frame - signal.size), mode="symmetric")
+    views = np.lib.stride_tricks.sliding_window_view(signal, bands.frame)
+    begins = np.clip(begins, 0, views.shape[0] - 1)
     taper = np.hanning(bands.frame + 1)[:-1].astype(np.float32)
     powers = np.empty((count, bands.count))
     rows = max(1, _CHUNK_SAMPLES // bands.frame)
     for begin in range(0, count, rows):
-        spectrum = np.fft.rfft(views[begin : begin + rows] * taper, axis=1)
+        spectrum = np.fft.rfft(views[begins[begin : begin + rows]] * taper, axis=1)
         squares = spectrum.real**2 + spectrum.imag**2
         powers[begin : begin + rows] = np.add.reduceat(squares, bands.first_bins, axis=1)
     return powers
@@ -133,14 +150,22 @@ def events(levels_db: Floats) -> Flags:
 
     Returns
     -------
-    Flags, shape (analysis frames,); at most a quarter are set, because what happens
-    more often is no event but the texture.
+    Flags, shape (analysis frames,). At most a quarter are set, because what happens more
+    often is no event but the texture; so are single strokes that come again and again,
+    like drops or crackle.
     """
     usual = np.median(levels_db, axis=0)
     deviation = 1.4826 * np.median(np.abs(levels_db - usual), axis=0)
     threshold = np.maximum(_EVENT_DB, _EVENT_DEVIATIONS * deviation)
     excess = np.max((levels_db - usual) / threshold, axis=1)
-    return np.asarray(excess > max(1.0, float(np.quantile(excess, 1 - _EVENT_SHARE))))
+    loud = excess > max(1.0, float(np.quantile(excess, 1 - _EVENT_SHARE)))
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], loud, [False]])))
+    begins, ends = edges[::2], edges[1::2]
+    strokes = ends - begins <= _STROKE_FRAMES
+    if np.count_nonzero(strokes) > loud.size * HOP_S * _STROKES_PER_S:
+        for begin, end in zip(begins[strokes], ends[strokes], strict=True):
+            loud[begin:end] = False
+    return np.asarray(loud)
 
 
 def smoothed(levels: Floats, width: int) -> Floats:
@@ -184,3 +209,35 @@ def kurtosis(signal: Samples, bands: Bands) -> Floats:
     ratio = np.median(ratios, axis=0) / _MEDIAN_OF_NOISE * 2.0
     at_hz = np.fft.rfftfreq(frame, 1 / bands.sample_rate)
     return np.asarray(np.interp(bands.centres_hz, at_hz, ratio))
+
+
+def line_share(signal: Samples, bands: Bands) -> Floats:
+    """Tell how much of each band's power lies in steady tones.
+
+    Parameters
+    ----------
+    signal
+        Samples of one channel, shape (frames,).
+    bands
+        The layout of the answer.
+
+    Returns
+    -------
+    Shares, shape (bands,), 0 for noise to 1 for a hum. Too little sound to tell is noise.
+    """
+    frame = round(_LINE_FRAME_S * bands.sample_rate)
+    count = signal.size // frame
+    if count < _LINE_FRAMES:
+        return np.zeros(bands.count)
+    taper = np.hanning(frame + 1)[:-1].astype(np.float32)
+    power = np.zeros(frame // 2 + 1)
+    for row in signal[: count * frame].reshape(count, frame):
+        spectrum = np.fft.rfft(row * taper)
+        power += spectrum.real**2 + spectrum.imag**2
+    around = median_filter(power, round(_LINE_AROUND_HZ * _LINE_FRAME_S) | 1, mode="nearest")
+    lines = np.where(power > _LINE_RATIO * around, power, 0.0)
+    at_hz = np.arange(power.size) / frame * bands.sample_rate
+    edges = np.searchsorted(at_hz, bands.first_bins * bands.sample_rate / bands.frame)
+    edges = np.minimum(edges, power.size - 1)
+    whole = np.add.reduceat(power, edges)
+    return np.asarray(np.add.reduceat(lines, edges) / np.maximum(whole, np.finfo(float).tiny))
