@@ -59,7 +59,7 @@ def write_spliced(
     patches
         In frames of the input; they may go on past its end.
     record
-        The request, stored in the file as JSON.
+        The request, stored in the file as JSON in an earlier one's stead; empty for none.
     on_progress
         Called with how much is done, 0 to 1; what it raises ends the work.
 
@@ -78,7 +78,7 @@ def write_spliced(
     _check_unchanged(info)
     target = targets.choose_target(out_path, info)
     frames = splicing.result_frames(info, patches)
-    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(record, ensure_ascii=False, separators=(",", ":")) if record else ""
     with NewFile(targets.resolve_output(out_path), force=force) as file:
         if targets.is_rewrite(info, target):
             warnings = _rewrite(info, file, patches, frames, text.encode(), on_progress)

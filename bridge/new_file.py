@@ -24,6 +24,58 @@ class Sink(Protocol):
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Move to a position."""
 
+    def tell(self) -> int:
+        """Return the position."""
+
+    def seekable(self) -> bool:
+        """Whether it can go back."""
+
+
+class ForeignSink:
+    """A file to hand to a library that can't pass an exception of ours on.
+
+    JUCE turns one into an error of its own, and FFmpeg loses a Ctrl-C altogether. So
+    the first is kept for ``check``, and what comes after it is dropped.
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._error: BaseException | None = None
+        self._is_muted = False
+
+    def write(self, data: bytes, /) -> int:
+        """Take all of the data."""
+        if self._error is None and not self._is_muted:
+            try:
+                self._sink.write(data)
+            except BaseException as error:  # noqa: BLE001  # check() raises it, whatever it is
+                self._error = error
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Move to a position."""
+        return self._sink.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._sink.tell()
+
+    def seekable(self) -> bool:
+        """Whether it can go back."""
+        return self._sink.seekable()
+
+    def flush(self) -> None:
+        """Do nothing: all was passed on."""
+
+    def mute(self) -> None:
+        """Drop what comes from now on."""
+        self._is_muted = True
+
+    def check(self) -> None:
+        """Raise what went wrong since the last call."""
+        if self._error is not None:
+            raise self._error
+
 
 class NewFile(io.RawIOBase):
     """A temporary file beside its goal, put in place by ``commit``.

@@ -135,7 +135,8 @@ def _plain(text: str) -> str:
 
 
 def _mono(audio: Audio) -> Mono:
-    return np.nan_to_num(audio.astype(np.float64).mean(axis=0))
+    mixed: Mono = np.nan_to_num(np.mean(audio, axis=0, dtype=np.float64))
+    return mixed
 
 
 def _edges(spans: Sequence[Span], seams: Sequence[SeamReport]) -> list[SeamReport]:
@@ -160,8 +161,9 @@ def _magnitudes_db(audio: Mono, sample_rate: int) -> npt.NDArray[np.float64]:
     for column, start in enumerate(starts):
         spectrum = np.fft.rfft(padded[start : start + size] * window)
         columns[:, column] = np.abs(spectrum) / (size / 4)
-    levels: npt.NDArray[np.float64] = 20 * np.log10(np.maximum(columns, FLOOR))
-    return levels
+    np.log10(np.maximum(columns, FLOOR), out=columns)
+    columns *= 20
+    return columns
 
 
 def _window_frames(frames: int, sample_rate: int) -> int:

@@ -1,6 +1,7 @@
 """Playing a result, for those who installed the extra for it."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,17 @@ POLL_S = 0.05
 
 GRACE_S = 5.0
 """How much longer than the sound playing may take, before the device counts as stuck."""
+
+
+def find_output_device() -> str:
+    """Return the name of the device that sound would play on.
+
+    Raises
+    ------
+    InputError
+        ``package_missing`` or ``no_audio_device``.
+    """
+    return str(_find_output(_load())["name"])
 
 
 def play(audio: npt.NDArray[np.float32], sample_rate: int) -> None:
@@ -32,7 +44,7 @@ def play(audio: npt.NDArray[np.float32], sample_rate: int) -> None:
     """
     sounddevice = _load()
     try:
-        channels = int(sounddevice.query_devices(kind="output")["max_output_channels"])
+        channels = int(_find_output(sounddevice)["max_output_channels"])
         sounddevice.play(_fitted(audio, channels), samplerate=sample_rate, blocking=False)
     except (sounddevice.PortAudioError, ValueError) as error:
         raise _no_device(str(error)) from error
@@ -58,6 +70,14 @@ def _load() -> Any:  # an optional package without types
             hint="Install it with the system's package manager, as libportaudio2 or portaudio.",
         ) from error
     return sounddevice
+
+
+def _find_output(sounddevice: Any) -> Mapping[str, Any]:
+    try:
+        device: Mapping[str, Any] = sounddevice.query_devices(kind="output")
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise _no_device(str(error)) from error
+    return device
 
 
 def _fitted(audio: npt.NDArray[np.float32], channels: int) -> npt.NDArray[np.float32]:

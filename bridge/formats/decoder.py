@@ -30,6 +30,9 @@ _FORMATS = {
     "flt": SampleFormat.FLOAT32,
     "dbl": SampleFormat.FLOAT64,
 }
+MAX_PLANES = 8
+"""As many channels as PyAV can't tell from too many when each has its own plane."""
+
 _LOSSLESS = 4
 """FFmpeg's flag of codecs that can be lossless; lossy ones may carry it as well."""
 _LOSSY = 2
@@ -109,14 +112,11 @@ def decode_blocks(path: Path, sample_format: SampleFormat, *, start: int = 0) ->
     InputError
         ``unreadable_audio``.
     """
+    position = _find_entry(path, start) if start else 0
     with _open(path) as (container, stream):
-        position = 0
-        if start and stream.codec_context.name == "flac" and container.format.name == "flac":
+        if position:
             container.seek(start, stream=stream)
-            position = -1
         for frame in _decode(container, stream, []):
-            if position < 0:
-                position = _frame_position(frame, start)
             block = _samples(frame, sample_format)
             if position + block.shape[1] > start:
                 yield block[:, max(start - position, 0) :]
@@ -144,10 +144,17 @@ def read_metadata(path: Path) -> dict[str, str]:
         return {}
 
 
-def _frame_position(frame: av.AudioFrame, wanted: int) -> int:
-    if frame.pts is None or frame.pts > wanted:
-        raise damaged("its parts can't be found by their time")
-    return frame.pts
+def _find_entry(path: Path, start: int) -> int:
+    """Return the position a FLAC file is entered at for a frame; 0 if it has to be the beginning.
+
+    FFmpeg can't jump in a file of one or two blocks.
+    """
+    with _open(path) as (container, stream), contextlib.suppress(av.FFmpegError):
+        if container.format.name == stream.codec_context.name == "flac":
+            container.seek(start, stream=stream)
+            for frame in container.decode(stream):
+                return frame.pts if frame.pts is not None and frame.pts <= start else 0
+    return 0
 
 
 @contextlib.contextmanager
@@ -218,6 +225,7 @@ def _decode(
     middle of a lossless file it would move all that follows, so that is refused.
     """
     first: av.AudioFrame | None = None
+    packer: av.AudioResampler | None = None
     damaged_packets = 0
     is_exact = stream.codec_context.name == "flac"
     is_untrimmed = bool(stream.codec_context.flags2 & Flags2.skip_manual)
@@ -238,12 +246,24 @@ def _decode(
                 raise damaged("its rate or channel count changes on the way")
             if damaged_packets and is_exact:
                 raise damaged("a stretch of it can't be decoded")
+            packer = packer or _packer(frame)
             if frame.samples and not (is_untrimmed and frame is first):
-                yield frame
+                yield from packer.resample(frame) if packer else (frame,)
     if damaged_packets:
         warnings.append(
             f"{damaged_packets} pieces of the file are damaged and were left out when reading it."
         )
+
+
+def _packer(frame: av.AudioFrame) -> av.AudioResampler | None:
+    """Return what interleaves frames of many channels, None where that is not needed.
+
+    PyAV reads beyond the list of planes where a frame has eight or more.
+    """
+    if not frame.format.is_planar or frame.layout.nb_channels < MAX_PLANES:
+        return None
+    packed = frame.format.packed.name
+    return av.AudioResampler(format=packed, layout=frame.layout, rate=frame.sample_rate)
 
 
 def _samples(frame: av.AudioFrame, sample_format: SampleFormat) -> Samples:

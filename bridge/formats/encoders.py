@@ -7,7 +7,6 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from bridge.errors import BridgeError
 from bridge.formats.chunks import Plan
 from bridge.formats.flac import LAYOUTS
 from bridge.formats.ogg import Retagger
@@ -15,7 +14,7 @@ from bridge.formats.samples import Encoding, Samples, to_integers
 from bridge.formats.splicing import write_pieces
 from bridge.formats.targets import Kind
 from bridge.formats.vorbis_comments import RECORD_KEY, Comments
-from bridge.new_file import NewFile, Sink
+from bridge.new_file import ForeignSink, NewFile, Sink
 
 DEFAULT_BLOCK_FRAMES = 1 << 15
 
@@ -86,7 +85,7 @@ class VorbisEncoder:
         from pedalboard.io import AudioFile
 
         self._order = list(self._ORDER.get(channels, range(channels)))
-        self._sink = Retagger(file, comments)
+        self._sink = ForeignSink(Retagger(file, comments))
         self._writer = AudioFile(
             cast("BinaryIO", self._sink),
             "w",
@@ -99,10 +98,12 @@ class VorbisEncoder:
     def write(self, audio: Samples) -> None:
         """Encode a block."""
         self._writer.write(np.ascontiguousarray(audio[self._order], dtype=np.float32))
+        self._sink.check()
 
     def finish(self) -> None:
         """Encode what is left."""
         self._writer.close()
+        self._sink.check()
 
     def close(self) -> None:
         """Close the writer, which would otherwise go on writing when it is collected."""
@@ -138,9 +139,9 @@ class FfmpegEncoder:
             self._sample_format = "s16p"
         self._bits = bits
         self._frames = 0
-        sink = Retagger(file, comments) if kind is Kind.OPUS else file
+        self._sink = ForeignSink(Retagger(file, comments) if kind is Kind.OPUS else file)
         self._container = av.open(
-            cast("BinaryIO", sink),
+            cast("BinaryIO", self._sink),
             "w",
             format=muxer,
             container_options=_muxer_options(kind, sample_rate),
@@ -166,15 +167,18 @@ class FfmpegEncoder:
         frame.pts = self._frames
         self._frames += audio.shape[1]
         self._container.mux(self._stream.encode(frame))
+        self._sink.check()
 
     def finish(self) -> None:
         """Encode what is left, and write what belongs at the beginning."""
         self._container.mux(self._stream.encode(None))
         self._container.close()
+        self._sink.check()
 
     def close(self) -> None:
         """Close the container without caring for what it would still write."""
-        with contextlib.suppress(av.FFmpegError, OSError, ValueError, BridgeError):
+        self._sink.mute()
+        with contextlib.suppress(av.FFmpegError, OSError, ValueError):
             self._container.close()
 
     def _packed(

@@ -70,13 +70,10 @@ class Retagger:
         self._in_headers = True
         self._serial = b""
         self._sequence = 0
-        self._is_muted = False
 
     def write(self, data: bytes) -> int:
         """Take some of the stream."""
         self._position += len(data)
-        if self._is_muted:
-            return len(data)
         self._pending += data
         while (page := self._take_page()) is not None:
             self._pass_on(page)
@@ -85,6 +82,10 @@ class Retagger:
     def tell(self) -> int:
         """Return how much was taken."""
         return self._position
+
+    def seekable(self) -> bool:
+        """Return False."""
+        return False
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Stand still: Ogg is written from beginning to end.
@@ -97,28 +98,6 @@ class Retagger:
         if (whence, offset) not in ((0, self._position), (1, 0), (2, 0)):
             raise OSError("an Ogg stream can't be rewound")
         return self._position
-
-    def mute(self) -> None:
-        """Take what comes from now on, and drop it."""
-        self._is_muted = True
-
-    def flush(self) -> None:
-        """Do nothing: every whole page was passed on."""
-
-    def close(self) -> None:
-        """Do nothing: the file belongs to whoever opened it."""
-
-    def readable(self) -> bool:
-        """Return False."""
-        return False
-
-    def writable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return False."""
-        return False
 
     def _take_page(self) -> bytes | None:
         held = self._pending
