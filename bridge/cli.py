@@ -4,11 +4,15 @@ Commands are imported when they are called, so that ``--help`` costs next to not
 """
 
 import argparse
+import contextlib
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 from bridge.errors import BridgeCode, BridgeError, InputError
@@ -35,9 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     terminal = Terminal(is_json="--json" in words)
     logging.basicConfig(level=os.environ.get("REAPAINT_LOG_LEVEL", "").upper() or "WARNING")
     try:
-        options = _make_parser().parse_args(words)
-        handler: Handler = options.handler
-        return handler(options, terminal) or 0
+        with _termination_as_interrupt():
+            options = _make_parser().parse_args(words)
+            handler: Handler = options.handler
+            return handler(options, terminal) or 0
     except ReaPaintError as error:
         terminal.fail(error)
         return error.exit_code if isinstance(error, BridgeError) else EXIT_BAD_INPUT
@@ -52,6 +57,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger(__name__).debug("unexpected", exc_info=error)
         terminal.fail(_our_mistake(error))
         return EXIT_INTERNAL_ERROR
+
+
+@contextlib.contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """Let a polite end from outside tidy up like Ctrl-C: cancel the job, leave no half file."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 # Handlers

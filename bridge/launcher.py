@@ -19,7 +19,7 @@ from engine.protocol.folders import log_folder
 START_TIMEOUT_S = 30.0
 POLL_INTERVAL_S = 0.02
 IDLE_EXIT_S = 900.0
-"""An engine started for a command waits this long for the next one."""
+"""An engine started for a command waits this long for the next one (REAPAINT_IDLE_EXIT)."""
 
 _started: list[subprocess.Popen[bytes]] = []
 """Engines are meant to outlive this process: Python would warn of each it lets go of."""
@@ -79,7 +79,7 @@ def find_or_start(endpoint: str | None, *, options: Sequence[str] = ()) -> Engin
 
 
 def _start_process(options: Sequence[str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "engine", "serve", f"--idle-exit={IDLE_EXIT_S:g}", *options]
+    command = [sys.executable, "-m", "engine", "serve", *options]
     path = engine_log_path()
     if path.exists():
         path.replace(path.with_suffix(".log.1"))
@@ -104,10 +104,14 @@ def _detached() -> dict[str, Any]:
 
 
 def _environment() -> dict[str, str]:
-    """Let the engine find this very package, also where it runs from a folder."""
+    """Let the engine find this very package, and end when nobody needs it any more."""
     root = str(Path(__file__).resolve().parent.parent)
     paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+    return {
+        "REAPAINT_IDLE_EXIT": f"{IDLE_EXIT_S:g}",
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
+    }
 
 
 def _wait_for_start(process: subprocess.Popen[bytes]) -> ConnectionFile:

@@ -242,6 +242,7 @@ class Dispatcher:
             if self.is_stopping:
                 return self._end_stopped(job)
             return self._end(job, messages.Cancelled(job.job_id), JobState.CANCELLED)
+        _log.warning("%s: %s [%s]", job.job_id, error.message, error.code)
         message = messages.Failed(job.job_id, error.code, error.message, error.hint)
         return self._end(job, message, JobState.FAILED)
 

@@ -128,8 +128,9 @@ def test_serve_refuses_bad_options() -> None:
 
 
 @POSIX
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_cancels_the_job_and_leaves_no_file(
-    engine: EngineAddress, tmp_path: Path
+    engine: EngineAddress, tmp_path: Path, number: signal.Signals
 ) -> None:
     command = _command(
         "inpaint", RIVER, tmp_path / "out.wav",
@@ -138,7 +139,7 @@ def test_an_interrupt_cancels_the_job_and_leaves_no_file(
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     with EngineClient(engine) as client:
         _wait_for_jobs(client, 1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         answer, _ = process.communicate(timeout=20)
         _wait_for_jobs(client, 0)
     assert process.returncode == 130
