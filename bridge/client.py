@@ -125,7 +125,12 @@ class EngineClient:
                 case messages.Done():
                     return message, parts
                 case messages.Cancelled():
-                    raise JobFailed(ErrorCode.CANCELLED, "The job was cancelled.")
+                    raise JobFailed(
+                        ErrorCode.CANCELLED,
+                        "The job was cancelled, by another client or because this one was"
+                        " silent for too long.",
+                        hint="Run the command again.",
+                    )
                 case messages.Failed() | messages.Rejected():
                     raise _job_failure(message)
                 case messages.Goodbye(reason=reason):
@@ -183,7 +188,7 @@ class EngineClient:
                     return None
                 continue
             message, parts = self._read()
-            if isinstance(message, messages.Pong):
+            if isinstance(message, messages.Pong) or self._is_about_session(message):
                 continue
             if isinstance(message, messages.Done):
                 self._send(messages.Received(message.job_id))
@@ -244,8 +249,7 @@ class EngineClient:
             ) from error
 
     def _greet(self) -> Welcome:
-        client = f"reapaint {__version__} on {system_socket.gethostname()}, pid {os.getpid()}"
-        self._send(messages.Hello(self._address.token, client))
+        self._say_hello()
         deadline_s = time.monotonic() + HELLO_TIMEOUT_S
         while time.monotonic() < deadline_s:
             if self._address.is_gone():
@@ -260,6 +264,25 @@ class EngineClient:
                     BridgeCode.ENGINE_REFUSED, message.message, hint=message.hint
                 )
         raise self._lost("does not answer")
+
+    def _say_hello(self) -> None:
+        self._said_hello_s = time.monotonic()
+        client = f"reapaint {__version__} on {system_socket.gethostname()}, pid {os.getpid()}"
+        self._send(messages.Hello(self._address.token, client))
+
+    def _is_about_session(self, message: EngineMessage) -> bool:
+        """Introduce ourselves again to an engine that has let us go, as after a long pause."""
+        if isinstance(message, Welcome):
+            self.welcome = message
+            return True
+        if not isinstance(message, messages.Rejected) or message.job_id:
+            return False
+        if message.code != ErrorCode.NOT_AUTHORISED:
+            return False
+        if time.monotonic() - self._said_hello_s < HELLO_TIMEOUT_S:
+            raise EngineUnavailable(BridgeCode.ENGINE_REFUSED, message.message, hint=message.hint)
+        self._say_hello()
+        return True
 
     def _keep_alive(self, now_s: float) -> None:
         if now_s - self._pinged_s < PING_INTERVAL_S:

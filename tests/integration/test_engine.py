@@ -300,6 +300,15 @@ def _note_end(
         np.testing.assert_allclose(parts[0], sent[message.job_id], atol=1e-6)
 
 
+def test_a_client_that_was_let_go_introduces_itself_again(engine: EngineAddress) -> None:
+    with EngineClient(engine) as client:
+        # As if silence had made the engine let go of it.
+        client._send(messages.Goodbye("a test"))
+        client._said_hello_s = client._pinged_s = float("-inf")
+        _wait_until(lambda: client.receive(timeout_s=0.1) is None)
+        client.run(_request(), _audio(), _ignore)
+
+
 # Engines that end
 
 
