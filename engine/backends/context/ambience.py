@@ -145,8 +145,9 @@ def synthesise(
             fill[:, before:centre] = _crossfaded(tail, grain[:, : slot.head])
         tail = grain[:, slot.head :]
     share = ((np.arange(frames) + 0.5) / frames).astype(np.float32)
-    left, right = surroundings.offsets.astype(np.float32)[:, :, np.newaxis]
-    fill += left + (right - left) * share
+    left, right = surroundings.offsets.astype(np.float32)
+    for channel in np.flatnonzero(np.any(surroundings.offsets, axis=0)):
+        fill[channel] += left[channel] + (right[channel] - left[channel]) * share
     return fill
 
 
@@ -217,7 +218,8 @@ class _Chain:
         together_db = self._together(shift_db, is_right=bool(self._is_right[chosen]))
         trim_db = self._trim_db(self._around.places.levels_db[place] + together_db, slot)
         self._remember(place, number, frame, slot, together_db + TRIM_KEPT * trim_db)
-        return _Grain(self._around.stretches[number], frame, shift_db + trim_db)
+        gains_db = np.minimum(shift_db + trim_db, MAX_BOOST_DB)
+        return _Grain(self._around.stretches[number], frame, gains_db)
 
     def _costs(self, slot: _Slot) -> Floats:
         """Return how badly each usable place fits."""
@@ -230,7 +232,8 @@ class _Chain:
             goal = self._around.places.traits[self._right]
             costs = costs + 1.5 * approach * np.square(self._traits - goal).sum(axis=1)
         if self._left is not None and self._right is not None:
-            costs = costs + OTHER_SIDE_COST * (self._is_right != self._draw_side(slot))
+            other = self._is_right != self._draw_side(slot)
+            costs = costs + OTHER_SIDE_COST * (1 + abs(self._side_odds)) * other
         if self._source is not None:
             number, frame = self._source
             beside = np.abs(self._frame - frame - slot.head) < 2 * self._around.grain

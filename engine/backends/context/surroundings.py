@@ -53,7 +53,7 @@ MARGIN_S = 0.01
 GUIDE_HZ = 8_000
 """The rate at which agreement is judged: what could cancel audibly lies lower."""
 
-FLOOR_DB = -110.0
+FLOOR_DB = -90.0
 """What lies further below the loudest frame is silence."""
 
 NOISE_KURTOSIS = (2.1, 2.3)
@@ -286,15 +286,18 @@ def _nearness(is_right: Flags, hop_s: float) -> Floats:
 
 
 def _of_sides(levels_db: Floats, is_right: Flags, weights: Floats) -> Floats:
-    """Average levels, shape (channels, places, bands), over each side's places."""
-    return _pair(
-        *(
-            np.average(levels_db[:, side], axis=1, weights=weights[side] + 1e-12)
-            if side.any()
-            else None
-            for side in (~is_right, is_right)
-        )
-    )
+    """Average levels, shape (channels, places, bands), over each side's places.
+
+    Amplitudes are averaged: in dB, pauses would outweigh all that sounds between them.
+    """
+    amplitudes = 10 ** (levels_db / 20)
+    means = [
+        np.average(amplitudes[:, side], axis=1, weights=weights[side] + 1e-12)
+        if side.any()
+        else None
+        for side in (~is_right, is_right)
+    ]
+    return np.asarray(20 * np.log10(_pair(*means)))
 
 
 def _grain_frames(stretches: Sequence[Stretch], sample_rate: int) -> int:

@@ -55,7 +55,8 @@ _STROKE_FRAMES = 5
 """What stands out for no longer is a click, a drop or a crackle: one is like the other."""
 
 _STROKES_PER_S = 0.5
-"""Strokes more frequent than this belong to the texture."""
+_FEWEST_STROKES = 3
+"""Strokes as frequent as this, and not fewer than these, belong to the texture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ def events(levels_db: Floats) -> Flags:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], loud, [False]])))
     begins, ends = edges[::2], edges[1::2]
     strokes = ends - begins <= _STROKE_FRAMES
-    if np.count_nonzero(strokes) > loud.size * HOP_S * _STROKES_PER_S:
+    if np.count_nonzero(strokes) >= max(_FEWEST_STROKES, loud.size * HOP_S * _STROKES_PER_S):
         for begin, end in zip(begins[strokes], ends[strokes], strict=True):
             loud[begin:end] = False
     return np.asarray(loud)
