@@ -1,0 +1,220 @@
+--- What a person chose, kept between runs in REAPER's extended state.
+
+local errors = require("reapaint.errors")
+local json = require("reapaint.json")
+
+local M = {}
+
+local SECTION = "ReaPaint"
+local HISTORY_LENGTH = 12
+
+---@class reapaint.Settings the settings of a request; nil where the engine decides
+---@field prompt string
+---@field negative_prompt string
+---@field steps integer?
+---@field guidance number?
+---@field seed integer?
+---@field takes integer
+---@field strength number
+---@field crossfade_s number?
+---@field context_s number?
+---@field match_level boolean
+---@field mode string
+---@field backend string?
+---@field model string?
+
+local DEFAULTS = {
+  prompt = "",
+  negative_prompt = "",
+  takes = 1,
+  strength = 1.0,
+  match_level = true,
+  mode = "auto",
+}
+local ORDER = {
+  "prompt",
+  "negative_prompt",
+  "steps",
+  "guidance",
+  "seed",
+  "takes",
+  "strength",
+  "crossfade_s",
+  "context_s",
+  "match_level",
+  "mode",
+  "backend",
+  "model",
+}
+local PREFERENCES = { vary_strength = 0.5, display = "auto" }
+
+---@class reapaint.Field
+---@field low number?
+---@field high number?
+---@field whole boolean?
+---@field optional boolean?
+local NUMBERS = {
+  steps = { low = 1, high = 100, whole = true, optional = true },
+  guidance = { low = 0, high = 25, optional = true },
+  seed = { low = 0, high = 4294967295, whole = true, optional = true },
+  takes = { low = 1, high = 16, whole = true },
+  strength = { low = 0, high = 1 },
+  crossfade_s = { low = 0, high = 10, optional = true },
+  context_s = { low = 0, high = 600, optional = true },
+  vary_strength = { low = 0, high = 1 },
+}
+
+local NAMES = {
+  steps = "Steps",
+  guidance = "Guidance",
+  seed = "Seed",
+  takes = "Takes",
+  strength = "Strength",
+  crossfade_s = "Crossfade",
+  context_s = "Context",
+  vary_strength = "Strength of Vary",
+}
+
+--- A number as a person typed it; nil and no error where an optional one is empty.
+---@param key string
+---@param text string
+---@return number?, reapaint.Error?
+function M.parse_number(key, text)
+  local limits = NUMBERS[key]
+  local trimmed = text:match("^%s*(.-)%s*$")
+  if trimmed == "" and limits.optional then
+    return nil
+  end
+  local value = tonumber((trimmed:gsub(",", ".")))
+  local whole = value and math.tointeger(value)
+  if
+    not value
+    or value ~= value
+    or value < limits.low
+    or value > limits.high
+    or (limits.whole and not whole)
+  then
+    local kind = limits.whole and "whole number" or "number"
+    local message = "%s must be a %s from %d to %d, not %q."
+    return nil,
+      errors.new(
+        "invalid_setting",
+        message:format(NAMES[key], kind, limits.low, limits.high, trimmed),
+        limits.optional and "Leave it empty to let the engine choose." or ""
+      )
+  end
+  return limits.whole and whole or value
+end
+
+local function load(key)
+  local value = json.decode(reaper.GetExtState(SECTION, key))
+  return type(value) == "table" and value or {}
+end
+
+local function save(key, value)
+  -- What persists must stand on one line, as JSON does.
+  reaper.SetExtState(SECTION, key, json.encode(value), true)
+end
+
+---@param values table settings as read from JSON
+---@return reapaint.Settings
+function M.complete(values)
+  local settings = {}
+  for _, key in ipairs(ORDER) do
+    local value = json.value(values[key])
+    if value == nil then
+      value = DEFAULTS[key]
+    end
+    settings[key] = value
+  end
+  return settings
+end
+
+--- The settings as they stand in a request, null where the engine decides.
+---@param settings reapaint.Settings
+---@return table
+function M.as_message(settings)
+  local message = {}
+  for _, key in ipairs(ORDER) do
+    local value = settings[key]
+    message[key] = value == nil and json.null or value
+  end
+  return message
+end
+
+--- The settings for the next job: the last ones, without its seed.
+---@return reapaint.Settings
+function M.last()
+  local settings = M.complete(load("settings"))
+  settings.seed = nil
+  return settings
+end
+
+--- Settings with some fields changed.
+---@param settings reapaint.Settings
+---@param changes table
+---@return reapaint.Settings
+function M.with(settings, changes)
+  local changed = M.complete(settings)
+  for key, value in pairs(changes) do
+    changed[key] = json.value(value)
+  end
+  return changed
+end
+
+---@param settings reapaint.Settings
+function M.remember(settings)
+  save("settings", M.as_message(settings))
+  if settings.prompt == "" then
+    return
+  end
+  local history = json.list({ settings.prompt })
+  for _, prompt in ipairs(load("history")) do
+    if prompt ~= settings.prompt and #history < HISTORY_LENGTH then
+      history[#history + 1] = prompt
+    end
+  end
+  save("history", history)
+end
+
+--- The prompts of before, the latest first.
+---@return string[]
+function M.history()
+  return load("history")
+end
+
+---@return { vary_strength: number, display: "auto"|"tooltip"|"window" }
+function M.preferences()
+  local loaded = load("preferences")
+  local preferences = {}
+  for key, default in pairs(PREFERENCES) do
+    local value = json.value(loaded[key])
+    preferences[key] = value == nil and default or value
+  end
+  return preferences
+end
+
+---@param preferences table
+function M.set_preferences(preferences)
+  save("preferences", preferences)
+end
+
+--- Keep a take's settings for the next prompt, its seed included.
+---@param settings reapaint.Settings
+function M.recall(settings)
+  reaper.SetExtState(SECTION, "recalled", json.encode(M.as_message(settings)), false)
+end
+
+--- The recalled settings, once.
+---@return reapaint.Settings?
+function M.take_recalled()
+  local text = reaper.GetExtState(SECTION, "recalled")
+  if text == "" then
+    return nil
+  end
+  reaper.DeleteExtState(SECTION, "recalled", false)
+  local values = json.decode(text)
+  return type(values) == "table" and M.complete(values) or nil
+end
+
+return M
