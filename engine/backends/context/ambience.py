@@ -13,70 +13,28 @@ statistics of its bands alone, whatever its phases: J. H. McDermott, E. P. Simon
 "Sound texture perception via statistics of the auditory periphery", Neuron 71 (2011).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import fft
 
 from engine.backends.base import Window
+from engine.backends.context.chain import Chain, Grain, Slot
 from engine.backends.context.surroundings import (
-    ALIGN_S,
     JITTER,
     MARGIN_S,
     Indices,
     StepCall,
-    Stretch,
     Surroundings,
     analyse,
 )
-from engine.backends.context.texture import Floats, Samples
+from engine.backends.context.texture import Samples
 from engine.protocol.spans import Span
 
 ANALYSIS_SHARE = 0.3
 """Of the work, as progress tells it."""
 
-CHOICES = 12
-"""So many of the best fitting places are drawn from: few repeat, many wander off."""
-
-TEMPERATURE = 0.15
-"""How much worse a place may fit; two unrelated places are about 2 apart."""
-
-USED_COST = 0.5
-"""What it costs to come from where a grain came from already ..."""
-
-USED_KEPT = 0.985
-"""... and how much of that is left after every further grain."""
-
-STRANGE_COST, MAX_STRANGENESS = 0.3, 10.0
-
-OTHER_SIDE_COST = 0.6
-LEAST_SIDE_SHARE = 0.1
-"""Even right beside an edge so many grains come from the other side: it is more to draw on."""
-
-SIDE_LEVEL_DB = 6.0
-"""The louder side gets more of the grains, by this much e times: quiet can't be raised
-without its hiss, but loud can be turned down."""
-
-APPROACH_S = 0.4
-"""From this far on grains are chosen with an eye on the far edge."""
-
-RUN_ON_COST = 1e3
-MAX_BOOST_DB, MAX_CUT_DB = 12.0, -80.0
-
-TRIM_SHARE = 0.6
-"""How much of a level step from one grain to the next is taken out of the next one."""
-
-TRIM_KEPT = 0.5
-"""How much of that correction goes on to the grain after it."""
-
-MAX_TRIM_DB = 4.0
-MAX_EDGE_TRIM_DB = 9.0
-"""Beside an edge the level has to be met; elsewhere it may wander."""
-
-LEAD_IN_S = 0.03
-"""So much before the gap the first grain's source shall agree with."""
-
 FADE_SHARE = 0.5
+"""Share of the way from one grain's centre to the next's over which both are heard: with
+more, the strokes of a clatter would be doubled and blurred."""
 
 LOWEST_CORRELATION = -0.6
 """Grains that cancel each other more than this are not raised against it."""
@@ -132,41 +90,20 @@ def synthesise(
         they stand beside; it may be any number of times as long as the context.
     """
     centres = _grain_centres(frames, surroundings.grain, rng)
-    chain = _Chain(surroundings, frames, rng)
+    chain = Chain(surroundings, frames, rng)
     fill = np.zeros((surroundings.channels, frames), dtype=np.float32)
     tail = fill[:, :0]
     for number, centre in enumerate(centres):
         step(number / centres.size)
         before = centres[number - 1] if number else centre
         after = centres[number + 1] if number + 1 < centres.size else centre
-        slot = _Slot(int(centre), int(centre - before), int(after - centre))
+        slot = Slot(int(centre), int(centre - before), int(after - centre))
         grain = _render(surroundings, chain.next(slot), slot, rng)
         if slot.head:
-            fill[:, before:centre] = _crossfaded(tail, grain[:, : slot.head])
+            joined = _crossfaded(tail, grain[:, : slot.head])
+            fill[:, before:centre] = joined + _offset(surroundings, before, centre, frames)
         tail = grain[:, slot.head :]
-    share = ((np.arange(frames) + 0.5) / frames).astype(np.float32)
-    left, right = surroundings.offsets.astype(np.float32)
-    for channel in np.flatnonzero(np.any(surroundings.offsets, axis=0)):
-        fill[channel] += left[channel] + (right[channel] - left[channel]) * share
     return fill
-
-
-@dataclass(frozen=True, slots=True)
-class _Slot:
-    """Where a grain goes: it rises over ``head`` frames to its centre, falls over ``tail``."""
-
-    centre: int
-    head: int
-    tail: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Grain:
-    """Where a grain comes from, and its gains in dB, shape (channels, bands)."""
-
-    stretch: Stretch
-    frame: int
-    gains_db: Floats
 
 
 def _grain_centres(frames: int, grain: int, rng: np.random.Generator) -> Indices:
@@ -177,164 +114,14 @@ def _grain_centres(frames: int, grain: int, rng: np.random.Generator) -> Indices
     return np.unique(np.concatenate([[0], inner, [frames]]))
 
 
-class _Chain:
-    """Chooses one grain after the other, each to follow from the one before."""
-
-    def __init__(self, around: Surroundings, frames: int, rng: np.random.Generator) -> None:
-        self._around = around
-        self._frames = frames
-        self._rng = rng
-        places = around.places
-        self._traits = places.traits[places.usable]
-        self._stretch = places.stretch[places.usable]
-        self._frame = places.frame[places.usable]
-        self._is_right = places.is_right[places.usable]
-        strangeness = places.strangeness[places.usable]
-        self._strangeness = STRANGE_COST * np.minimum(strangeness, MAX_STRANGENESS)
-        self._uses = np.zeros(places.usable.size)
-        self._left, self._right = around.left_end, around.right_begin
-        self._meets_left = self._left is not None and not places.stands_out[self._left]
-        self._meets_right = self._right is not None and not places.stands_out[self._right]
-        self._usual_together_db = 10 * np.log10((10 ** (around.usual_db / 10)).mean(axis=1))
-        loudness = 20 * np.log10((10 ** (around.usual_db / 20)).mean(axis=(1, 2)))
-        self._side_odds = float(loudness[1] - loudness[0]) / SIDE_LEVEL_DB
-        self._source: tuple[int, int] | None = None
-        self._wanted_traits: Floats | None = None
-        self._wanted_db: Floats | None = None
-        if self._meets_left:
-            self._wanted_traits = places.traits[self._left]
-            self._wanted_db = places.levels_db[self._left]
-
-    def next(self, slot: _Slot) -> _Grain:
-        """Choose the grain for the next slot."""
-        chosen = self._draw(self._costs(slot))
-        self._uses *= USED_KEPT
-        near = np.abs(self._frame - self._frame[chosen]) < self._around.grain
-        self._uses[near & (self._stretch == self._stretch[chosen])] += 1
-        place = int(self._around.places.usable[chosen])
-        number = int(self._stretch[chosen])
-        frame = self._aligned(number, int(self._frame[chosen]), slot)
-        shift_db = self._shift_db(slot, is_right=bool(self._is_right[chosen]))
-        together_db = self._together(shift_db, is_right=bool(self._is_right[chosen]))
-        trim_db = self._trim_db(self._around.places.levels_db[place] + together_db, slot)
-        self._remember(place, number, frame, slot, together_db + TRIM_KEPT * trim_db)
-        gains_db = np.minimum(shift_db + trim_db, MAX_BOOST_DB)
-        return _Grain(self._around.stretches[number], frame, gains_db)
-
-    def _costs(self, slot: _Slot) -> Floats:
-        """Return how badly each usable place fits."""
-        costs = USED_COST * self._uses + self._strangeness
-        approach = self._approach(slot)
-        if self._wanted_traits is not None:
-            apart = np.square(self._traits - self._wanted_traits).sum(axis=1)
-            costs = costs + (1 - 0.5 * approach) * apart
-        if approach > 0:
-            goal = self._around.places.traits[self._right]
-            costs = costs + 1.5 * approach * np.square(self._traits - goal).sum(axis=1)
-        if self._left is not None and self._right is not None:
-            other = self._is_right != self._draw_side(slot)
-            costs = costs + OTHER_SIDE_COST * (1 + abs(self._side_odds)) * other
-        if self._source is not None:
-            number, frame = self._source
-            beside = np.abs(self._frame - frame - slot.head) < 2 * self._around.grain
-            costs = costs + RUN_ON_COST * (beside & (self._stretch == number))
-        return np.asarray(costs)
-
-    def _approach(self, slot: _Slot) -> float:
-        """Return how near the right edge is: 0 far away, 1 there."""
-        if not self._meets_right:
-            return 0.0
-        left_s = (self._frames - slot.centre) / self._around.bands.sample_rate
-        return max(0.0, 1.0 - left_s / APPROACH_S)
-
-    def _draw_side(self, slot: _Slot) -> bool:
-        """Draw whether the grain comes from the right: more likely the nearer it is."""
-        share = np.clip(slot.centre / self._frames, LEAST_SIDE_SHARE, 1 - LEAST_SIDE_SHARE)
-        odds = np.clip(np.log(share / (1 - share)) + self._side_odds, -30, 30)
-        return bool(self._rng.random() < 1 / (1 + np.exp(-odds)))
-
-    def _draw(self, costs: Floats) -> int:
-        """Draw one of the places that fit best."""
-        count = min(CHOICES, costs.size)
-        best = np.sort(np.argpartition(costs, count - 1)[:count])
-        weights = np.cumsum(np.exp((costs[best].min() - costs[best]) / TEMPERATURE))
-        drawn = np.searchsorted(weights, self._rng.random() * weights[-1], side="right")
-        return int(best[min(int(drawn), count - 1)])
-
-    def _aligned(self, number: int, frame: int, slot: _Slot) -> int:
-        """Slide a place until its guide agrees with what it follows."""
-        reference = self._reference(slot)
-        factor = self._around.guide_factor
-        stretch = self._around.stretches[number]
-        slack = int(ALIGN_S * self._around.bands.sample_rate) // factor
-        begin = frame // factor - reference.size
-        first = max(0, begin - slack)
-        searched = stretch.guide[first : begin + slack + reference.size]
-        if reference.size == 0 or searched.size <= reference.size:
-            return frame
-        products = np.correlate(searched, reference, "valid")
-        energy = np.cumsum(np.concatenate([[0.0], np.square(searched, dtype=np.float64)]))
-        energies = energy[reference.size :] - energy[: -reference.size]
-        likeness = products / np.sqrt(energies + 1e-9 * energies.max() + np.finfo(float).tiny)
-        moved = frame + (first + int(np.argmax(likeness)) - begin) * factor
-        latest = max(slot.head, stretch.audio.shape[1] - slot.tail)
-        return int(np.clip(moved, slot.head, latest))
-
-    def _reference(self, slot: _Slot) -> Samples:
-        """Return the guide of what the next grain overlaps or, at the edge, follows."""
-        factor = self._around.guide_factor
-        if self._source is not None:
-            number, frame = self._source
-            guide = self._around.stretches[number].guide
-            return guide[frame // factor : frame // factor + slot.head // factor]
-        if self._left is None:
-            return np.zeros(0, dtype=np.float32)
-        guide = self._around.stretches[int(self._around.places.stretch[self._left])].guide
-        return guide[-int(LEAD_IN_S * self._around.bands.sample_rate) // factor :]
-
-    def _shift_db(self, slot: _Slot, *, is_right: bool) -> Floats:
-        """Return the gains from a side's usual level to that wanted at this point."""
-        share = slot.centre / self._frames
-        left, right = 10 ** (self._around.usual_db / 20)
-        wanted_db = 20 * np.log10((1 - share) * left + share * right)
-        shift_db = wanted_db - self._around.usual_db[int(is_right)]
-        return np.asarray(np.clip(shift_db, MAX_CUT_DB, MAX_BOOST_DB))
-
-    def _together(self, shift_db: Floats, *, is_right: bool) -> Floats:
-        """Return what those gains do to the level over all channels, shape (bands,)."""
-        shifted = self._around.usual_db[int(is_right)] + shift_db
-        together_db = 10 * np.log10((10 ** (shifted / 10)).mean(axis=0))
-        return np.asarray(together_db - self._usual_together_db[int(is_right)])
-
-    def _trim_db(self, level_db: Floats, slot: _Slot) -> Floats:
-        """Return the correction that lets a grain's level follow from the one before."""
-        bound = MAX_TRIM_DB
-        if slot.tail == 0 and self._meets_right:
-            trim_db = self._around.places.levels_db[self._right] - level_db
-            bound = MAX_EDGE_TRIM_DB
-        elif self._wanted_db is None:
-            return np.zeros_like(level_db)
-        elif self._source is None:
-            trim_db = self._wanted_db - level_db
-            bound = MAX_EDGE_TRIM_DB
-        else:
-            trim_db = TRIM_SHARE * (self._wanted_db - level_db)
-        return np.asarray(np.clip(trim_db, -bound, bound))
-
-    def _remember(
-        self, place: int, number: int, frame: int, slot: _Slot, change_db: Floats
-    ) -> None:
-        """Keep what really followed the grain, which the next one shall resemble."""
-        bands = self._around.bands
-        last = self._around.stretches[number].audio.shape[1] // bands.hop
-        first = place - int(self._around.places.frame[place]) // bands.hop
-        followed = first + min((frame + slot.tail) // bands.hop, last)
-        self._source = (number, frame)
-        self._wanted_traits = self._around.places.traits[followed]
-        self._wanted_db = self._around.places.levels_db[followed] + change_db
+def _offset(around: Surroundings, first: int, end: int, frames: int) -> Samples:
+    """Return the constant offset on its way from the left's to the right's."""
+    share = (np.arange(first, end) + 0.5) / frames
+    left, right = around.offsets[:, :, np.newaxis]
+    return np.asarray(left + (right - left) * share, dtype=np.float32)
 
 
-def _render(around: Surroundings, grain: _Grain, slot: _Slot, rng: np.random.Generator) -> Samples:
+def _render(around: Surroundings, grain: Grain, slot: Slot, rng: np.random.Generator) -> Samples:
     """Cut a grain out, draw the phases of its noise anew and apply its gains.
 
     Where the stretch is too short for the slot, all of it is taken for noise.
@@ -342,7 +129,7 @@ def _render(around: Surroundings, grain: _Grain, slot: _Slot, rng: np.random.Gen
     rate = around.bands.sample_rate
     margin = int(MARGIN_S * rate)
     first = max(0, grain.frame - slot.head - margin)
-    cut = grain.stretch.audio[:, first : grain.frame + slot.tail + margin]
+    cut = grain.stretch.cut(first, grain.frame + slot.tail + margin)
     frames = slot.head + slot.tail + 2 * margin
     size = fft.next_fast_len(frames, real=True)
     bins = size // 2 + 1

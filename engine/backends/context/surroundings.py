@@ -56,6 +56,9 @@ GUIDE_HZ = 8_000
 FLOOR_DB = -90.0
 """What lies further below the loudest frame is silence."""
 
+CHARACTER_S = 10.0
+"""So much of a stretch tells whether it is noise, clatter or a hum."""
+
 NOISE_KURTOSIS = (2.1, 2.3)
 """Up to the first a band is noise (wind, waterfall, hiss: 2.0-2.2), from the second on it
 is clatter and crackle (river, vinyl: 2.5-3.2)."""
@@ -79,11 +82,30 @@ LEAST_SPREAD_DB = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stretch:
-    """Kept audio without its constant offset, and a low-rate mono guide to align by."""
+    """Kept audio on one side of the gap, as it stands in the window.
+
+    ``offset`` is the side's constant offset, shape (channels, 1). ``guide`` is the
+    ``loudest`` channel at a low rate, to align grains by.
+    """
 
     audio: Samples
+    offset: Samples
     guide: Samples
+    loudest: int
     is_right: bool
+
+    @property
+    def frames(self) -> int:
+        """The stretch's length."""
+        return int(self.audio.shape[1])
+
+    def cut(self, first: int, end: int) -> Samples:
+        """Return the audio from ``first`` to before ``end`` without its offset."""
+        return np.asarray(self.audio[:, first:end] - self.offset)
+
+    def channel(self, number: int) -> Samples:
+        """Return all of one channel without its offset."""
+        return np.asarray(self.audio[number] - self.offset[number])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,16 +212,21 @@ def analyse(window: Window, span: Span, step: StepCall) -> Surroundings | None:
         return None
     bands = bands_for(window.sample_rate)
     offsets = _offsets(window, span, kept)
-    stretches, powers = [], []
+    stretches, powers, noisiness = [], [], []
     for number, piece in enumerate(kept):
         stretch = _stretch(window, piece, offsets, is_right=piece.start >= span.end)
-        stretches.append(stretch)
         measured: list[Floats] = []
-        for channel in stretch.audio:
-            step((number + len(measured) / len(stretch.audio)) / len(kept))
-            measured.append(band_powers(channel, bands))
+        for channel in range(stretch.audio.shape[0]):
+            step((number + channel / stretch.audio.shape[0]) / len(kept))
+            measured.append(band_powers(stretch.channel(channel), bands))
+        step((number + 1) / len(kept))
+        noisiness.append(_noisiness(stretch, bands))
+        stretches.append(stretch)
         powers.append(np.stack(measured))
-    return _described(tuple(stretches), powers, bands, offsets)
+    step(1.0)
+    shares = [stretch.frames for stretch in stretches]
+    mean_noisiness = np.average(noisiness, axis=0, weights=shares)
+    return _described(tuple(stretches), powers, bands, offsets, mean_noisiness)
 
 
 def _offsets(window: Window, span: Span, kept: Sequence[Span]) -> Floats:
@@ -220,18 +247,27 @@ def _pair(left: Floats | None, right: Floats | None) -> Floats:
 
 
 def _stretch(window: Window, piece: Span, offsets: Floats, *, is_right: bool) -> Stretch:
-    """Cut a stretch out of the window and prepare its guide."""
+    """Find a stretch in the window and prepare its guide."""
     offset = offsets[int(is_right)].astype(np.float32)[:, np.newaxis]
-    audio = window.audio[:, piece.start : piece.end] - offset
+    audio = window.audio[:, piece.start : piece.end]
+    powers = [
+        float(np.vdot(each - shift, each - shift))
+        for each, shift in zip(audio, offset, strict=True)
+    ]
+    loudest = int(np.argmax(powers))
+    guide = audio[loudest] - offset[loudest]
     factor = guide_factor(window.sample_rate)
-    guide = audio.mean(axis=0)
     if factor > 1:
         guide = signal.resample_poly(guide, 1, factor).astype(np.float32)
-    return Stretch(audio, guide, is_right)
+    return Stretch(audio, offset, guide, loudest, is_right)
 
 
 def _described(
-    stretches: tuple[Stretch, ...], powers: Sequence[Floats], bands: Bands, offsets: Floats
+    stretches: tuple[Stretch, ...],
+    powers: Sequence[Floats],
+    bands: Bands,
+    offsets: Floats,
+    noisiness: Floats,
 ) -> Surroundings:
     """Put together what was measured of each stretch."""
     loudest = max(float(each.max()) for each in powers)
@@ -268,7 +304,7 @@ def _described(
         places=places,
         usual_db=usual_db,
         offsets=offsets,
-        noisiness=_noisiness(stretches, bands),
+        noisiness=noisiness,
         grain=grain,
     )
 
@@ -302,7 +338,7 @@ def _of_sides(levels_db: Floats, is_right: Flags, weights: Floats) -> Floats:
 
 def _grain_frames(stretches: Sequence[Stretch], sample_rate: int) -> int:
     """Return the mean distance of two grains: less where there is little context."""
-    longest = max(stretch.audio.shape[1] for stretch in stretches)
+    longest = max(stretch.frames for stretch in stretches)
     fitting = longest / sample_rate / GRAINS_IN_CONTEXT
     return max(1, round(float(np.clip(fitting, SHORTEST_GRAIN_S, GRAIN_S)) * sample_rate))
 
@@ -340,7 +376,7 @@ def _usable(
 ) -> Indices:
     """Return places a whole grain fits around and that no event touches, as far as there are."""
     reach = int(grain * (1 + JITTER) + (MARGIN_S + ALIGN_S) * bands.sample_rate) + 2
-    lengths = np.array([each.audio.shape[1] for each in stretches])[stretch]
+    lengths = np.array([each.frames for each in stretches])[stretch]
     fits = (frame >= reach) & (frame < lengths - reach)
     touched = 2 * round(grain / bands.hop) + 1
     near_event = np.convolve(standing_out, np.ones(touched))[touched // 2 :][: frame.size] > 0
@@ -350,14 +386,14 @@ def _usable(
     return np.arange(frame.size)
 
 
-def _noisiness(stretches: Sequence[Stretch], bands: Bands) -> Floats:
+def _noisiness(stretch: Stretch, bands: Bands) -> Floats:
     """Tell for each band how far its phases may be drawn anew."""
-    shares = [stretch.audio.shape[1] for stretch in stretches]
-    loudest = [each.audio[np.argmax(np.square(each.audio).mean(axis=1))] for each in stretches]
-    measured = np.average([kurtosis(each, bands) for each in loudest], axis=0, weights=shares)
-    lines = np.average([line_share(each, bands) for each in loudest], axis=0, weights=shares)
+    heard = round(CHARACTER_S * bands.sample_rate)
+    samples = stretch.channel(stretch.loudest)
+    beside = samples[:heard] if stretch.is_right else samples[-heard:]
+    measured = kurtosis(beside, bands)
     unlike_clatter = np.interp(measured, NOISE_KURTOSIS, (1.0, 0.0))
     unlike_tone = np.interp(measured, TONE_KURTOSIS, (0.0, 1.0))
-    unlike_hum = np.interp(lines, LINE_SHARES, (1.0, 0.0))
+    unlike_hum = np.interp(line_share(beside, bands), LINE_SHARES, (1.0, 0.0))
     resolved = bands.centres_hz >= LOWEST_NOISE_HZ
     return np.asarray(unlike_clatter * np.minimum(unlike_tone, unlike_hum) * resolved)
