@@ -6,6 +6,7 @@ EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64), and the registry of formats in mmreg
 """
 
 import struct
+from collections.abc import Sequence
 from typing import BinaryIO
 
 from bridge.errors import BridgeCode, InputError
@@ -98,10 +99,16 @@ def plan_rewrite(layout: PcmLayout, frames: int, record: bytes) -> Plan:
 
 
 def plan_new(
-    encoding: Encoding, sample_rate: int, channels: int, frames: int, record: bytes
+    encoding: Encoding,
+    sample_rate: int,
+    channels: int,
+    frames: int,
+    record: bytes,
+    chunks: Sequence[tuple[bytes, bytes]] = (),
 ) -> Plan:
-    """Plan a WAV file of so many frames."""
+    """Plan a WAV file of so many frames; more chunks, names and bodies, lie before them."""
     before: tuple[bytes | Region, ...] = (
+        *(_chunk(name, body) for name, body in chunks),
         _chunk(b"fmt ", _format(encoding, sample_rate, channels)),
     )
     if encoding.sample_format.is_float:

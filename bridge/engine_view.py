@@ -1,0 +1,87 @@
+"""What the bridge knows of the engine, and when to look for one again."""
+
+from collections.abc import Callable
+
+from bridge.engine_link import Disconnected
+from bridge.errors import BridgeCode
+from bridge.script_messages import BackendChoice, EngineState
+from engine.protocol.messages import Welcome
+
+CONNECT_ATTEMPTS = 3
+CONNECT_PAUSE_S = 0.5
+"""An engine that is just ending can be found for a moment, but not reached."""
+
+_PASSING = (BridgeCode.ENGINE_UNREACHABLE, BridgeCode.ENGINE_DIED, BridgeCode.ENGINE_REFUSED)
+
+
+class EngineView:
+    """The engine as the service sees it.
+
+    ``is_leaving`` is set of one that said it is stopping, ``is_unwanted`` of one that a
+    person asked to stop.
+    """
+
+    def __init__(self) -> None:
+        self.welcome: Welcome | None = None
+        self.is_leaving = False
+        self.is_unwanted = False
+        self.state = EngineState("stopped")
+        self._attempts = 0
+        self._retry_s: float | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is one."""
+        return self.state.state == "ready"
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether jobs can be sent."""
+        return self.is_connected and not self.is_leaving
+
+    @property
+    def may_be_asked(self) -> bool:
+        """Whether there is none and nobody is looking for one."""
+        return self.state.state in ("stopped", "unreachable")
+
+    @property
+    def backends(self) -> tuple[BackendChoice, ...]:
+        """What the scripts can offer."""
+        if self.welcome is None:
+            return ()
+        return tuple(
+            BackendChoice(each.name, each.modes, each.models) for each in self.welcome.backends
+        )
+
+    def is_there(self, welcome: Welcome) -> None:
+        """Take note of an engine."""
+        self.welcome = welcome
+        self.is_leaving = self.is_unwanted = False
+        self._attempts, self._retry_s = 0, None
+        self.state = EngineState("ready")
+
+    def is_asked_for(self) -> None:
+        """Take note that one is looked for."""
+        self._attempts += 1
+        self._retry_s = None
+        if not self.is_connected:
+            self.state = EngineState("starting")
+
+    def is_gone(self, event: Disconnected, now_s: float) -> bool:
+        """Take note that there is none; returns whether it will be looked for again."""
+        was_asked = self.state.state == "starting"
+        self.is_leaving = self.is_unwanted = False
+        if was_asked and self._attempts < CONNECT_ATTEMPTS and event.error.code in _PASSING:
+            self._retry_s = now_s + CONNECT_PAUSE_S
+            return True
+        self._attempts, self._retry_s = 0, None
+        if event.was_told or event.error.code == BridgeCode.ENGINE_NOT_RUNNING:
+            self.state = EngineState("stopped")
+        else:
+            self.state = EngineState("unreachable", str(event.error))
+        return False
+
+    def retry(self, now_s: float, connect: Callable[[], None]) -> None:
+        """Look for an engine again when it is time."""
+        if self._retry_s is not None and now_s >= self._retry_s:
+            connect()

@@ -1,0 +1,484 @@
+"""The jobs in hand: decides for each what comes next, from its commit to its result.
+
+All methods belong to one thread. What others do for it - the engine's link, and a few
+threads that read and write audio - they tell by ``post``, and it comes back to ``handle``.
+"""
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from bridge.engine_link import Answer, Connected, Disconnected, EngineLink, LinkEvent
+from bridge.engine_view import EngineView
+from bridge.errors import BridgeError
+from bridge.running_jobs import RunningJob, RunningWindow, WindowState, rename, unsend
+from bridge.script_answers import (
+    cancelled,
+    error_of,
+    failure,
+    our_mistake,
+    taken_up_too_often,
+    too_large,
+)
+from bridge.script_jobs import PlannedJob, WindowResult, plan_job, write_job
+from bridge.script_messages import Failure, Result
+from bridge.sources import KnownFiles
+from bridge.spool import Spool
+from engine.protocol import messages
+from engine.protocol.errors import ErrorCode, ReaPaintError
+from engine.protocol.requests import MAX_SEED
+
+Audio = npt.NDArray[np.float32]
+
+WORKERS = 3
+MAX_WINDOWS = 8
+"""Windows that are read, sent or with the engine at one time: it does one, and audio is large."""
+MAX_DEATHS = 1
+"""A job that was running when an engine died is sent once more."""
+MAX_STARTS = 4
+"""A job that this many bridges took up without an end may be what ends them."""
+QUEUE_FULL_PAUSE_S = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """It is known what a job asks of the engine."""
+
+    job: RunningJob
+    planned: PlannedJob
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRead:
+    """A window's audio is there."""
+
+    job: RunningJob
+    window: RunningWindow
+    audio: Audio
+
+
+@dataclass(frozen=True, slots=True)
+class WorkFailed:
+    """A job can't be done."""
+
+    job: RunningJob
+    error: ReaPaintError
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A job's result lies on disk, or at least its files do."""
+
+    job: RunningJob
+    answer: Result | Failure
+    is_committed: bool
+
+
+DeskEvent = Planned | WindowRead | WorkFailed | Written | LinkEvent
+
+
+class JobDesk:
+    """Jobs between the spool and an engine.
+
+    Parameters
+    ----------
+    endpoint
+        A named engine, or None for this user's own.
+    post
+        Called from any thread with what ``handle`` is to be given.
+    """
+
+    def __init__(
+        self, spool: Spool, endpoint: str | None, post: Callable[[DeskEvent], None]
+    ) -> None:
+        self.engine = EngineView()
+        self._spool = spool
+        self._post = post
+        self._jobs: dict[str, RunningJob] = {}
+        self._known = KnownFiles()
+        self._link = EngineLink(endpoint, post)
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="audio")
+        self._full_until_s = 0.0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is no job."""
+        return not self._jobs
+
+    def start(self) -> None:
+        """Begin; an engine that runs already tells what the scripts can offer."""
+        self._link.start()
+        self._link.look_for_engine()
+
+    def close(self) -> None:
+        """Finish what is being written, and leave the rest to the next bridge."""
+        self._link.close()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def give_up(self) -> None:
+        """Put in place what could not be put there before, for the last time."""
+        self.commit_late()
+        for job in self._jobs.values():
+            _log.info("%s waits for the next bridge", job.job_id)
+            # A bridge that ends in order has not died of it.
+            memory = msgspec.structs.replace(job.memory, starts=job.memory.starts - 1)
+            self._spool.remember(job.job_id, memory)
+
+    def handle(self, event: DeskEvent) -> None:
+        """Take note of what happened."""
+        match event:
+            case Planned(job, planned):
+                job.plan(planned)
+            case WindowRead():
+                self._on_read(event)
+            case WorkFailed(job, error):
+                job.is_planning = False
+                self._fail(job, error)
+            case Written():
+                self._on_written(event)
+            case Connected(welcome):
+                _log.info("engine %s is there, pid %d", welcome.version, welcome.pid)
+                self.engine.is_there(welcome)
+            case Disconnected():
+                self._on_disconnected(event)
+            case Answer(message, parts):
+                self._on_answer(message, parts)
+
+    # From the scripts
+
+    def take_up(self, job_id: str) -> None:
+        """Begin with a job that was committed."""
+        seen_s = time.monotonic()
+        memory = self._spool.memory(job_id)
+        try:
+            request = self._spool.read_request(job_id)
+            if memory.starts >= MAX_STARTS:
+                raise taken_up_too_often(memory.starts)
+        except ReaPaintError as error:
+            _log.warning("%s refused: %s [%s]", job_id, error, error.code)
+            self._commit(failure(job_id, error))
+            return
+        seed = next(
+            each
+            for each in (request.settings.seed, memory.seed, secrets.randbelow(MAX_SEED + 1))
+            if each is not None
+        )
+        memory = msgspec.structs.replace(memory, seed=seed, starts=memory.starts + 1)
+        self._spool.remember(job_id, memory)
+        job = RunningJob(request, memory, seen_s)
+        _log.info(
+            "%s taken up: %d spans, %d takes", job_id, len(request.spans), request.settings.takes
+        )
+        self._jobs[job_id] = job
+        if self._spool.is_cancelled(job_id):
+            self._cancel(job)
+            return
+        self.advance(seen_s)
+        self._tell(job, "queued" if self.engine.is_ready else "starting", is_due=True)
+
+    def has(self, job_id: str) -> bool:
+        """Tell whether a job is in hand."""
+        return job_id in self._jobs
+
+    def cancel_if_asked(self, job_id: str) -> None:
+        """End a job that the scripts want ended."""
+        job = self._jobs[job_id]
+        if not job.is_cancelled and self._spool.is_cancelled(job_id):
+            self._cancel(job)
+
+    def drop_removed(self) -> None:
+        """Forget the jobs whose folders somebody removed."""
+        for job in tuple(self._jobs.values()):
+            if self._spool.is_gone(job.job_id):
+                _log.info("%s: its folder was removed", job.job_id)
+                self._cancel_in_engine(job)
+                self._forget(job)
+
+    def start_engine(self) -> None:
+        """Have an engine ready."""
+        self.engine.is_asked_for()
+        self._link.connect()
+
+    def stop_engine(self) -> None:
+        """End the engine; the jobs it has fail, for a person wanted it so."""
+        self.engine.is_unwanted = True
+        self._link.stop_engine()
+
+    # Towards the engine
+
+    def advance(self, now_s: float) -> None:
+        """Move on whatever can be moved on, in the order in which jobs came."""
+        self.engine.retry(now_s, self.start_engine)
+        if now_s < self._full_until_s or not self._jobs:
+            return
+        if not self.engine.is_ready:
+            is_needed = any(not (job.is_writing or job.answer) for job in self._jobs.values())
+            if is_needed and self.engine.may_be_asked:
+                self.start_engine()
+            return
+        room = MAX_WINDOWS - sum(job.busy_windows for job in self._jobs.values())
+        for job in self._jobs.values():
+            if room > 0 and job.planned is None and not job.is_planning and not job.answer:
+                job.is_planning = True
+                room -= 1
+                self._start_planning(job)
+            for window in job.windows:
+                if room > 0 and window.state is WindowState.UNSENT:
+                    window.state = WindowState.READING
+                    room -= 1
+                    self._start_reading(job, window)
+
+    def _start_planning(self, job: RunningJob) -> None:
+        welcome, seed = self.engine.welcome, job.memory.seed
+        assert welcome is not None
+        assert seed is not None
+        folder = self._spool.folder(job.job_id)
+
+        def work() -> Planned:
+            planned = plan_job(job.request, folder, seed=seed, welcome=welcome, known=self._known)
+            return Planned(job, planned)
+
+        self._do(job, work)
+
+    def _start_reading(self, job: RunningJob, window: RunningWindow) -> None:
+        planned = job.planned
+        assert planned is not None
+        number = job.windows.index(window)
+        self._do(job, lambda: WindowRead(job, window, planned.read_window(number)))
+
+    def _on_read(self, read: WindowRead) -> None:
+        job, window = read.job, read.window
+        if job.job_id not in self._jobs or window.state is not WindowState.READING:
+            return
+        if not self.engine.is_ready:
+            unsend(window)
+            return
+        window.state = WindowState.SENT
+
+        def note_sent() -> None:
+            job.sent_s = job.sent_s or time.monotonic()
+
+        self._link.submit(window.request, read.audio, note_sent)
+
+    # From the engine
+
+    def _on_answer(self, message: messages.EngineMessage, parts: tuple[Audio, ...]) -> None:
+        engine_job_id = getattr(message, "job_id", "")
+        job = self._jobs.get(engine_job_id.partition("-")[0])
+        window = job.find(engine_job_id) if job is not None else None
+        if job is None or window is None or window.state is not WindowState.SENT:
+            return
+        match message:
+            case messages.Accepted(position=position):
+                self._tell(job, "queued" if position else "starting", is_due=True)
+            case messages.Progress(stage=stage, fraction=fraction):
+                window.has_begun, window.fraction = True, fraction
+                self._tell(job, stage)
+            case messages.Done():
+                window.state = WindowState.DONE
+                window.result = WindowResult(message, parts)
+                if job.is_done:
+                    self._start_writing(job)
+            case messages.Cancelled():
+                self._on_cancelled(job, window)
+            case messages.Failed() | messages.Rejected():
+                self._on_refused(job, window, message)
+
+    def _on_cancelled(self, job: RunningJob, window: RunningWindow) -> None:
+        """End a job that somebody else cancelled.
+
+        But an engine may cancel what it takes for the job of a bridge that has died.
+        """
+        is_first_answer = "-again-" not in window.request.job_id
+        if job.memory.starts > 1 and is_first_answer:
+            rename(window)
+            unsend(window)
+            return
+        self._cancel(job)
+
+    def _on_refused(
+        self,
+        job: RunningJob,
+        window: RunningWindow,
+        message: messages.Failed | messages.Rejected,
+    ) -> None:
+        match message.code:
+            case ErrorCode.ENGINE_STOPPING:
+                # Its goodbye follows, and then all that it had is lost at once.
+                self.engine.is_leaving = True
+            case ErrorCode.QUEUE_FULL:
+                self._full_until_s = time.monotonic() + QUEUE_FULL_PAUSE_S
+                unsend(window)
+            case ErrorCode.JOB_ID_REUSED:
+                rename(window)
+                unsend(window)
+            case _:
+                self._fail(job, error_of(message))
+
+    def _on_disconnected(self, event: Disconnected) -> None:
+        _log.warning("no engine: %s", event.error)
+        was_connected, was_unwanted = self.engine.is_connected, self.engine.is_unwanted
+        will_retry = self.engine.is_gone(event, time.monotonic())
+        if was_connected:
+            self._on_lost(event.error, was_unwanted=was_unwanted)
+        elif not will_retry:
+            for job in tuple(self._jobs.values()):
+                if not job.is_writing:
+                    self._fail(job, event.error)
+
+    def _on_lost(self, error: ReaPaintError, *, was_unwanted: bool) -> None:
+        """Decide for every job that the engine had: it is sent again, or fails."""
+        lost = [job for job in self._jobs.values() if job.is_sent]
+        # It does one job at a time: that one is to blame, if it had begun with any.
+        suspects = [job for job in lost if job.has_begun] or lost
+        for job in lost:
+            job.lose()
+            if was_unwanted:
+                self._fail(job, error)
+            elif job in suspects:
+                self._note_death(job, error)
+            else:
+                self._tell(job, "queued", is_due=True)
+
+    def _note_death(self, job: RunningJob, error: ReaPaintError) -> None:
+        """Have a job that an engine left unfinished sent once more, and no more than that."""
+        memory = msgspec.structs.replace(job.memory, deaths=job.memory.deaths + 1)
+        job.memory = memory
+        if memory.deaths > MAX_DEATHS:
+            self._fail(job, error)
+            return
+        _log.info("%s is sent again", job.job_id)
+        self._spool.remember(job.job_id, memory)
+        self._tell(job, "starting", is_due=True)
+
+    # Ends
+
+    def _start_writing(self, job: RunningJob) -> None:
+        job.done_s = time.monotonic()
+        job.is_writing = True
+        planned = job.planned
+        assert planned is not None
+
+        def work() -> Written:
+            result = write_job(planned, job.results, rescue_folder=self._spool.rescued)
+            if job.is_cancelled:
+                _remove_files(result)
+                answer: Result | Failure = cancelled(job.job_id)
+            else:
+                answer = result
+            return Written(job, answer, self._commit(answer))
+
+        self._do(job, work)
+        self._tell(job, "write", is_due=True)
+
+    def _on_written(self, event: Written) -> None:
+        job = event.job
+        if event.is_committed:
+            now_s = time.monotonic()
+            _log.info(
+                "%s %s; sent %.1f ms after it was seen, answered %.1f ms after its result",
+                job.job_id,
+                "done" if event.answer.ok else "ended",
+                1000 * (job.sent_s - job.seen_s),
+                1000 * (now_s - job.done_s),
+            )
+            self._forget(job)
+        else:
+            self._keep(job, event.answer)
+
+    def _cancel(self, job: RunningJob) -> None:
+        job.is_cancelled = True
+        if job.is_writing or job.answer:
+            return
+        _log.info("%s cancelled", job.job_id)
+        self._cancel_in_engine(job)
+        self._answer(job, cancelled(job.job_id))
+
+    def _cancel_in_engine(self, job: RunningJob) -> None:
+        for window in job.windows:
+            if window.state is WindowState.SENT:
+                self._link.cancel(window.request.job_id)
+
+    def _fail(self, job: RunningJob, error: ReaPaintError) -> None:
+        if job.job_id not in self._jobs or job.answer is not None:
+            return
+        _log.warning("%s failed: %s [%s]", job.job_id, error, error.code)
+        self._cancel_in_engine(job)
+        self._answer(job, failure(job.job_id, error))
+
+    def _answer(self, job: RunningJob, answer: Result | Failure) -> None:
+        """Put a result in place, now or as soon as there is room for it."""
+        if self._commit(answer):
+            self._forget(job)
+        else:
+            self._keep(job, answer)
+
+    def _keep(self, job: RunningJob, answer: Result | Failure) -> None:
+        """Hold on to a result that there is no room for, without the audio."""
+        _log.error("%s: its result can't be written yet", job.job_id)
+        job.windows = []
+        job.answer = answer
+
+    def _commit(self, answer: Result | Failure) -> bool:
+        try:
+            self._spool.commit_result(answer)
+        except BridgeError as error:
+            _log.debug("%s: %s", answer.job_id, error)
+            return False
+        return True
+
+    def commit_late(self) -> None:
+        """Put results in place that there was no room for."""
+        for job in tuple(self._jobs.values()):
+            if job.answer is not None and self._commit(job.answer):
+                self._forget(job)
+
+    def _forget(self, job: RunningJob) -> None:
+        self._jobs.pop(job.job_id, None)
+        for other in self._jobs.values():
+            if other.stage == "queued":
+                self._tell(other, "queued", is_due=True)
+
+    # Help
+
+    def _tell(self, job: RunningJob, stage: str, *, is_due: bool = False) -> None:
+        position = 0
+        if stage == "queued":
+            position = list(self._jobs).index(job.job_id) if job.job_id in self._jobs else 0
+        progress = job.progress(stage, position=position, is_due=is_due)
+        if progress is not None:
+            self._spool.write_progress(progress)
+
+    def _do(self, job: RunningJob, work: Callable[[], DeskEvent]) -> None:
+        """Have work done by another thread; what comes of it lands in the inbox."""
+
+        def guarded() -> None:
+            try:
+                event = work()
+            except ReaPaintError as error:
+                event = WorkFailed(job, error)
+            except MemoryError:
+                event = WorkFailed(job, too_large())
+            except Exception as error:  # noqa: BLE001 - the job boundary: the bridge lives on
+                _log.exception("%s broke", job.job_id)
+                event = WorkFailed(job, our_mistake(error))
+            self._post(event)
+
+        self._pool.submit(guarded)
+
+
+def _remove_files(result: Result) -> None:
+    """Remove files made a moment ago for a job that was cancelled: nobody knows of them."""
+    for take in result.takes:
+        for file in take.files:
+            Path(file.path).unlink(missing_ok=True)

@@ -1,0 +1,48 @@
+"""The answers to jobs that came to nothing, and the sentences in them."""
+
+from bridge.errors import BridgeError
+from bridge.script_messages import ErrorText, Failure
+from engine.protocol.errors import ErrorCode, ReaPaintError
+from engine.protocol.messages import Failed, Rejected
+
+
+def failure(job_id: str, error: ReaPaintError) -> Failure:
+    """Return the answer for a job that was refused or could not be done."""
+    return Failure(job_id, ErrorText(error.code, error.message, error.hint))
+
+
+def cancelled(job_id: str) -> Failure:
+    """Return the answer for a job that was asked to end."""
+    return Failure(job_id, ErrorText(ErrorCode.CANCELLED.value, "The job was cancelled."))
+
+
+def error_of(message: Failed | Rejected) -> ReaPaintError:
+    """Return what the engine said."""
+    return ReaPaintError(message.code, message.message, hint=message.hint)
+
+
+def taken_up_too_often(starts: int) -> BridgeError:
+    """Return the error of a job that may be what ends bridges."""
+    return BridgeError(
+        "bridge_died",
+        f"The bridge ended {starts} times while it had this job.",
+        hint="Look into its log, which `reapaint doctor` names, and run the action again.",
+    )
+
+
+def too_large() -> BridgeError:
+    """Return the error of a job that this process has no memory for."""
+    return BridgeError(
+        ErrorCode.OUT_OF_MEMORY,
+        "The machine has too little memory for this job.",
+        hint="Select less, ask for less context, or for fewer takes.",
+    )
+
+
+def our_mistake(error: Exception) -> BridgeError:
+    """Return the error of a job that met a mistake of ours."""
+    return BridgeError(
+        ErrorCode.INTERNAL_ERROR,
+        f"ReaPaint made a mistake: {type(error).__name__}: {error}.",
+        hint="Please report it, with the bridge's log, which `reapaint doctor` names.",
+    )

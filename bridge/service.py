@@ -1,0 +1,253 @@
+"""``reapaint bridge``: carries jobs from the spool to an engine, and results back.
+
+One thread decides. Others wait for it: for the engine's socket, for the system's word
+of changed files, and for audio to be read and written. They tell what happened by
+putting it in the inbox.
+"""
+
+import logging
+import os
+import queue
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.errors import InputError
+from bridge.job_desk import DeskEvent, JobDesk, Written
+from bridge.script_messages import Heartbeat
+from bridge.spool import Spool
+from bridge.spool_watch import SpoolWatch
+from engine.protocol.version import __version__
+
+BEAT_INTERVAL_S = 1.0
+ACTIVE_TICK_S = 0.1
+"""How often to look for what the system did not tell while there is work."""
+NEW_FOLDER_TICK_S = 0.01
+NEW_FOLDER_PATIENCE_S = 2.0
+"""How long to look closely at a folder whose request has not come yet."""
+LOOK_INTERVAL_S = 3600.0
+FIRST_LOOK_S = 600.0
+"""A bridge that ends at once, again and again, must not make hours of minutes."""
+IDLE_EXIT_S = 1800.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeConfig:
+    """How the bridge is to run; ``idle_exit_s`` 0 means for ever."""
+
+    spool: Path
+    endpoint: str | None = None
+    idle_exit_s: float = IDLE_EXIT_S
+
+
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """Something of a job or, with "", a wish was written."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    reason: str
+
+
+_Event = _Changed | _Stop | DeskEvent
+
+
+class Service:
+    """The bridge of one spool. Use ``run_bridge``, which makes sure that it is the only one."""
+
+    def __init__(self, config: BridgeConfig, spool: Spool) -> None:
+        self._config = config
+        self._spool = spool
+        self._inbox: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+        self._desk = JobDesk(spool, config.endpoint, self._inbox.put)
+        self._new_folders: dict[str, float] = {}
+        self._parent = os.getppid()
+        self._beat = 0
+        now_s = time.monotonic()
+        self._active_s = self._beat_due_s = self._scan_due_s = now_s
+        self._look_due_s = now_s + FIRST_LOOK_S
+        self._stop: str | None = None
+
+    def stop(self, reason: str) -> None:
+        """Ask the service to end; safe from a signal handler and from any thread."""
+        self._inbox.put(_Stop(reason))
+
+    def run(self) -> None:
+        """Serve until asked to stop."""
+        _log.info("bridge %s serves %s, pid %d", __version__, self._spool.root, os.getpid())
+        with SpoolWatch(self._spool.root, self._changed) as watch:
+            self._desk.start()
+            try:
+                self._begin()
+                while self._stop is None:
+                    self._turn(watch)
+            finally:
+                self._end()
+
+    def _changed(self, job_id: str) -> None:
+        self._inbox.put(_Changed(job_id))
+
+    def _begin(self) -> None:
+        self._spool.drop_broken_results()
+        self._spool.sweep_applied()
+        for job_id in self._spool.waiting_jobs():
+            self._look_at(job_id)
+
+    def _end(self) -> None:
+        self._desk.close()
+        while (event := self._next_event(0.0)) is not None:
+            if isinstance(event, Written):
+                self._desk.handle(event)
+        self._desk.give_up()
+        self._spool.remove_heartbeat()
+        _log.info("bridge stops: %s", self._stop or "an error")
+
+    # The loop
+
+    def _turn(self, watch: SpoolWatch) -> None:
+        event = self._next_event(self._wait_s(watch))
+        while event is not None:
+            self._handle(event)
+            event = self._next_event(0.0)
+        now_s = time.monotonic()
+        self._desk.advance(now_s)
+        self._look_at_new_folders(now_s)
+        if now_s >= self._scan_due_s:
+            self._scan_due_s = now_s + min(watch.scan_s, self._tick_s)
+            watch.check()
+            self._scan()
+        if now_s >= self._beat_due_s:
+            self._beat_due_s = now_s + BEAT_INTERVAL_S
+            self._show_life()
+            self._desk.commit_late()
+        if now_s >= self._look_due_s:
+            self._look_due_s = now_s + LOOK_INTERVAL_S
+            self._spool.look_for_stale()
+        self._stop_if_idle(now_s)
+
+    @property
+    def _tick_s(self) -> float:
+        return BEAT_INTERVAL_S if self._desk.is_idle else ACTIVE_TICK_S
+
+    def _wait_s(self, watch: SpoolWatch) -> float:
+        wait_s = min(self._beat_due_s - time.monotonic(), watch.scan_s, self._tick_s)
+        if self._new_folders:
+            wait_s = min(wait_s, NEW_FOLDER_TICK_S)
+        return max(wait_s, 0.0)
+
+    def _next_event(self, wait_s: float) -> _Event | None:
+        try:
+            return self._inbox.get(block=wait_s > 0, timeout=wait_s or None)
+        except queue.Empty:
+            return None
+
+    def _handle(self, event: _Event) -> None:
+        match event:
+            case _Changed(""):
+                self._obey()
+            case _Changed(job_id):
+                self._look_at(job_id, is_news=True)
+            case _Stop(reason):
+                self._stop = reason
+            case _:
+                state = self._desk.engine.state
+                self._desk.handle(event)
+                if self._desk.engine.state is not state:
+                    self._beat_due_s = 0.0
+
+    def _show_life(self) -> None:
+        self._beat += 1
+        engine = self._desk.engine
+        self._spool.write_heartbeat(
+            Heartbeat(os.getpid(), self._beat, engine.state, engine.backends)
+        )
+
+    def _stop_if_idle(self, now_s: float) -> None:
+        if not self._desk.is_idle or self._new_folders:
+            self._active_s = now_s
+        limit_s = self._config.idle_exit_s
+        if limit_s > 0 and now_s - self._active_s > limit_s and self._is_reaper_gone():
+            self._stop = f"nothing to do for {limit_s:g} s, and whoever started it is gone"
+
+    def _is_reaper_gone(self) -> bool:
+        """Tell whether the process that started this one has ended, or can't be known.
+
+        On Windows a virtual environment puts a process of its own between the two.
+        """
+        return sys.platform == "win32" or self._parent == 1 or os.getppid() != self._parent
+
+    # The spool
+
+    def _scan(self) -> None:
+        self._obey()
+        for job_id in self._spool.job_ids():
+            self._look_at(job_id)
+        self._desk.drop_removed()
+
+    def _look_at_new_folders(self, now_s: float) -> None:
+        for job_id, until_s in tuple(self._new_folders.items()):
+            if self._spool.is_committed(job_id):
+                self._look_at(job_id)
+            if now_s > until_s or self._spool.is_gone(job_id):
+                self._new_folders.pop(job_id, None)
+
+    def _look_at(self, job_id: str, *, is_news: bool = False) -> None:
+        if self._desk.has(job_id):
+            self._desk.cancel_if_asked(job_id)
+        elif self._spool.is_answered(job_id):
+            if self._spool.is_applied(job_id):
+                self._spool.remove(job_id)
+        elif self._spool.is_committed(job_id):
+            self._new_folders.pop(job_id, None)
+            self._desk.take_up(job_id)
+        elif is_news:
+            # The system may miss what happens in a folder in its first moments.
+            self._new_folders[job_id] = time.monotonic() + NEW_FOLDER_PATIENCE_S
+
+    def _obey(self) -> None:
+        for wish in self._spool.take_controls():
+            _log.info("asked to %s", wish.replace("_", " "))
+            self._active_s = time.monotonic()
+            match wish:
+                case "start_engine":
+                    self._desk.start_engine()
+                case "stop_engine":
+                    self._desk.stop_engine()
+                case "stop_bridge":
+                    self._stop = "it was asked to"
+
+
+def run_bridge(config: BridgeConfig, on_ready: Callable[[Service], None]) -> None:
+    """Serve a spool until asked to stop.
+
+    Parameters
+    ----------
+    on_ready
+        Given the service before it begins, to let signals stop it.
+
+    Raises
+    ------
+    InputError
+        ``bridge_running``: another bridge serves this spool.
+    BridgeError
+        The spool can't be written.
+    """
+    spool = Spool(config.spool)
+    spool.make()
+    with spool.lock() as is_ours:
+        if not is_ours:
+            raise InputError(
+                "bridge_running",
+                f"A bridge serves {config.spool} already.",
+                hint="There is nothing to do: one is enough.",
+            )
+        service = Service(config, spool)
+        on_ready(service)
+        service.run()

@@ -1,0 +1,191 @@
+"""One take of one span as a WAV file: handle, patch, handle.
+
+The handles are the source's own samples to the last bit, so that an item's edges can
+be dragged and a resampler at the splice meets the neighbours it met before.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.errors import BridgeCode, BridgeError, InputError
+from bridge.formats import broadcast, wav
+from bridge.formats.broadcast import Origin
+from bridge.formats.samples import Encoding, SampleFormat, Samples, count_over_full_scale
+from bridge.formats.splicing import Patch, put_in
+from bridge.new_file import NewFile, write_error
+from bridge.sources import JobAudio
+from bridge.take_names import alternatives
+from engine.protocol.spans import Span, seconds_to_frames
+
+RESULTS_FOLDER = "ReaPaint"
+"""Under the project's media folder, so that one look tells what was generated."""
+
+_BLOCK_FRAMES = 1 << 15
+
+
+@dataclass(frozen=True, slots=True)
+class TakeFile:
+    """A file that was written; ``start`` is its first frame's place in the source."""
+
+    path: Path
+    start: int
+    frames: int
+    clipped_frames: int
+
+
+def results_folder(media_folder: str) -> Path:
+    """Return the folder for a project's results, once it is known that it can be written.
+
+    It is made when there is a result: a job that fails leaves nothing behind.
+
+    Raises
+    ------
+    InputError
+        ``output_not_writable``.
+    """
+    folder = Path(media_folder)
+    if not folder.is_absolute():
+        raise _no_place(media_folder, "it is no whole path on this machine")
+    folder = folder / RESULTS_FOLDER
+    try:
+        nearest = next(each for each in (folder, *folder.parents) if each.exists())
+        NewFile(nearest / "test.wav", force=False).discard()
+    except BridgeError as error:
+        raise _no_place(media_folder, error.message.rstrip(".")) from error
+    except (OSError, ValueError) as error:
+        raise _no_place(media_folder, str(getattr(error, "strerror", None) or error)) from error
+    return folder
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, where there is none.
+
+    Raises
+    ------
+    BridgeError
+        ``output_not_writable`` or ``disk_full``.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(folder, error) from error
+
+
+def write_take(
+    audio: JobAudio,
+    span: Span,
+    patch: npt.NDArray[np.float32],
+    wanted: Path,
+    *,
+    handles_s: float,
+    origin: Origin,
+) -> TakeFile:
+    """Write a patch with its handles under a name that no file has yet.
+
+    Parameters
+    ----------
+    span
+        The patch's place, in frames of the source; it may reach past what is heard.
+    patch
+        float32 of shape (channels, span.length), as the engine gave it.
+    wanted
+        The first choice of a name.
+    handles_s
+        How much of the source to keep on each side, where it has so much.
+
+    Raises
+    ------
+    BridgeError
+        The disk is full or the folder can't be written, or the source can't be read.
+    """
+    window = _with_handles(audio, span, handles_s)
+    encoding = Encoding(audio.sample_format, is_unsigned=audio.sample_format is SampleFormat.INT8)
+    before, after = _frame(audio, window, encoding, origin)
+    for path in alternatives(_not_taken(wanted)):
+        with NewFile(path, force=False) as file:
+            file.write(before)
+            for block in _spliced(audio, window, Patch(span.start, patch)):
+                file.write(encoding.encode(block))
+            file.write(after)
+            if _commit(file):
+                clipped = 0 if audio.sample_format.is_float else count_over_full_scale(patch)
+                return TakeFile(path, window.start, window.length, clipped)
+    raise AssertionError("names do not run out")
+
+
+def _no_place(media_folder: str, reason: str) -> InputError:
+    return InputError(
+        BridgeCode.OUTPUT_NOT_WRITABLE,
+        f"The project's media folder, {media_folder}, can't be written: {reason}.",
+        hint="Save the project somewhere else, or choose another media folder in its settings.",
+    )
+
+
+def _with_handles(audio: JobAudio, span: Span, handles_s: float) -> Span:
+    """Return what goes into the file.
+
+    Past the end of what is heard nothing goes on after the span: what the source may
+    hide there is no neighbour of it.
+    """
+    handle = seconds_to_frames(handles_s, audio.sample_rate)
+    end = span.end if span.end > audio.heard.end else min(span.end + handle, audio.frames)
+    return Span(max(span.start - handle, 0), end)
+
+
+def _not_taken(wanted: Path) -> Path:
+    """Return the first name that is free now, before anything is written for it."""
+    return next(path for path in alternatives(wanted) if not os.path.lexists(path))
+
+
+def _commit(file: NewFile) -> bool:
+    """Put a file in place, or say that somebody took its name meanwhile."""
+    try:
+        file.commit()
+    except InputError as error:
+        if error.code != BridgeCode.OUTPUT_EXISTS:
+            raise
+        return False
+    return True
+
+
+def _frame(
+    audio: JobAudio, window: Span, encoding: Encoding, origin: Origin
+) -> tuple[bytes, bytes]:
+    """Return the bytes before and after the samples."""
+    known = audio.time_reference
+    reference = known + window.start if known else 0
+    described = broadcast.bext(origin, sample_rate=audio.sample_rate, time_reference=reference)
+    plan = wav.plan_new(
+        encoding,
+        audio.sample_rate,
+        audio.channels,
+        window.length,
+        origin.record.encode(),
+        ((broadcast.BEXT_CHUNK, described), (broadcast.IXML_CHUNK, broadcast.ixml(origin))),
+    )
+    before, after = (
+        b"".join(piece for piece in pieces if isinstance(piece, bytes))
+        for pieces in (plan.before, plan.after)
+    )
+    return before, after
+
+
+def _spliced(audio: JobAudio, window: Span, patch: Patch) -> Iterator[Samples]:
+    """Yield the file's frames: the source's own, then the patch's where it goes on alone."""
+    position = window.start
+    for source in audio.blocks(window.start, min(window.end, audio.frames)):
+        block = source.copy()
+        put_in(block, position, (patch,))
+        yield block
+        position += block.shape[1]
+    while position < window.end:
+        count = min(_BLOCK_FRAMES, window.end - position)
+        block = np.zeros((audio.channels, count), audio.sample_format.exact_dtype)
+        put_in(block, position, (patch,))
+        yield block
+        position += count
