@@ -1,14 +1,18 @@
 """The backend that needs no model: what stands around a span is what fills it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
 
 from engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
-from engine.backends.context.analysis import analyse
-from engine.backends.context.features import kept_stretches
+from engine.backends.context import surroundings
+from engine.backends.context.ambience import synthesise
+from engine.backends.context.analysis import Analysis, Character, analyse
+from engine.backends.context.features import StepCall, kept_stretches
+from engine.backends.context.pauses import pauses_only
+from engine.backends.context.pieces import led_in
 from engine.backends.context.repair import repair
 from engine.backends.context.similar import fill_planned, plan_similar
 from engine.errors import JobError
@@ -17,14 +21,32 @@ from engine.protocol.messages import BackendInfo
 from engine.protocol.spans import Span
 from engine.protocol.version import __version__
 
-AUTO, REPAIR, SIMILAR = "auto", "repair", "similar"
-MODES = (AUTO, REPAIR, SIMILAR)
+AUTO, REPAIR, AMBIENCE, SIMILAR = "auto", "repair", "ambience", "similar"
+MODES = (AUTO, REPAIR, AMBIENCE, SIMILAR)
 REPAIR_S = 0.1
 """Up to here interpolation beats everything else; beyond, it runs dry in mid-gap."""
 MIN_CONTEXT_S = 0.01
 """Less than this tells nothing about a sound."""
+PASSAGE_CONTEXT_S = 0.5
+"""From less than this every passage would be heard as a stutter."""
+LEAD_S = 0.03
+"""How long the sound at an edge takes to give way where the splice adds no crossfade."""
 
-StepCall = Callable[[float], None]
+Draw = Callable[[int, np.random.Generator, StepCall], Passage]
+"""From a seed and what it leaves to chance to a passage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that the takes of one span share.
+
+    ``meets`` claims that its passages continue their context and have its level; the
+    splice then leaves them alone, which a stroke right beside an edge needs.
+    """
+
+    mode: str
+    draw: Draw
+    meets: bool = False
 
 
 class ContextBackend:
@@ -57,24 +79,49 @@ class ContextBackend:
             Somebody asked for the job's end.
         """
         _check(window, wish)
-        modes = [_mode_of(span, window, wish) for span in window.spans]
-        by_span: list[Sequence[Passage]] = []
-        progress = _Progress(control, len(modes))
-        for mode, group in groupby(range(len(modes)), key=modes.__getitem__):
+        progress = _Progress(control, len(window.spans))
+        short = [_is_short(span, window, wish) for span in window.spans]
+        modes: list[str] = []
+        by_span: list[_Passages] = []
+        for is_short, group in groupby(range(len(short)), key=short.__getitem__):
             indices = list(group)
-            if mode == REPAIR:
+            if is_short:
+                modes += [REPAIR] * len(indices)
                 by_span += _repaired(window, indices, seeds, progress.part(len(indices)))
                 continue
             for index in indices:
-                by_span.append(_filled(window, index, seeds, progress.part(1)))
-        continuous = set(modes) == {REPAIR}
-        fills = tuple(Fill(passages, continuous) for passages in zip(*by_span, strict=True))
+                mode, passages = _drawn(window, index, wish, seeds, progress.part(1))
+                modes.append(mode)
+                by_span.append(passages)
         return Generation(
-            fills=fills,
+            fills=_fills(window, by_span),
             model=wish.model,
             model_revision=__version__,
             mode="+".join(dict.fromkeys(modes)),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Passages:
+    """A span's passage for each seed, and whether they continue their context."""
+
+    takes: tuple[Passage, ...]
+    meet: bool
+
+
+def _fills(window: Window, by_span: Sequence[_Passages]) -> tuple[Fill, ...]:
+    """Return a fill for each seed.
+
+    A fill can only be continuous as a whole: where one passage is, the others are made so.
+    """
+    continuous = any(passages.meet for passages in by_span)
+    rows = []
+    for span, passages in zip(window.spans, by_span, strict=True):
+        takes = passages.takes
+        if continuous and not passages.meet:
+            takes = tuple(led_in(window, span, passage, LEAD_S) for passage in takes)
+        rows.append(takes)
+    return tuple(Fill(take, continuous) for take in zip(*rows, strict=True))
 
 
 class _Progress:
@@ -113,33 +160,101 @@ def _check(window: Window, wish: Wish) -> None:
         )
 
 
-def _mode_of(span: Span, window: Window, wish: Wish) -> str:
-    """Return the way to fill a span, chosen by its length where nobody else did."""
+def _is_short(span: Span, window: Window, wish: Wish) -> bool:
+    """Return whether a span is filled by interpolation."""
     if wish.mode != AUTO:
-        return wish.mode
-    return REPAIR if span.length <= REPAIR_S * window.sample_rate else SIMILAR
+        return wish.mode == REPAIR
+    return span.length <= REPAIR_S * window.sample_rate
 
 
-def _filled(window: Window, index: int, seeds: Sequence[int], step: StepCall) -> list[Passage]:
-    """Fill one span with similar passages, once for each seed."""
+def _drawn(
+    window: Window, index: int, wish: Wish, seeds: Sequence[int], step: StepCall
+) -> tuple[str, _Passages]:
+    """Fill one span once for each seed, and say how."""
     span = window.spans[index]
-    analysis = analyse(window, span, lambda share: step(0.3 * share))
-    plan = plan_similar(window, span, analysis, lambda share: step(0.3 + 0.2 * share))
-    passages = []
+    prepared = _prepare(window, span, wish.mode, lambda share: step(0.4 * share))
+    takes = []
     for take, seed in enumerate(seeds):
         rng = np.random.default_rng([seed, index])
-        done = take / len(seeds)
 
-        def step_take(share: float, done: float = done) -> None:
-            step(0.5 + 0.5 * (done + share / len(seeds)))
+        def step_take(share: float, take: int = take) -> None:
+            step(0.4 + 0.6 * (take + share) / len(seeds))
 
-        passages.append(fill_planned(plan, seed, rng, step_take))
-    return passages
+        takes.append(prepared.draw(seed, rng, step_take))
+    return prepared.mode, _Passages(tuple(takes), prepared.meets)
+
+
+def _prepare(window: Window, span: Span, mode: str, step: StepCall) -> Prepared:
+    """Do all work for a span that no seed changes."""
+    if mode == AMBIENCE:
+        return _ambience(window, span, step)
+    analysis = analyse(window, span, lambda share: step(0.4 * share))
+
+    def step_on(share: float) -> None:
+        step(0.4 + 0.6 * share)
+
+    if mode == SIMILAR:
+        return _similar(window, span, analysis, step_on)
+    return _chosen(window, span, analysis, step_on)
+
+
+def _chosen(window: Window, span: Span, analysis: Analysis, step: StepCall) -> Prepared:
+    """Prepare a span in the way that suits its context.
+
+    Sound without events is drawn anew; music and whatever else has a course goes on with
+    a passage of its own. Between words the room is heard, or where the speaker never
+    pauses, other words.
+    """
+    kept_s = analysis.features.steps * analysis.features.hop_s
+    if kept_s < PASSAGE_CONTEXT_S:
+        return _ambience(window, span, step)
+    if analysis.character in (Character.NOISE, Character.SILENT):
+        return _ambience(window, span, step)
+    if analysis.character is Character.SPEECH:
+        pauses = pauses_only(window, analysis.features)
+        if pauses is not None:
+            return _room(window, pauses, span, step)
+    return _similar(window, span, analysis, step)
+
+
+def _similar(window: Window, span: Span, analysis: Analysis, step: StepCall) -> Prepared:
+    plan = plan_similar(window, span, analysis, step)
+
+    def draw(seed: int, rng: np.random.Generator, step: StepCall) -> Passage:
+        return fill_planned(plan, seed, rng, step)
+
+    return Prepared(SIMILAR, draw, meets=analysis.character is Character.RHYTHMIC)
+
+
+def _ambience(window: Window, span: Span, step: StepCall) -> Prepared:
+    around = surroundings.analyse(window, span, step)
+
+    def draw(_: int, rng: np.random.Generator, step: StepCall) -> Passage:
+        if around is None:
+            silence = np.zeros((window.audio.shape[0], span.length), dtype=np.float32)
+            return Passage(span.start, silence)
+        return Passage(span.start, synthesise(around, span.length, rng, step))
+
+    return Prepared(AMBIENCE, draw)
+
+
+def _room(window: Window, pauses: Window, span: Span, step: StepCall) -> Prepared:
+    """Prepare a gap in speech: the pauses tell its sound, the words only ring on into it.
+
+    At the level of the words beside it the room would be a roar, so the splice must not
+    match levels here.
+    """
+    ambience = _ambience(pauses, span, step)
+
+    def draw(seed: int, rng: np.random.Generator, step: StepCall) -> Passage:
+        return led_in(window, span, ambience.draw(seed, rng, step), LEAD_S)
+
+    return Prepared(AMBIENCE, draw, meets=True)
 
 
 def _repaired(
     window: Window, indices: Sequence[int], seeds: Sequence[int], step: StepCall
-) -> list[list[Passage]]:
+) -> list[_Passages]:
     """Interpolate neighbouring spans together, once for each seed.
 
     Only they and what is kept around them is handed on, so that no other span counts
@@ -156,7 +271,8 @@ def _repaired(
     )
     fills = repair(part, seeds, step).fills
     return [
-        [_shifted(fill.passages[place], start) for fill in fills] for place in range(len(indices))
+        _Passages(tuple(_shifted(fill.passages[place], start) for fill in fills), meet=True)
+        for place in range(len(indices))
     ]
 
 

@@ -20,6 +20,8 @@ BEYOND_S = 0.05
 """How far a passage reaches beyond its span where its source allows, for crossfades."""
 ALIGN_S = 0.06
 """Audio compared when a piece is moved into phase."""
+MEET_S = 0.02
+"""Where two sounds meet, this much of both is compared."""
 STAY = 0.05
 """A move to the limit must gain this much correlation."""
 JOIN_SEARCH_S = 0.15
@@ -142,6 +144,35 @@ def _running_sum(values: Scores, length: int) -> Scores:
     return np.asarray(total[length:] - total[:-length])
 
 
+def mismatch(window: Window, span: Span, pieces: Sequence[Piece]) -> float:
+    """Return how badly waveforms meet at both edges of a span.
+
+    Returns
+    -------
+    float
+        Power of the differences over the sum of powers: 0 where both edges continue,
+        1 where what meets is unrelated or silent on one side, 2 where it is opposed.
+    """
+    context = _surroundings(window, span)
+    reach = max(1, round(MEET_S * window.sample_rate))
+    before = Span(max(context.start, span.start - reach), span.start)
+    after = Span(span.end, min(context.end, span.end + reach))
+    edges = ((before, pieces[0]), (after, pieces[-1]))
+    misses = [_miss(window, near, piece) for near, piece in edges if near.length > 0]
+    return sum(misses) / len(misses) if misses else 0.0
+
+
+def _miss(window: Window, near: Span, piece: Piece) -> float:
+    reach = piece.reach()
+    near = Span(max(near.start, reach.start), min(near.end, reach.end))
+    if near.length <= 0:
+        return 1.0
+    context = window.audio[:, near.start : near.end].astype(np.float64)
+    own = window.audio[:, near.start + piece.lag : near.end + piece.lag]
+    power = float(np.sum(context**2) + np.sum(own.astype(np.float64) ** 2))
+    return float(np.sum((context - own) ** 2)) / power if power > 0 else 0.0
+
+
 def join_pieces(
     window: Window, span: Span, pieces: Sequence[Piece], join_s: float, step: StepCall
 ) -> Passage:
@@ -239,7 +270,7 @@ def _level(window: Window, span: Span, pieces: Sequence[Piece], audio: Audio, st
     audio *= (10 ** ((left * from_left + right * from_right) / 20)).astype(np.float32)
 
 
-def rung_on(window: Window, span: Span, passage: Passage, lead_s: float) -> Passage:
+def led_in(window: Window, span: Span, passage: Passage, lead_s: float) -> Passage:
     """Let what sounds at both edges ring on into a passage while the new sound comes up.
 
     Held notes that change within the few milliseconds of a splice are heard as a cut;
@@ -250,19 +281,19 @@ def rung_on(window: Window, span: Span, passage: Passage, lead_s: float) -> Pass
     lead_s
         How long the old sound takes to give way, in seconds.
     """
-    rate = window.sample_rate
-    frames = min(round(lead_s * rate), span.length // 4)
+    frames = min(round(lead_s * window.sample_rate), span.length // 4)
     if frames == 0:
         return passage
     context = _surroundings(window, span)
-    reach = round(LEAD_CONTEXT_S * rate)
+    reach = round(LEAD_CONTEXT_S * window.sample_rate)
     audio = passage.audio.copy()
     inside = audio[:, span.start - passage.start : span.end - passage.start]
     before = window.audio[:, max(context.start, span.start - reach) : span.start]
     after = window.audio[:, span.end : min(context.end, span.end + reach)][:, ::-1]
     for near, head in ((before, inside[:, :frames]), (after, inside[:, ::-1][:, :frames])):
         if near.shape[1] > 0:
-            head[:] = crossfade(continuation(near, frames, rate), head).audio
+            lead = continuation(near, frames, window.sample_rate)
+            head[:] = crossfade(lead, head).audio
     return Passage(passage.start, audio)
 
 

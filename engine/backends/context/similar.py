@@ -14,7 +14,7 @@ from engine.backends.base import Audio, Passage, Window
 from engine.backends.context.analysis import Analysis, Character, analyse
 from engine.backends.context.features import StepCall
 from engine.backends.context.paths import Routes, Weights, find_routes, walk
-from engine.backends.context.pieces import aligned, join_pieces, pieces_of, rung_on
+from engine.backends.context.pieces import aligned, join_pieces, led_in, mismatch, pieces_of
 from engine.protocol.spans import Span
 
 
@@ -47,7 +47,7 @@ MANNERS = {
     ),
     # The ear hears a beat 10 ms off, and a stroke that a fade has blunted.
     Character.RHYTHMIC: Manner(
-        Weights(mel=1.0, chroma=0.2, onset=1.0), slide_s=0.007, join_s=0.02, lead_s=0.02
+        Weights(mel=1.0, chroma=0.2, onset=1.0), slide_s=0.007, join_s=0.02, lead_s=0.01
     ),
 }
 OTHERWISE = Manner(Weights(mel=1.0, chroma=0.4, onset=0.4), slide_s=0.015, join_s=0.025, lead_s=0.0)
@@ -56,17 +56,24 @@ CHANCE = 0.15
 NEAR_BEST = 0.6
 """Entries this much dearer than the best still serve as other takes."""
 MIN_TAKES = 4
-MAX_TAKES = 16
+TRIED = 16
+"""Entries whose waveforms are tried."""
+MISMATCH_COST = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SimilarPlan:
-    """What all takes of one span share; ``routes`` is None where nothing sounds."""
+    """What all takes of one span share.
+
+    ``routes`` is None where nothing sounds; ``entries`` are the nodes at which a take may
+    begin, best first.
+    """
 
     window: Window
     span: Span
     analysis: Analysis
     routes: Routes | None
+    entries: tuple[int, ...] = ()
 
 
 def plan_similar(window: Window, span: Span, analysis: Analysis, step: StepCall) -> SimilarPlan:
@@ -83,15 +90,16 @@ def plan_similar(window: Window, span: Span, analysis: Analysis, step: StepCall)
     """
     if analysis.character is Character.SILENT:
         return SimilarPlan(window, span, analysis, None)
+    manner = MANNERS.get(analysis.character, OTHERWISE)
     routes = find_routes(
         analysis.features,
         span,
-        MANNERS.get(analysis.character, OTHERWISE).weights,
+        manner.weights,
         beat_s=analysis.beat_s,
         beat_confidence=analysis.beat_confidence,
         step=step,
     )
-    return SimilarPlan(window, span, analysis, routes)
+    return SimilarPlan(window, span, analysis, routes, _entries(window, span, routes, manner, step))
 
 
 def fill_planned(
@@ -113,14 +121,14 @@ def fill_planned(
     if plan.routes is None:
         shape = (plan.window.audio.shape[0], plan.span.length)
         return Passage(plan.span.start, np.zeros(shape, dtype=np.float32))
-    entry = _entry(plan.routes, variation)
+    entry = plan.entries[variation % len(plan.entries)]
     runs = walk(plan.routes, entry, rng, CHANCE)
     step(0.2)
     pieces = pieces_of(plan.window, plan.span, runs)
     manner = MANNERS.get(plan.analysis.character, OTHERWISE)
     pieces = aligned(plan.window, plan.span, pieces, manner.slide_s, step)
     passage = join_pieces(plan.window, plan.span, pieces, manner.join_s, step)
-    return rung_on(plan.window, plan.span, passage, manner.lead_s)
+    return led_in(plan.window, plan.span, passage, manner.lead_s)
 
 
 def fill_similar(window: Window, span: Span, rng: np.random.Generator, step: StepCall) -> Audio:
@@ -137,8 +145,18 @@ def fill_similar(window: Window, span: Span, rng: np.random.Generator, step: Ste
     return np.ascontiguousarray(passage.audio[:, begin : begin + span.length])
 
 
-def _entry(routes: Routes, variation: int) -> int:
-    """Return where a take begins: neighbouring variations never at the same place."""
-    good = int(np.sum(routes.entry_costs <= routes.entry_costs[0] + NEAR_BEST))
-    choices = min(max(good, MIN_TAKES), MAX_TAKES, len(routes.entries))
-    return int(routes.entries[variation % choices])
+def _entries(
+    window: Window, span: Span, routes: Routes, manner: Manner, step: StepCall
+) -> tuple[int, ...]:
+    """Return where takes begin: those that fit in outline, the best waveforms first."""
+    rng = np.random.default_rng(0)
+    costs = []
+    for index, entry in enumerate(routes.entries[:TRIED]):
+        step(0.9 + 0.1 * index / TRIED)
+        pieces = pieces_of(window, span, walk(routes, int(entry), rng, 0.0))
+        pieces = aligned(window, span, pieces, manner.slide_s, lambda _: None)
+        costs.append(routes.entry_costs[index] + MISMATCH_COST * mismatch(window, span, pieces))
+    order = np.argsort(costs, kind="stable")
+    good = int(np.sum(np.asarray(costs) <= min(costs) + NEAR_BEST))
+    count = min(max(good, MIN_TAKES), len(costs))
+    return tuple(int(routes.entries[index]) for index in order[:count])
