@@ -1,0 +1,275 @@
+"""A running script: its Lua state, what it deferred, and how long it holds REAPER."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter, thread_time
+from typing import TYPE_CHECKING, Any
+
+import lupa.lua53  # type: ignore[import-untyped]  # it has no types
+import lupa.lua54  # type: ignore[import-untyped]  # it has no types
+
+from tests.reaper_sim.calls import Caller, lookup
+from tests.reaper_sim.errors import SimulationError
+from tests.reaper_sim.signatures import gfx_names
+
+if TYPE_CHECKING:
+    from tests.reaper_sim.simulator import Reaper
+
+PRELUDE = Path(__file__).with_name("prelude.lua")
+RUNTIMES = {"5.3": lupa.lua53.LuaRuntime, "5.4": lupa.lua54.LuaRuntime}
+MAX_DEFERS = 1024
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One stretch of a script without return to REAPER."""
+
+    script: str
+    tick: int
+    lua_ms: float
+    """Wall time in Lua, the double's own time taken off."""
+    lua_cpu_ms: float
+    """The whole slice's processor time, the double's wall time taken off: what is left when
+    other programs are busy."""
+    api_ms: float
+    """What REAPER itself would have taken, where that is known (accessor reads)."""
+
+    @property
+    def held_ms(self) -> float:
+        """For how long REAPER had to wait."""
+        return self.lua_ms + self.api_ms
+
+
+class _Object:
+    """Something for Lua to hold; the prelude gives it its behaviour."""
+
+
+class Double:
+    """What the Lua prelude sees of the Python side."""
+
+    def __init__(self, script: "Script") -> None:
+        self._script, self._sim = script, script.sim
+        self._paused_at = 0.0
+
+    def pause(self) -> None:
+        """Stop counting time as the script's."""
+        self._paused_at = perf_counter()
+
+    def resume(self) -> None:
+        """Count time as the script's again."""
+        self._script.double_s += perf_counter() - self._paused_at
+
+    def new_object(self) -> _Object:
+        """Return a new userdata."""
+        return _Object()
+
+    def array_made(self, size: int) -> None:
+        """Note how large the script's arrays are."""
+        self._sim.largest_array = max(self._sim.largest_array, int(size))
+
+    def fail(self, message: bytes) -> None:
+        """Fail the test."""
+        raise self._sim.fail(message.decode(), self._script)
+
+    def lookup(self, name: bytes) -> Callable[..., Any] | None:
+        """Return what is behind ``reaper.name``."""
+        with self._script.on_the_double():
+            return lookup(self._script.caller, _text(name))
+
+    def gfx(self, name: bytes) -> Callable[..., Any]:
+        """Return what is behind ``gfx.name``."""
+        text = _text(name)
+        if text not in gfx_names():
+            raise self._sim.fail(f"there is no gfx.{text}", self._script)
+        return self._sim.window.function(self._script, text)
+
+    def gfx_value(self, name: bytes) -> float:
+        """Return a number of the window or the mouse."""
+        return self._sim.window.value(_text(name))
+
+    def to_host(self, path: bytes) -> bytes:
+        """Turn a path as the script has it into one of this machine."""
+        return self._sim.files.to_host(_text(path)).encode("utf-8", "surrogateescape")
+
+    def to_lua(self, path: bytes) -> bytes:
+        """Turn a path of this machine into one as REAPER shows it."""
+        return self._sim.files.to_lua(_text(path)).encode("utf-8", "surrogateescape")
+
+    def opening(self, path: bytes, mode: bytes) -> bytes | None:
+        """Return why a file can't be opened."""
+        with self._script.on_the_double():
+            return _bytes(self._sim.files.opening(_text(path), _text(mode), self._script))
+
+    def writing(self, path: bytes, *what: Any) -> bytes | None:
+        """Return why a file can't be written."""
+        with self._script.on_the_double():
+            return _bytes(self._sim.files.writing(_text(path), what))
+
+    def renaming(self, old: bytes, new: bytes, is_open: bool) -> bytes | None:
+        """Return why a file can't be renamed."""
+        with self._script.on_the_double():
+            return _bytes(self._sim.files.renaming(_text(old), _text(new), is_open))
+
+    def removing(self, path: bytes, is_open: bool) -> bytes | None:
+        """Return why a file can't be removed."""
+        with self._script.on_the_double():
+            return _bytes(self._sim.files.removing(_text(path), is_open, self._script))
+
+    def clock_step(self) -> int:
+        """Return by how many seconds the wall clock was set wrong."""
+        return int(self._sim.clock_step_s)
+
+    def printed(self, text: bytes) -> None:
+        """Keep what a script printed."""
+        self._sim.printed.append(_text(text))
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")
+
+
+def _bytes(value: str | None) -> bytes | None:
+    return None if value is None else value.encode()
+
+
+class _OnTheDouble:
+    """Takes the time inside of it off the script's account."""
+
+    def __init__(self, script: "Script") -> None:
+        self._script = script
+
+    def __enter__(self) -> None:
+        self._began = perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._script.double_s += perf_counter() - self._began
+
+
+class Script:
+    """One instance of a script, from its start until nothing is deferred any more."""
+
+    def __init__(self, sim: "Reaper", path: Path | str, command_id: int, *, text: str = "") -> None:
+        self.sim = sim
+        self.path = Path(path)
+        self.command_id = command_id
+        self.text = text
+        self.caller = Caller(sim, self)
+        self.deferred: list[Any] = []
+        self.at_exit: list[Any] = []
+        self.options = 0
+        self.is_running = True
+        self.is_exiting = False
+        self.has_deferred = False
+        self.made_undo_block = False
+        self.ui_refresh_prevented = 0
+        self.double_s = 0.0
+        self.api_ms = 0.0
+        self.accessors: list[Any] = []
+        self.sources: list[Any] = []
+        self._slice_began = 0.0
+        self._double_before = 0.0
+        self.result: Any = None
+        runtime = RUNTIMES[sim.lua_version](
+            unpack_returned_tuples=True,
+            encoding=None,
+            register_eval=False,
+            register_builtins=False,
+        )
+        self.runtime = runtime
+        options = runtime.table_from(
+            {
+                b"separator": sim.files.separator.encode(),
+                b"library": str(sim.library).encode(),
+            }
+        )
+        prelude = runtime.eval(
+            b"function(text, ...) return assert(load(text, '=(REAPER)'))(...) end"
+        )
+        names = [name for name in dir(Double) if not name.startswith("_")]
+        double = Double(self)
+        doors = runtime.table_from({name.encode(): getattr(double, name) for name in names})
+        self._guard, self._load = prelude(PRELUDE.read_bytes(), doors, options)
+
+    def __repr__(self) -> str:
+        return f"<script {self.name}>"
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.name
+
+    def on_the_double(self) -> _OnTheDouble:
+        """Take the time of a block off the script's account."""
+        return _OnTheDouble(self)
+
+    def elapsed_s(self) -> float:
+        """Return for how long the present slice has held REAPER."""
+        in_lua = perf_counter() - self._slice_began - (self.double_s - self._double_before)
+        return in_lua + self.api_ms / 1000
+
+    def start(self) -> None:
+        """Run the file from top to end."""
+        if self.text:
+            chunk: Any = self.runtime.eval(b"function(t, n) return assert(load(t, n)) end")(
+                self.text.encode(), b"@" + self.sim.files.to_lua(str(self.path)).encode()
+            )
+        else:
+            found = self._load(self.sim.files.to_lua(str(self.path)).encode())
+            if isinstance(found, tuple):
+                self._ended_with(found[1])
+                return
+            chunk = found
+        self.run(chunk)
+
+    def tick(self) -> None:
+        """Run what was deferred since the last tick."""
+        pending, self.deferred = self.deferred, []
+        for function in pending:
+            if self.is_running:
+                self.run(function)
+
+    def run(self, function: Any) -> None:
+        """Run a function as one slice of the script and check what it leaves behind."""
+        self.double_s = self.api_ms = self._double_before = 0.0
+        cpu_began = thread_time()
+        self._slice_began = perf_counter()
+        result: Any = None
+        try:
+            result = self._guard(function)
+        except SimulationError as error:
+            result = (False, error)
+        wall = perf_counter() - self._slice_began
+        cpu = thread_time() - cpu_began
+        self.sim.slices.append(
+            Slice(
+                self.name,
+                self.sim.tick_count,
+                max(wall - self.double_s, 0.0) * 1000,
+                max(cpu - self.double_s, 0.0) * 1000,
+                self.api_ms,
+            )
+        )
+        ok, *rest = result if isinstance(result, tuple) else (result,)
+        self.result = rest[0] if len(rest) == 1 else tuple(rest)
+        if not ok:
+            self._ended_with(rest[0] if rest else b"")
+        self.sim.end_of_slice(self)
+
+    def _ended_with(self, error: Any) -> None:
+        """End the script over an error, as REAPER does behind its error window."""
+        self.deferred = []
+        if not isinstance(error, SimulationError):
+            text = _text(error) if isinstance(error, bytes) else repr(error)
+            self.sim.script_failed(self, text)
+
+    def finish(self) -> None:
+        """Run what was registered for the exit, in order, and check what is left over."""
+        if not self.is_running:
+            return
+        self.is_running, self.is_exiting = False, True
+        self.deferred = []
+        for function in self.at_exit:
+            self.run(function)
+        self.at_exit = []
+        self.sim.script_ended(self)
