@@ -12,7 +12,7 @@ local M = {}
 M.JOB_KEY = "REAPAINT_JOB"
 M.RECORD_KEY = "REAPAINT"
 
-local MAX_NEIGHBOURS = 16
+local MAX_HOPS = 16
 local WHOLE_FILE_END_S = 1e6
 
 ---@class reapaint.Reading how an item's sound is read through REAPER
@@ -64,47 +64,38 @@ function M.painted_take(item)
   return nil
 end
 
-local function take_offset(take)
-  return reaper.GetMediaItemTakeInfo_Value(take, "D_STARTOFFS")
+--- The take of an item that plays the same file on from an edge.
+local function continuing_take(item, path, edge_offset, direction)
+  local length = project.value(item, "D_LENGTH")
+  for _, take in ipairs(project.takes(item)) do
+    local joint = project.offset(take) + (direction < 0 and length or 0)
+    if
+      math.abs(joint - edge_offset) < geometry.EDGE_S
+      and project.source_path(take) == path
+      and project.plays_plainly(take)
+    then
+      return edge_offset + direction * length
+    end
+  end
+  return nil
 end
 
---- Follow the takes that go on where an item ends, and play the same file: what is heard there
---- is context, though it lies in another item.
+--- Follow the items that go on where one ends, and play the same file: what is heard there is
+--- context, though it lies in another item.
 local function heard_beyond(item, path, edge_offset, direction)
-  local track = reaper.GetMediaItem_Track(item)
-  local index = math.floor(project.value(item, "IP_ITEMNUMBER"))
-  local span = project.item_span(item)
-  local edge_s = direction < 0 and span.start_s or span.end_s
-  local lane = project.value(item, "I_FIXEDLANE")
-  for _ = 1, MAX_NEIGHBOURS do
-    index = index + direction
-    local neighbour = index >= 0 and reaper.GetTrackMediaItem(track, index)
-    if not neighbour then
-      break
-    end
-    local other = project.item_span(neighbour)
-    local touching = direction < 0 and other.end_s or other.start_s
-    local goes_on = false
-    if
-      math.abs(touching - edge_s) < geometry.EDGE_S
-      and project.value(neighbour, "I_FIXEDLANE") == lane
-    then
-      for _, take in ipairs(project.takes(neighbour)) do
-        local length = other.end_s - other.start_s
-        local joint = take_offset(take) + (direction < 0 and length or 0)
-        if
-          project.source_path(take) == path
-          and project.plays_plainly(take)
-          and math.abs(joint - edge_offset) < geometry.EDGE_S
-        then
-          edge_offset = edge_offset + direction * length
-          edge_s = direction < 0 and other.start_s or other.end_s
-          goes_on = true
-          break
-        end
+  for _ = 1, MAX_HOPS do
+    local span, reached = project.item_span(item), nil
+    for _, other in ipairs(project.neighbours(item, direction)) do
+      local near = project.item_span(other)
+      local gap = direction < 0 and span.start_s - near.end_s or near.start_s - span.end_s
+      reached = math.abs(gap) < geometry.EDGE_S
+        and continuing_take(other, path, edge_offset, direction)
+      if reached then
+        item, edge_offset = other, reached
+        break
       end
     end
-    if not goes_on then
+    if not reached then
       break
     end
   end
@@ -149,13 +140,21 @@ end
 --- keeps some of what is heard now, and sound that came through REAPER is gone from the spool:
 --- then the painted file itself, with the untouched sound on both sides, is the source.
 local function plan_again(plan, take, job, strength)
-  local offset = take_offset(take) - plan.facts.position
+  -- From project seconds to seconds of the painted file, and on to its job's axis.
+  local to_file = project.offset(take) - plan.facts.position
+  local to_axis = to_file + job.file_start_s
+  local span = plan.spans[1]
+  if geometry.is_whole(plan.facts, span) and type(job.span) == "table" then
+    -- The whole part is meant: its span, which may be less where a fade made the part larger.
+    local before = geometry.shifted({ job.span }, -to_axis)[1]
+    plan.spans = { geometry.overlap(before, span) or span }
+  end
   if strength >= 1 and job.source.route == "file" and reaper.file_exists(job.source.path) then
-    plan.axis_shift_s = offset + job.file_start_s
+    plan.axis_shift_s = to_axis
     plan.source = job.source
     return
   end
-  plan.axis_shift_s = offset
+  plan.axis_shift_s = to_file
   local found = sound.properties(take)
   plan.source = {
     route = "file",

@@ -112,8 +112,8 @@ function M.read_message(path, job_id)
   end
   local message, reason = json.decode(text)
   if type(message) ~= "table" then
-    return nil,
-      errors.new("malformed_message", string.format("%s is damaged: %s.", path, reason or "no object"))
+    local what = string.format("%s is damaged: %s.", path, reason or "no object")
+    return nil, errors.new("malformed_message", what)
   elseif not is_same_major(message.protocol) then
     return nil,
       errors.new(

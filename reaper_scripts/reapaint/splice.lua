@@ -1,0 +1,262 @@
+--- How a result enters the project: its part is cut out, and gets the new takes beside the old.
+
+local errors = require("reapaint.errors")
+local geometry = require("reapaint.geometry")
+local json = require("reapaint.json")
+local planning = require("reapaint.planning")
+local project = require("reapaint.project")
+local sound = require("reapaint.sound")
+
+local M = {}
+
+local function take_index(item, take)
+  for index, candidate in ipairs(project.takes(item)) do
+    if candidate == take then
+      return index
+    end
+  end
+  return nil
+end
+
+local function is_whole_part(job, item)
+  local span = project.item_span(item)
+  local shape = { position = span.start_s, length = span.end_s - span.start_s }
+  return #job.parts == 1 and not job.extend_to_s and geometry.is_whole(shape, job.parts[1])
+end
+
+--- The item and take that a job's result belongs to, unless they changed.
+---@param job reapaint.Job
+---@param in_project ReaProject
+---@return MediaItem?, MediaItem_Take?
+function M.target(job, in_project)
+  for _, facts in ipairs(job.targets) do
+    local take = project.find_take(facts.take, in_project)
+    local item = take and project.item_of(take)
+    if item and project.same_facts(facts, project.facts(item, take)) then
+      -- A cut concerns what is heard on all sides; another take of a painted part does not.
+      if is_whole_part(job, item) or project.active_take(item) == take then
+        return item, take
+      end
+    end
+  end
+  return nil
+end
+
+--- Cut the parts out of an item, from the back to the front.
+---@param item MediaItem
+---@param parts reapaint.Span[]
+---@return MediaItem[] painted one for each part
+---@return MediaItem[] pieces all that the item became
+local function cut_out(item, parts)
+  local painted, pieces = {}, { item }
+  for index = #parts, 1, -1 do
+    local part, span = parts[index], project.item_span(item)
+    if part.end_s < span.end_s - geometry.EDGE_S then
+      pieces[#pieces + 1] = project.cut(item, part.end_s)
+    end
+    painted[index] = item
+    if part.start_s > span.start_s + geometry.EDGE_S then
+      painted[index] = project.cut(item, part.start_s)
+      pieces[#pieces + 1] = painted[index]
+    end
+  end
+  return painted, pieces
+end
+
+--- Whether a take of a looped item leaves its source, so that it needs the loop to sound.
+local function needs_loop(item, take)
+  local found = sound.properties(take)
+  if not found then
+    return false
+  end
+  local facts = project.facts(item, take)
+  local end_s = facts.offset + facts.length * facts.rate
+  return facts.offset < -geometry.EDGE_S or end_s > found.length_s + geometry.EDGE_S
+end
+
+local function file_for(result_take, span)
+  for _, file in ipairs(result_take.files) do
+    if file.span == span - 1 then
+      return file
+    end
+  end
+  error("a take lacks a file for span " .. span)
+end
+
+local function file_name(path)
+  return (path:match("[^/\\]+$"):gsub("%.[^.]*$", ""))
+end
+
+--- What is stored with a take: the record of its making, and what these scripts need to go on.
+---@param job reapaint.Job
+---@param result table
+---@param result_take table
+---@param file table
+---@param origin table?
+---@return table<string, string>
+local function stored(job, result, result_take, file, origin)
+  local record = {}
+  for key, value in pairs(result.record) do
+    record[key] = value
+  end
+  record.seed = result_take.seed
+  record.job_id = job.job_id
+  return {
+    [planning.RECORD_KEY] = json.encode(record),
+    [planning.JOB_KEY] = json.encode({
+      job_id = job.job_id,
+      name = job.name,
+      seed = result_take.seed,
+      file_start_s = file.file_start_s,
+      source = job.request.source,
+      span = job.request.spans[file.span + 1],
+      settings = job.request.settings,
+      origin = origin,
+    }),
+  }
+end
+
+--- Add all takes of a result to one painted part; the first becomes the one that is heard.
+local function add_takes(job, result, opened, part_index, item, like, origin, in_project)
+  local part_start_s = project.item_span(item).start_s
+  local like_guid = project.take_guid(like)
+  local first_guid
+  origin.like = like_guid
+  for index, result_take in ipairs(result.takes) do
+    local file = file_for(result_take, part_index)
+    local holder = opened[index][part_index]
+    local take = project.add_take(item, project.find_take(like_guid, in_project), holder.source, {
+      name = file_name(file.path),
+      offset = part_start_s + job.axis_shift_s - file.file_start_s,
+      ext = stored(job, result, result_take, file, origin),
+    })
+    holder.source = nil
+    first_guid = first_guid or project.take_guid(take)
+    project.copy_envelopes_to_last(item, project.find_take(like_guid, in_project))
+  end
+  project.activate(project.find_take(first_guid, in_project))
+end
+
+local function change(job, result, opened, item, take, in_project)
+  local loops = project.value(item, "B_LOOPSRC")
+  local whole = project.item_span(item)
+  local index = take_index(item, take)
+  local origin_fade = project.fade(item, "OUT")
+  if job.extend_to_s then
+    project.set_value(item, "D_LENGTH", job.extend_to_s - whole.start_s)
+  end
+  local painted, pieces = cut_out(item, job.parts)
+  for part_index, part in ipairs(painted) do
+    local span = project.item_span(part)
+    local like = project.takes(part)[index]
+    local origin = {
+      cut_left = span.start_s > whole.start_s + geometry.EDGE_S,
+      cut_right = span.end_s < whole.end_s - geometry.EDGE_S,
+      extended = job.extend_to_s ~= nil,
+      loops = loops,
+      fade_out = origin_fade,
+    }
+    if loops ~= 0 and not needs_loop(part, like) then
+      project.set_value(part, "B_LOOPSRC", 0)
+    end
+    add_takes(job, result, opened, part_index, part, like, origin, in_project)
+  end
+  for _, piece in ipairs(pieces) do
+    project.refresh(piece)
+  end
+  return pieces
+end
+
+--- Splice a result in: one tick, one undo point.
+---@param job reapaint.Job
+---@param result table
+---@param opened { source: PCM_source }[][] by take, then by span
+---@param in_project ReaProject
+---@param item MediaItem
+---@param take MediaItem_Take
+---@return MediaItem[]? pieces what the item became
+---@return reapaint.Error?
+function M.apply(job, result, opened, in_project, item, take)
+  local pieces, problem = project.edit(in_project, "ReaPaint: " .. job.label, function()
+    return change(job, result, opened, item, take, in_project)
+  end)
+  if not pieces then
+    return nil,
+      errors.new(
+        "splice_failed",
+        "The result could not be spliced in; the project is as it was.",
+        "The files are kept. What went wrong: " .. tostring(problem):match("[^\n]*")
+      )
+  end
+  return pieces
+end
+
+--- Which of the other jobs wait for the same item as one that is about to be spliced, and for
+--- which of its takes.
+---@param jobs reapaint.Job[]
+---@param item MediaItem
+---@param in_project ReaProject
+---@return { job: reapaint.Job, index: integer }[]
+function M.waiting_for(jobs, item, in_project)
+  local waiting = {}
+  for _, job in ipairs(jobs) do
+    local target, take = M.target(job, in_project)
+    if target == item then
+      waiting[#waiting + 1] = { job = job, index = take_index(item, take) }
+    end
+  end
+  return waiting
+end
+
+--- Tell waiting jobs where their part went. What they waited for stays valid too: an undo
+--- brings it back.
+---@param waiting { job: reapaint.Job, index: integer }[]
+---@param pieces MediaItem[]
+function M.move_targets(waiting, pieces)
+  local places = {}
+  for index, piece in ipairs(pieces) do
+    local span = project.item_span(piece)
+    places[index] =
+      { position = span.start_s, length = span.end_s - span.start_s, item = piece }
+  end
+  for _, entry in ipairs(waiting) do
+    local place = geometry.holder(places, entry.job.parts, geometry.EDGE_S)
+    local take = place and project.takes(place.item)[entry.index]
+    if take then
+      table.insert(entry.job.targets, project.facts(place.item, take))
+    end
+  end
+end
+
+--- Put a result that has lost its place on a new track, where it would have been heard.
+---@param job reapaint.Job
+---@param result table
+---@param opened { source: PCM_source }[][]
+---@param in_project ReaProject
+---@return boolean?, reapaint.Error?
+function M.place_apart(job, result, opened, in_project)
+  local label = "ReaPaint: " .. job.label .. " (on a new track)"
+  local done, problem = project.edit(in_project, label, function()
+    for take_number, result_take in ipairs(result.takes) do
+      for index, part in ipairs(job.parts) do
+        local file = file_for(result_take, index)
+        local holder = opened[take_number][index]
+        project.add_item(in_project, part, holder.source, {
+          name = file_name(file.path),
+          offset = part.start_s + job.axis_shift_s - file.file_start_s,
+          ext = stored(job, result, result_take, file),
+          muted = take_number > 1,
+          new_track = take_number == 1 and index == 1,
+        })
+        holder.source = nil
+      end
+    end
+    return true
+  end)
+  if not done then
+    return nil, errors.new("splice_failed", "The result could not be placed: " .. problem)
+  end
+  return true
+end
+
+return M

@@ -1,0 +1,238 @@
+--- What can be done with the takes of painted parts.
+
+local errors = require("reapaint.errors")
+local geometry = require("reapaint.geometry")
+local json = require("reapaint.json")
+local planning = require("reapaint.planning")
+local project = require("reapaint.project")
+local settings = require("reapaint.settings")
+
+local M = {}
+
+local function none_found()
+  return errors.new(
+    "no_painted_part",
+    "There is no painted part here.",
+    "Select a painted item, or set the time selection over one."
+  )
+end
+
+--- The painted items that are meant: selected and in the time selection; else the selected;
+--- else those in the time selection.
+---@param in_project ReaProject
+---@return MediaItem[]
+function M.painted_items(in_project)
+  local span = project.time_selection(in_project)
+  local function painted(items, must_overlap)
+    local found = {}
+    for _, item in ipairs(items) do
+      local overlaps = span and geometry.overlap(project.item_span(item), span)
+      if (overlaps or not must_overlap) and planning.painted_take(item) then
+        found[#found + 1] = item
+      end
+    end
+    return found
+  end
+  local selected = project.selected_items(in_project)
+  local found = span and painted(selected, true) or {}
+  if #found == 0 then
+    found = painted(selected, false)
+  end
+  if #found == 0 and span and #selected == 0 then
+    found = painted(project.implied_items(in_project, span), true)
+  end
+  return found
+end
+
+local function unlocked_parts(in_project)
+  local items = M.painted_items(in_project)
+  if #items == 0 then
+    return nil, none_found()
+  end
+  for _, item in ipairs(items) do
+    if project.is_locked(item) then
+      return nil, errors.new("locked_item", "This item is locked.", "Unlock it first.")
+    end
+  end
+  if project.is_recording(in_project) then
+    return nil, errors.new("recording", "REAPER is recording.", "Stop recording first.")
+  end
+  return items
+end
+
+local function report(result, problem)
+  if result then
+    return result
+  end
+  return nil, errors.new("edit_failed", "Nothing was changed: " .. tostring(problem))
+end
+
+local function neighbour_take(item, step)
+  local takes = project.takes(item)
+  local active = project.active_take(item)
+  for index, take in ipairs(takes) do
+    if take == active then
+      return takes[(index - 1 + step) % #takes + 1], (index - 1 + step) % #takes + 1, #takes
+    end
+  end
+  return takes[1], 1, #takes
+end
+
+--- Hear the next or the previous take of each painted part.
+---@param in_project ReaProject
+---@param step integer
+---@return string? said
+---@return reapaint.Error?
+function M.step(in_project, step)
+  local items, err = unlocked_parts(in_project)
+  if not items then
+    return nil, err
+  end
+  local label = step > 0 and "ReaPaint: next take" or "ReaPaint: previous take"
+  return report(project.edit(in_project, label, function()
+    local said
+    for _, item in ipairs(items) do
+      local take, number, count = neighbour_take(item, step)
+      project.activate(take)
+      project.refresh(item)
+      said = string.format("Take %d of %d: %s", number, count, project.take_name(take))
+    end
+    return said
+  end))
+end
+
+--- Drop all takes of each painted part but the one that is heard.
+---@param in_project ReaProject
+---@return string?, reapaint.Error?
+function M.keep(in_project)
+  local items, err = unlocked_parts(in_project)
+  if not items then
+    return nil, err
+  end
+  return report(project.edit(in_project, "ReaPaint: keep this take", function()
+    for _, item in ipairs(items) do
+      if #project.takes(item) > 1 then
+        project.crop_to_active_take(in_project, item)
+      end
+    end
+    return "Kept the take that is heard; undo brings the others back."
+  end))
+end
+
+local function originals(item)
+  local kept = {}
+  for _, take in ipairs(project.takes(item)) do
+    if not planning.job_of(take) then
+      kept[#kept + 1] = take
+    end
+  end
+  return kept
+end
+
+local function drop_painted_takes(in_project, item, origin)
+  local guids = {}
+  for _, take in ipairs(project.takes(item)) do
+    if planning.job_of(take) then
+      guids[#guids + 1] = project.take_guid(take)
+    end
+  end
+  for _, guid in ipairs(guids) do
+    project.delete_take(in_project, project.find_take(guid, in_project))
+  end
+  local like = origin.like and project.find_take(origin.like, in_project)
+  project.activate(like or project.takes(item)[1])
+end
+
+--- The item that goes on where another begins or ends, as a cut leaves them.
+local function cut_neighbour(item, direction)
+  local span = project.item_span(item)
+  for _, other in ipairs(project.neighbours(item, direction)) do
+    local near = project.item_span(other)
+    local gap = direction < 0 and span.start_s - near.end_s or near.start_s - span.end_s
+    if math.abs(gap) < geometry.EDGE_S and not planning.painted_take(other) then
+      local left, right = item, other
+      if direction < 0 then
+        left, right = other, item
+      end
+      if project.goes_on(left, right) then
+        return other
+      end
+    end
+  end
+  return nil
+end
+
+local function join(in_project, left, right)
+  if project.is_plain_cut(left) and project.is_plain_cut(right) then
+    project.join(left, right)
+  else
+    project.heal(in_project, { left, right })
+  end
+end
+
+local function restore_one(in_project, item)
+  local _, job = planning.painted_take(item)
+  local origin = job.origin or {}
+  drop_painted_takes(in_project, item, origin)
+  if origin.loops then
+    project.set_value(item, "B_LOOPSRC", origin.loops)
+  end
+  local left = origin.cut_left and cut_neighbour(item, -1)
+  local right = origin.cut_right and cut_neighbour(item, 1)
+  if right then
+    join(in_project, item, right)
+  end
+  if left and origin.extended then
+    project.delete_item(item)
+    project.set_fade(left, "OUT", origin.fade_out)
+  elseif left then
+    join(in_project, left, item)
+  end
+  project.refresh(left or item)
+end
+
+--- Drop the new takes and heal the cuts: the item as it was before it was painted.
+---@param in_project ReaProject
+---@return string?, reapaint.Error?
+function M.restore(in_project)
+  local items, err = unlocked_parts(in_project)
+  if not items then
+    return nil, err
+  end
+  for _, item in ipairs(items) do
+    if #originals(item) == 0 then
+      return nil,
+        errors.new(
+          "original_dropped",
+          "The original is no longer a take of this part.",
+          "Undo what dropped it."
+        )
+    end
+  end
+  return report(project.edit(in_project, "ReaPaint: restore original", function()
+    -- Restoring one part may swallow its neighbours, but no other painted part.
+    for _, item in ipairs(items) do
+      restore_one(in_project, item)
+    end
+    return "Restored the original."
+  end))
+end
+
+--- Take the settings of the painted take that is heard into the next prompt.
+---@param in_project ReaProject
+---@return string?, reapaint.Error?
+function M.recall(in_project)
+  local item = M.painted_items(in_project)[1]
+  if not item then
+    return nil, none_found()
+  end
+  local _, job = planning.painted_take(item)
+  local recalled = settings.complete(job.settings or {})
+  recalled.seed = json.value(job.seed)
+  recalled.takes = 1
+  settings.recall(recalled)
+  local what = recalled.prompt ~= "" and recalled.prompt or "fill from surroundings"
+  return string.format("Recalled for the next prompt: %s (seed %s)", what, tostring(job.seed))
+end
+
+return M
