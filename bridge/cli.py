@@ -160,6 +160,24 @@ def _bench(options: argparse.Namespace, terminal: Terminal) -> None:
     bench.run(terminal, rounds=options.rounds)
 
 
+def _bridge(options: argparse.Namespace, terminal: Terminal) -> None:
+    from bridge.commands import service
+    from bridge.commands.reaper import default_spool
+    from bridge.service import BridgeConfig
+
+    spool = (options.spool or default_spool()).absolute()
+    service.run(BridgeConfig(spool, options.engine, options.idle_exit), terminal)
+
+
+def _reaper(options: argparse.Namespace, terminal: Terminal) -> None:
+    from bridge.commands import reaper
+
+    if options.action == "install":
+        reaper.install(options.resource_path, terminal)
+    else:
+        reaper.uninstall(options.resource_path, terminal, force=options.force)
+
+
 def _keys(options: argparse.Namespace, terminal: Terminal) -> None:
     from bridge.commands import keys
 
@@ -223,6 +241,8 @@ def _make_parser() -> argparse.ArgumentParser:
     add("doctor", _doctor, "look whether everything is where it should be")
     bench = add("bench", _bench, "measure how long the road to the engine takes")
     bench.add_argument("--rounds", type=int, default=50, help="how often (default: %(default)s)")
+    _add_bridge_flags(add("bridge", _bridge, "carry jobs between REAPER and an engine"))
+    _add_reaper_flags(add("reaper", _reaper, "put ReaPaint's actions into REAPER"))
     _add_keys_flags(add("keys", _keys, "make and trust keys, for engines on other machines"))
     return parser
 
@@ -290,6 +310,44 @@ def _add_inpaint_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw before and after")
     parser.add_argument("--play", action="store_true", help="play the result")
     parser.add_argument("--force", action="store_true", help="overwrite OUT")
+
+
+def _add_bridge_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--spool",
+        type=Path,
+        metavar="DIR",
+        help="the folder shared with REAPER's scripts (default: that of the REAPER installed here)",
+    )
+    parser.add_argument(
+        "--idle-exit",
+        type=float,
+        default=1800.0,
+        metavar="SECONDS",
+        help="end after so long without work once REAPER is gone; 0 = never (default: %(default)g)",
+    )
+    _add_engine_flag(parser)
+
+
+def _add_reaper_flags(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(
+        dest="action", metavar="ACTION", required=True, parser_class=_Parser
+    )
+    install = actions.add_parser("install", help="copy the scripts, and tell them where Python is")
+    uninstall = actions.add_parser("uninstall", help="remove what install wrote")
+    uninstall.add_argument(
+        "--force", action="store_true", help="remove scripts that were changed as well"
+    )
+    for action in (install, uninstall):
+        action.add_argument(
+            "--resource-path",
+            type=Path,
+            metavar="DIR",
+            help="REAPER's resource folder (default: the one found)",
+        )
+        action.add_argument(
+            "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object"
+        )
 
 
 def _add_keys_flags(parser: argparse.ArgumentParser) -> None:

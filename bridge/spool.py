@@ -12,6 +12,7 @@
                   cancel        it is to end
                   applied       its result was taken or declined
                   memory.json   what the bridge must know after a restart
+                  script.json   what the scripts note for themselves
 
 Only files of these names are ever removed, and no folder that holds others.
 """
@@ -59,11 +60,12 @@ ABANDONED_LOOKS = 24
 """For a folder without a request: REAPER ended while it was being written."""
 
 _REQUEST, _RESULT, _PROGRESS = "request.json", "result.json", "progress.json"
-_CANCEL, _APPLIED, _MEMORY = "cancel", "applied", "memory.json"
+_CANCEL, _APPLIED, _MEMORY, _NOTE = "cancel", "applied", "memory.json", "script.json"
+_DRAFTS = (_REQUEST, _RESULT, _PROGRESS, _MEMORY, _NOTE, _CANCEL, _APPLIED, AUDIO_NAME)
 _OURS = (
     _REQUEST,
-    *(f"{name}.tmp" for name in (_REQUEST, _RESULT, _PROGRESS, _MEMORY, AUDIO_NAME)),
-    *(_PROGRESS, _MEMORY, AUDIO_NAME, _RESULT, _CANCEL, _APPLIED),
+    *(f"{name}.tmp" for name in _DRAFTS),
+    *(_PROGRESS, _MEMORY, AUDIO_NAME, _NOTE, _RESULT, _CANCEL, _APPLIED),
 )
 """In the order of their removal: a job that lost only its result would be done again."""
 
@@ -345,6 +347,18 @@ class Spool:
             folder.rmdir()
         except OSError as error:
             _log.debug("%s stays for now: %s", folder, error)
+
+    def remove_own_files(self) -> None:
+        """Remove the spool itself, as far as nothing of a job or of others is in it."""
+        for name in ("bridge.json", "bridge.json.tmp", "bridge.lock"):
+            with contextlib.suppress(OSError):
+                (self.root / name).unlink()
+        for name in CONTROLS:
+            with contextlib.suppress(OSError):
+                (self.control / name).unlink()
+        for folder in (self.jobs, self.control, self.root):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
     # Files
 

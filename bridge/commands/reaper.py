@@ -1,0 +1,66 @@
+"""``reapaint reaper``: put the scripts into REAPER, and take them out again."""
+
+from pathlib import Path
+
+from bridge import reaper_install
+from bridge.reaper_folders import MARK, find_resource_folder
+from bridge.terminal import Terminal
+from engine.protocol.version import __version__
+
+SET_UP_SCRIPT = "ReaPaint_Set up.lua"
+
+
+def default_spool() -> Path:
+    """Return the spool of the REAPER on this machine.
+
+    Raises
+    ------
+    InputError
+        There is none, or there are several.
+    """
+    return find_resource_folder(None) / reaper_install.SPOOL
+
+
+def install(resource_path: Path | None, terminal: Terminal) -> None:
+    """Copy the scripts, and tell them where Python is."""
+    folder = find_resource_folder(resource_path)
+    if not (folder / MARK).exists():
+        terminal.warn(f"{folder} has no {MARK}: is it really REAPER's resource folder?")
+    done = reaper_install.install(folder)
+    scripts = folder / reaper_install.SCRIPTS_FOLDER
+    terminal.say(f"{len(done.written)} files of ReaPaint {__version__} are in {folder}.")
+    for path in done.kept:
+        terminal.warn(f"{folder / path} is yours: it was not as an installation had left it.")
+    terminal.say("In REAPER: Actions > Show action list > New action > Load ReaScript,")
+    terminal.say(f"choose {scripts / SET_UP_SCRIPT}, and run it once.")
+    terminal.result(
+        {
+            "ok": True,
+            "resource_path": str(folder),
+            "scripts": str(scripts),
+            "written": [path.as_posix() for path in done.written],
+            "kept": [path.as_posix() for path in done.kept],
+            "python": done.launch.python,
+            "arguments": list(done.launch.arguments),
+        }
+    )
+
+
+def uninstall(resource_path: Path | None, terminal: Terminal, *, force: bool) -> None:
+    """Remove what ``install`` wrote, and say what stays."""
+    folder = find_resource_folder(resource_path)
+    done = reaper_install.uninstall(folder, force=force)
+    terminal.say(f"{len(done.removed)} files were removed from {folder}.")
+    for path in done.kept:
+        if path == reaper_install.SPOOL:
+            terminal.warn(f"{folder / path} stays: it holds results that wait, or others' files.")
+        else:
+            terminal.warn(f"{folder / path} stays: it was changed. --force removes it.")
+    terminal.result(
+        {
+            "ok": True,
+            "resource_path": str(folder),
+            "removed": [path.as_posix() for path in done.removed],
+            "kept": [path.as_posix() for path in done.kept],
+        }
+    )

@@ -1,0 +1,63 @@
+"""``reapaint bridge``: what the scripts in REAPER start."""
+
+import logging
+import signal
+import sys
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from types import FrameType
+
+from bridge.service import BridgeConfig, Service, run_bridge
+from bridge.terminal import Terminal
+from engine.protocol.folders import log_folder
+
+LOG_BYTES = 1 << 20
+LOG_FILES = 3
+
+
+def bridge_log_path() -> Path:
+    """Return the bridge's log."""
+    return log_folder() / "bridge.log"
+
+
+def run(config: BridgeConfig, terminal: Terminal) -> None:
+    """Serve a spool in the foreground until a signal, a script or idle time ends it.
+
+    Raises
+    ------
+    BridgeError
+        Another bridge serves it, or it can't be written.
+    """
+    handler = _log_to_file()
+    try:
+        terminal.say(f"The bridge serves {config.spool}; its log is {bridge_log_path()}.")
+        run_bridge(config, _stop_on_signals)
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+    terminal.result({"ok": True, "spool": str(config.spool)})
+
+
+def _log_to_file() -> logging.Handler:
+    handler = RotatingFileHandler(
+        bridge_log_path(), maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8", delay=True
+    )
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    for name in ("bridge", "engine"):
+        logging.getLogger(name).setLevel(min(root.level, logging.INFO) or logging.INFO)
+    return handler
+
+
+def _stop_on_signals(service: Service) -> None:
+    def stop(number: int, _frame: FrameType | None) -> None:
+        service.stop(f"{signal.Signals(number).name} was received")
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    if sys.platform == "win32":
+        signal.signal(signal.SIGBREAK, stop)
+    else:
+        # A terminal that closes; REAPER's scripts have none.
+        signal.signal(signal.SIGHUP, stop)

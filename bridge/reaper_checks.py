@@ -1,0 +1,82 @@
+"""What ``reapaint doctor`` looks at of the integration with REAPER."""
+
+from pathlib import Path
+
+from bridge import reaper_install
+from bridge.commands.doctor import Finding, Verdict
+from bridge.reaper_folders import resource_folders
+from bridge.script_messages import SPOOL_PROTOCOL
+from bridge.spool import Spool
+from engine.protocol.version import __version__
+
+_INSTALL = "Run `reapaint reaper install`"
+
+
+def find_reaper() -> list[Finding]:
+    """Return what is to be said of REAPER on this machine; without one, only that."""
+    folders = resource_folders()
+    if not folders:
+        text = "no resource folder was found; only the actions in REAPER need one."
+        return [Finding("reaper", Verdict.NOTE, text, _INSTALL + " with --resource-path.")]
+    return [finding for folder in folders for finding in check_folder(folder)]
+
+
+def check_folder(folder: Path) -> list[Finding]:
+    """Return what is to be said of one REAPER."""
+    findings = [Finding("reaper", Verdict.GOOD, str(folder))]
+    manifest = reaper_install.read_manifest(folder)
+    if manifest is None:
+        text = f"not installed in {folder}."
+        return [*findings, Finding("reaper scripts", Verdict.NOTE, text, _INSTALL + ".")]
+    return [
+        *findings,
+        _check_scripts(folder, manifest),
+        _check_launch(folder),
+        _check_bridge(folder),
+    ]
+
+
+def _check_scripts(folder: Path, manifest: reaper_install.Manifest) -> Finding:
+    name = "reaper scripts"
+    if manifest.version != __version__:
+        text = f"version {manifest.version} is installed, this is {__version__}."
+        return Finding(name, Verdict.WRONG, text, _INSTALL + ", and restart REAPER.")
+    changed = reaper_install.changed_files(folder, manifest)
+    if any(not (folder / path).exists() for path in changed):
+        return Finding(name, Verdict.WRONG, "some are missing.", _INSTALL + " again.")
+    if changed:
+        text = f"changed since they were installed: {', '.join(path.name for path in changed)}."
+        return Finding(name, Verdict.NOTE, text, _INSTALL + " to have them as they were.")
+    return Finding(name, Verdict.GOOD, f"version {manifest.version}, {len(manifest.files)} files")
+
+
+def _check_launch(folder: Path) -> Finding:
+    name = "reaper's python"
+    launch = reaper_install.read_launch(folder)
+    if launch is None:
+        text = f"{folder / reaper_install.LAUNCH} can't be read."
+        return Finding(name, Verdict.WRONG, text, _INSTALL + " again.")
+    if not Path(launch.python).exists():
+        text = f"{launch.python} is gone."
+        return Finding(name, Verdict.WRONG, text, _INSTALL + " from where ReaPaint is now.")
+    return Finding(name, Verdict.GOOD, launch.python)
+
+
+def _check_bridge(folder: Path) -> Finding:
+    name = "bridge"
+    spool = Spool(folder / reaper_install.SPOOL)
+    waiting = len(spool.job_ids()) if spool.jobs.is_dir() else 0
+    jobs = f"; {waiting} jobs in the spool" if waiting else ""
+    if not spool.has_bridge():
+        return Finding(name, Verdict.GOOD, f"none runs; the scripts start it{jobs}")
+    beat = spool.read_heartbeat()
+    if beat is None:
+        return Finding(name, Verdict.NOTE, f"one is just starting{jobs}")
+    text = f"version {beat.version} runs, pid {beat.pid}, engine {beat.engine.state}{jobs}"
+    same_major = beat.protocol.split(".")[0] == str(SPOOL_PROTOCOL[0])
+    if beat.version != __version__ or not same_major:
+        advice = f"This is {__version__}. {_INSTALL}: it lets the old one end."
+        return Finding(name, Verdict.NOTE, text + ".", advice)
+    if beat.engine.message:
+        return Finding(name, Verdict.NOTE, text + ".", beat.engine.message)
+    return Finding(name, Verdict.GOOD, text)

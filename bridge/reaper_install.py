@@ -1,0 +1,336 @@
+"""Puts the scripts into REAPER's resource folder, and takes out exactly what it put there."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from bridge.errors import BridgeCode, BridgeError, InputError
+from bridge.script_messages import Launch, read, write
+from bridge.spool import Spool
+from bridge.take_names import alternatives
+from engine.protocol.errors import ProtocolError
+from engine.protocol.version import __version__
+
+SCRIPTS_FOLDER = Path("Scripts") / "ReaPaint"
+DATA_FOLDER = Path("ReaPaint")
+MANIFEST = DATA_FOLDER / "installed.json"
+LAUNCH = DATA_FOLDER / "launch.json"
+STARTER = DATA_FOLDER / "bridge.pyw"
+SPOOL = DATA_FOLDER / "spool"
+
+KEPT_SUFFIX = ".yours"
+TRIAL_TIMEOUT_S = 60.0
+
+_MODULE = ("-m", "bridge", "bridge")
+
+
+class InstalledFile(msgspec.Struct, frozen=True):
+    """A file that was written; ``path`` is relative to the resource folder, with ``/``."""
+
+    path: str
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What an installation wrote."""
+
+    version: str
+    files: tuple[InstalledFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What came of an installation; ``kept`` are copies of what a user had changed."""
+
+    resource_folder: Path
+    written: tuple[Path, ...]
+    kept: tuple[Path, ...]
+    launch: Launch
+
+
+@dataclass(frozen=True, slots=True)
+class Uninstalled:
+    """What came of a removal; ``kept`` was changed by a user, or holds a result."""
+
+    resource_folder: Path
+    removed: tuple[Path, ...]
+    kept: tuple[Path, ...]
+
+
+def scripts_source() -> Path:
+    """Return the folder of the scripts that came with this package.
+
+    Raises
+    ------
+    BridgeError
+        ``scripts_missing``.
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package / "reaper_scripts", package.parent / "reaper_scripts"):
+        if any(folder.rglob("*.lua")):
+            return folder
+    raise BridgeError(
+        "scripts_missing",
+        "REAPER's scripts are not in this installation of ReaPaint.",
+        hint="Install it again with `pip install --force-reinstall reapaint`.",
+    )
+
+
+def install(resource_folder: Path) -> Installed:
+    """Copy the scripts and say where Python is; what was there before is replaced.
+
+    Raises
+    ------
+    BridgeError
+        The folder can't be written, or this Python can't run the bridge.
+    """
+    source = scripts_source()
+    new = {
+        SCRIPTS_FOLDER / path.relative_to(source): path.read_bytes()
+        for path in sorted(source.rglob("*.lua"))
+    }
+    launch = make_launch(resource_folder)
+    if launch.arguments[0] != _MODULE[0]:
+        new[STARTER] = _starter()
+    new[LAUNCH] = write(launch)
+    old = read_manifest(resource_folder)
+    try:
+        kept = list(_replace(resource_folder, old, new))
+        _write(resource_folder / MANIFEST, msgspec.json.encode(_manifest(new)))
+        (resource_folder / SPOOL / "jobs").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(resource_folder, error) from error
+    _stop_bridge(resource_folder)
+    return Installed(resource_folder, tuple(sorted(new)), tuple(kept), launch)
+
+
+def uninstall(resource_folder: Path, *, force: bool) -> Uninstalled:
+    """Remove what ``install`` wrote; what a user changed stays, unless forced.
+
+    Raises
+    ------
+    InputError
+        ``not_installed``.
+    BridgeError
+        The folder can't be written.
+    """
+    manifest = read_manifest(resource_folder)
+    if manifest is None:
+        raise InputError(
+            "not_installed",
+            f"ReaPaint is not installed in {resource_folder}.",
+            hint="Name another folder with --resource-path.",
+        )
+    _stop_bridge(resource_folder)
+    removed, kept = [], []
+    try:
+        for file in manifest.files:
+            path = resource_folder / file.path
+            if not path.exists():
+                continue
+            if force or _hash(path.read_bytes()) == file.sha256:
+                path.unlink()
+                removed.append(Path(file.path))
+            else:
+                kept.append(Path(file.path))
+        (resource_folder / MANIFEST).unlink(missing_ok=True)
+        if _empty_spool(resource_folder):
+            kept.append(SPOOL)
+        _remove_empty(resource_folder / SCRIPTS_FOLDER)
+        _remove_empty(resource_folder / DATA_FOLDER)
+    except OSError as error:
+        raise _not_writable(resource_folder, error) from error
+    return Uninstalled(resource_folder, tuple(removed), tuple(kept))
+
+
+def read_manifest(resource_folder: Path) -> Manifest | None:
+    """Return what an earlier installation wrote, or None."""
+    try:
+        data = (resource_folder / MANIFEST).read_bytes()
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    # What it names is going to be removed: nothing outside of the folder may be.
+    inside = tuple(file for file in manifest.files if _is_inside(file.path))
+    return msgspec.structs.replace(manifest, files=inside)
+
+
+def read_launch(resource_folder: Path) -> Launch | None:
+    """Return how the scripts start the bridge, or None where that can't be read."""
+    try:
+        return read((resource_folder / LAUNCH).read_bytes(), Launch)
+    except (OSError, ProtocolError):
+        return None
+
+
+def changed_files(resource_folder: Path, manifest: Manifest) -> list[Path]:
+    """Return the installed files that are missing or not as they were written."""
+    changed = []
+    for file in manifest.files:
+        path = resource_folder / file.path
+        try:
+            is_same = _hash(path.read_bytes()) == file.sha256
+        except OSError:
+            is_same = False
+        if not is_same:
+            changed.append(Path(file.path))
+    return changed
+
+
+def make_launch(resource_folder: Path) -> Launch:
+    """Return how the scripts are to start the bridge, tried out.
+
+    A package that only works from its own folder is started by a small file instead.
+
+    Raises
+    ------
+    BridgeError
+        ``python_not_usable``: neither way works.
+    """
+    python = _python()
+    spool = ("--spool", str(resource_folder / SPOOL))
+    if _works((str(python), *_MODULE[:2], "--version")):
+        return Launch(str(python), (*_MODULE, *spool))
+    code = _starter().decode()
+    if not _works((str(python), "-c", code, "--version")):
+        raise BridgeError(
+            "python_not_usable",
+            f"{python} can't run ReaPaint's bridge.",
+            hint="Install ReaPaint again, and run `reapaint reaper install` from there.",
+        )
+    return Launch(str(python), (str(resource_folder / STARTER), "bridge", *spool))
+
+
+def _python() -> Path:
+    """Return this Python; on Windows the one that opens no console window."""
+    python = Path(sys.executable)
+    windowless = python.with_name("pythonw.exe")
+    return windowless if os.name == "nt" and windowless.exists() else python
+
+
+def _works(command: tuple[str, ...]) -> bool:
+    """Run a command as REAPER would: from another folder, without a shell's settings."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
+    }
+    try:
+        answer = subprocess.run(  # noqa: S603 - our own interpreter and module
+            command,
+            cwd=Path.home() if Path.home().is_dir() else None,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=TRIAL_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return answer.returncode == 0
+
+
+def _starter() -> bytes:
+    root = Path(__file__).resolve().parent.parent
+    return (
+        "# Starts ReaPaint's bridge from the folder it lies in.\n"
+        "import sys\n"
+        f"sys.path.insert(0, {str(root)!r})\n"
+        "from bridge.cli import main\n"
+        "sys.exit(main())\n"
+    ).encode()
+
+
+def _replace(resource_folder: Path, old: Manifest | None, new: dict[Path, bytes]) -> Iterator[Path]:
+    """Write the new files and remove the old that are no more; yield what is a user's.
+
+    A script that is not as an installation left it has a user's work in it, or is none
+    of ours: a copy of it is kept beside the new one.
+    """
+    known = {file.path: file.sha256 for file in old.files} if old else {}
+    for path, data in new.items():
+        there = resource_folder / path
+        before = there.read_bytes() if there.exists() else data
+        if path.suffix == ".lua" and before != data and _hash(before) != known.get(path.as_posix()):
+            aside = _keep_aside(there, before)
+            yield path.with_name(aside.name)
+        _write(there, data)
+    for name, sha256 in known.items():
+        there = resource_folder / name
+        if Path(name) in new or not there.exists():
+            continue
+        if _hash(there.read_bytes()) == sha256:
+            there.unlink()
+        else:
+            yield Path(name)
+
+
+def _keep_aside(path: Path, data: bytes) -> Path:
+    """Copy a user's file to a name that is free; REAPER takes it for no script."""
+    wanted = path.with_name(path.name + KEPT_SUFFIX)
+    aside = next(each for each in alternatives(wanted) if not os.path.lexists(each))
+    _write(aside, data)
+    return aside
+
+
+def _manifest(files: dict[Path, bytes]) -> Manifest:
+    listed = tuple(InstalledFile(path.as_posix(), _hash(data)) for path, data in files.items())
+    return Manifest(__version__, listed)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.tmp")
+    draft.write_bytes(data)
+    draft.replace(path)
+
+
+def _stop_bridge(resource_folder: Path) -> None:
+    """Let a bridge of another version end: the scripts start the new one."""
+    spool = Spool(resource_folder / SPOOL)
+    if spool.has_bridge():
+        spool.wish("stop_bridge")
+
+
+def _empty_spool(resource_folder: Path) -> bool:
+    """Remove what is over in the spool, and say whether results still wait in it."""
+    spool = Spool(resource_folder / SPOOL)
+    if not spool.root.exists():
+        return False
+    spool.sweep_applied()
+    if spool.job_ids():
+        return True
+    spool.remove_own_files()
+    return spool.root.exists()
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder and those in it, as far as there is no file in them."""
+    if not folder.is_dir() or folder.is_symlink():
+        return
+    for inside in folder.iterdir():
+        _remove_empty(inside)
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _is_inside(name: str) -> bool:
+    path = Path(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _not_writable(folder: Path, error: OSError) -> BridgeError:
+    return BridgeError(
+        BridgeCode.OUTPUT_NOT_WRITABLE,
+        f"{error.filename or folder} can't be written: {error.strerror or error}.",
+        hint="Close REAPER, and check that you may write in its resource folder.",
+    )
