@@ -280,6 +280,7 @@ local function add_job(listener, job_id)
     return say(listener, "A job of ReaPaint got lost: its folder can't be read.")
   end
   project_of(job)
+  job.fraction = 0
   job.state = job.reading and not spool.has(job_id, "request.json") and "reading" or "waiting"
   job.stage = job.state == "reading" and "reading" or "queued"
   table.insert(listener.jobs, job)
@@ -401,6 +402,7 @@ local function take_up(listener, job_id)
     return
   end
   table.insert(listener.jobs, job)
+  job.fraction = 0
   local has_result = spool.has(job_id, "result.json")
   local is_sent = spool.has(job_id, "request.json")
   job.stage = is_sent and "queued" or "reading"

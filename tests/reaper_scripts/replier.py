@@ -1,0 +1,157 @@
+"""A stand-in for the bridge: answers requests in the spool with files of its own making.
+
+It follows the spool's rules (files first, ``result.json`` last, by rename) and paints a tone
+that meets the original at every edge, so that a timeline shows where new sound is.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.io import wavfile
+
+from bridge.script_messages import Result, read_request, read_result
+from engine.protocol.spans import Span
+
+Audio = npt.NDArray[np.float32]
+FADE_S = 0.02
+
+
+def read_wav(path: Path) -> tuple[int, Audio]:
+    """Return a WAV's rate and samples, (channels, frames) float32 within -1 and 1."""
+    rate, data = wavfile.read(path)
+    if data.dtype.kind == "i":
+        data = data.astype(np.float32) / np.float32(np.iinfo(data.dtype).max + 1)
+    data = data.astype(np.float32)
+    return int(rate), np.ascontiguousarray(data.T if data.ndim == 2 else data[None])
+
+
+def write_wav(path: Path, rate: int, audio: Audio) -> Path:
+    """Write float32 WAV."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    wavfile.write(path, rate, np.ascontiguousarray(audio.T))
+    return path
+
+
+class Replier:
+    """Answers the jobs below one resource folder."""
+
+    def __init__(self, resource_path: Path) -> None:
+        self.spool = resource_path / "ReaPaint" / "spool"
+        self.jobs_folder = self.spool / "jobs"
+
+    def jobs(self) -> list[Path]:
+        """Return the folders of all jobs, in the order they were committed."""
+        found = [path.parent for path in self.jobs_folder.glob("*/request.json")]
+        return sorted(found, key=lambda job: (job / "request.json").stat().st_mtime_ns)
+
+    def open_jobs(self) -> list[Path]:
+        """Return the folders of jobs without a result."""
+        return [job for job in self.jobs() if not (job / "result.json").exists()]
+
+    def request(self, job: Path) -> dict[str, Any]:
+        """Return a job's request, refused where the bridge would refuse it."""
+        text = (job / "request.json").read_bytes()
+        read_request(text, job.name)
+        return json.loads(text)
+
+    def answer_all(self) -> int:
+        """Answer every open job."""
+        jobs = self.open_jobs()
+        for job in jobs:
+            self.answer(job)
+        return len(jobs)
+
+    def answer(self, job: Path, *, warnings: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Paint a job's spans and reply."""
+        request = self.request(job)
+        rate, audio, axis_s = self._source(job, request)
+        takes = []
+        settings = request["settings"]
+        first_seed = settings["seed"] if settings["seed"] is not None else 1000 + len(self.jobs())
+        for index in range(settings["takes"]):
+            files = list(self._files(request, rate, audio, axis_s, first_seed + index))
+            takes.append({"seed": first_seed + index, "files": files, "seams": []})
+        record = {**request, "engine_version": "0", "model_revision": "r1"}
+        result = {
+            "protocol": "1.0", "job_id": job.name, "ok": True, "backend": "tone",
+            "model": "tone", "model_revision": "r1", "mode": "auto", "warnings": list(warnings),
+            "takes": takes, "record": record,
+        }  # fmt: skip
+        self.reply(job, result)
+        return result
+
+    def fail(self, job: Path, code: str, message: str, hint: str = "") -> None:
+        """Reply that a job could not be done."""
+        error = {"code": code, "message": message, "hint": hint}
+        self.reply(
+            job, {"protocol": "1.0", "job_id": job.name, "ok": False, "error": error}
+        )
+
+    def reply(self, job: Path, result: dict[str, Any]) -> None:
+        """Put a result in its place by rename."""
+        text = json.dumps(result, ensure_ascii=False).encode()
+        if result["ok"]:
+            assert isinstance(read_result(text), Result)
+        draft = job / "result.json.tmp"
+        draft.write_bytes(text)
+        os.replace(draft, job / "result.json")
+
+    def progress(self, job: Path, stage: str, fraction: float) -> None:
+        """Say how far a job is."""
+        message = {
+            "protocol": "1.0", "job_id": job.name, "sequence": 1, "stage": stage,
+            "fraction": fraction, "position": 0,
+        }  # fmt: skip
+        (job / "progress.json").write_text(json.dumps(message))
+
+    def _source(self, job: Path, request: dict[str, Any]) -> tuple[int, Audio, float]:
+        source = request["source"]
+        if source["route"] == "file":
+            rate, audio = read_wav(Path(source["path"]))
+            return rate, audio, 0.0
+        raw = np.fromfile(job / "audio.f32", dtype="<f4")
+        assert raw.size == source["frames"] * source["channels"]
+        audio = np.ascontiguousarray(raw.reshape(-1, source["channels"]).T)
+        return source["sample_rate"], audio, source["start_s"]
+
+    def _files(
+        self, request: dict[str, Any], rate: int, audio: Audio, axis_s: float, seed: int
+    ) -> Iterator[dict[str, Any]]:
+        for index, span_s in enumerate(request["spans"]):
+            span = Span(
+                round((span_s["start_s"] - axis_s) * rate), round((span_s["end_s"] - axis_s) * rate)
+            )
+            assert 0 <= span.start < span.end, (span, request)
+            handle = round(request["handles_s"] * rate)
+            first = max(0, span.start - handle)
+            last = max(span.end, min(audio.shape[1], span.end + handle))
+            out = np.zeros((audio.shape[0], last - first), np.float32)
+            kept = audio[:, first : min(last, audio.shape[1])]
+            out[:, : kept.shape[1]] = kept
+            inside = slice(span.start - first, span.end - first)
+            out[:, inside] = _paint(out[:, inside], rate, seed, span.end <= audio.shape[1])
+            name = f"{request['item']['name'] or 'item'} - tone - {seed}-{index}.wav"
+            path = Path(request["project"]["media_folder"]) / name.replace("/", "_")
+            while path.exists():
+                path = path.with_name(path.stem + "x.wav")
+            write_wav(path, rate, out)
+            yield {
+                "span": index, "path": str(path), "file_start_s": axis_s + first / rate,
+                "sample_rate": rate, "channels": int(out.shape[0]), "frames": last - first,
+            }  # fmt: skip
+
+
+def _paint(old: Audio, rate: int, seed: int, has_right: bool) -> Audio:
+    frames = old.shape[1]
+    tone = 0.3 * np.sin(2 * np.pi * (300 + seed % 100) * np.arange(frames) / rate)
+    fade = min(frames // 4, round(FADE_S * rate))
+    weight = np.ones(frames, np.float32)
+    weight[:fade] = np.linspace(0, 1, fade, dtype=np.float32)
+    if has_right:
+        weight[frames - fade :] = np.linspace(1, 0, fade, dtype=np.float32)
+    return (old * (1 - weight) + tone.astype(np.float32) * weight).astype(np.float32)
