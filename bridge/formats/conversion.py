@@ -9,6 +9,7 @@ import soxr  # type: ignore[import-untyped]  # ships no type information
 
 from bridge.errors import BridgeCode, BridgeError
 from bridge.formats import aiff, flac, wav
+from bridge.formats.decoder import has_picture
 from bridge.formats.encoders import (
     Encoder,
     FfmpegEncoder,
@@ -28,6 +29,9 @@ _LIBRARY_ERRORS = (av.FFmpegError, OSError, RuntimeError, ValueError)
 
 _AAC_DELAY = 1024
 """Frames that FFmpeg's AAC encoder puts before the sound."""
+
+_PICTURES_KEPT = {"flac": (Kind.FLAC,), "ogg": (Kind.OGG, Kind.OPUS)}
+"""Where a cover goes along: there it is among the blocks or tags that are copied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +108,10 @@ def convert(
             f"The {target.name} encoder failed: {str(error).rstrip('.')}.",
             hint="Write a .wav or .flac file instead.",
         ) from error
+    warnings = [*output.warnings, *_picture_warnings(info, target)]
     is_clipping = output.sample_format is not None and not output.sample_format.is_float
     clipped = clipping_warnings(meter.over_full_scale) if is_clipping else []
-    return [*output.warnings, *clipped]
+    return [*warnings, *clipped]
 
 
 def clipping_warnings(frames: int) -> list[str]:
@@ -114,6 +119,14 @@ def clipping_warnings(frames: int) -> list[str]:
     if not frames:
         return []
     return [f"{frames} frames were louder than full scale and were clipped to it."]
+
+
+def _picture_warnings(info: AudioInfo, target: Target) -> list[str]:
+    """Return what to say of a cover that only its own kind of file can keep."""
+    kept = _PICTURES_KEPT.get(info.container, ())
+    if info.layout is not None or target.kind in kept or not has_picture(info.path):
+        return []
+    return [f"Only the sound was written: the picture in {info.path.name} was left out."]
 
 
 class _Meter:

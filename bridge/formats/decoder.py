@@ -144,6 +144,12 @@ def read_metadata(path: Path) -> dict[str, str]:
         return {}
 
 
+def has_picture(path: Path) -> bool:
+    """Whether there is a cover picture or a film beside the sound."""
+    with _open(path) as (container, _):
+        return len(container.streams.video) > 0
+
+
 def _find_entry(path: Path, start: int) -> int:
     """Return the position a FLAC file is entered at for a frame; 0 if it has to be the beginning.
 

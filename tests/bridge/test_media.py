@@ -521,6 +521,30 @@ def test_a_video_without_sound(tmp_path: Path) -> None:
     assert code_of(lambda: probe(path)) == BridgeCode.UNSUPPORTED_AUDIO
 
 
+def test_the_sound_of_a_film_is_used_and_the_film_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    sound = (files.tones(48_000, 1, 48_000) * np.hanning(48_000)).astype(np.float32)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=25)
+        video.width = video.height = 64
+        video.pix_fmt = "yuv420p"
+        audio = container.add_stream("aac", rate=48_000, layout="mono")
+        for _ in range(3):
+            picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            container.mux(video.encode(picture))
+        frame = av.AudioFrame.from_ndarray(sound, "fltp", "mono")
+        frame.sample_rate, frame.pts = 48_000, 0
+        container.mux(audio.encode(frame))
+        container.mux(video.encode(None))
+        container.mux(audio.encode(None))
+    info = probe(path)
+    assert (info.codec, info.channels, info.frames) == ("aac", 1, 48_000)
+    warnings = write_spliced(info, tmp_path / "out.wav", [], force=False, record={})
+    assert warnings == ["Only the sound was written: the picture in film.mp4 was left out."]
+    heard = read_frames(probe(tmp_path / "out.wav"), 2000, 46_000)
+    assert np.abs(heard - sound[:, 2000:46_000]).max() < 0.05
+
+
 def test_a_recording_cut_short_is_used_with_a_warning(tmp_path: Path) -> None:
     data = files.raw_samples("int24", 1000, 2)
     whole = files.simple_wav("int24", 48_000, 2, data)
