@@ -125,6 +125,11 @@ class Double:
         self._sim.printed.append(_text(text))
 
 
+def _opaque(thing: object, name: object, is_setting: bool) -> str:
+    """Keep Lua out of what it holds a pointer to."""
+    raise AttributeError("attempt to index a userdata value")
+
+
 def _text(value: bytes) -> str:
     return value.decode("utf-8", "surrogateescape")
 
@@ -175,6 +180,7 @@ class Script:
             encoding=None,
             register_eval=False,
             register_builtins=False,
+            attribute_filter=_opaque,
         )
         self.runtime = runtime
         options = runtime.table_from(
@@ -211,16 +217,15 @@ class Script:
     def start(self) -> None:
         """Run the file from top to end."""
         if self.text:
-            chunk: Any = self.runtime.eval(b"function(t, n) return assert(load(t, n)) end")(
-                self.text.encode(), b"@" + self.sim.files.to_lua(str(self.path)).encode()
-            )
+            name = self.sim.files.to_lua(str(self.path)).encode()
+            found = self.runtime.eval(b"load")(self.text.encode(), b"@" + name)
         else:
             found = self._load(self.sim.files.to_lua(str(self.path)).encode())
-            if isinstance(found, tuple):
-                self._ended_with(found[1])
-                return
-            chunk = found
-        self.run(chunk)
+        if isinstance(found, tuple):
+            self.has_deferred = True
+            self._ended_with(found[1])
+        else:
+            self.run(found)
 
     def tick(self) -> None:
         """Run what was deferred since the last tick."""

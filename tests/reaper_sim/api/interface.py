@@ -5,6 +5,7 @@
 from typing import Any
 
 from tests.reaper_sim.calls import Caller, provides
+from tests.reaper_sim.errors import ApiError
 from tests.reaper_sim.window import Dialog
 
 
@@ -55,7 +56,10 @@ def ClearConsole(caller: Caller) -> None:
 
 @provides
 def ReaScriptError(caller: Caller, text: str) -> None:
-    caller.sim.script_failed(caller.script, text.removeprefix("!"))
+    """B12 (D): a leading "!" ends the script."""
+    if text.startswith("!"):
+        raise ApiError(text[1:])
+    caller.sim.script_failed(caller.script, text)
 
 
 @provides
