@@ -12,8 +12,16 @@ import numpy.typing as npt
 
 from bridge.errors import BridgeCode, InputError
 from bridge.formats import broadcast
-from bridge.formats.recording import AudioInfo, probe, read_blocks, read_frames
-from bridge.formats.samples import SampleFormat, Samples
+from bridge.formats.decoder import not_readable
+from bridge.formats.recording import (
+    BLOCK_BYTES,
+    AudioInfo,
+    changed,
+    probe,
+    read_blocks,
+    read_frames,
+)
+from bridge.formats.samples import Encoding, SampleFormat, Samples
 from bridge.script_messages import AccessorSource, FileSource, Source
 from engine.protocol.spans import Span, seconds_to_frames
 
@@ -24,6 +32,7 @@ KNOWN_FILES = 32
 """Probing a compressed file means decoding it: the last ones are remembered."""
 
 _SAMPLE_BYTES = 4
+_FLOAT = Encoding(SampleFormat.FLOAT32)
 
 
 class JobAudio(Protocol):
@@ -54,8 +63,8 @@ class JobAudio(Protocol):
         """What the item plays."""
 
     @property
-    def sample_format(self) -> SampleFormat:
-        """What results are written as."""
+    def encoding(self) -> Encoding:
+        """What results are written as, in WAV."""
 
     @property
     def time_reference(self) -> int:
@@ -70,6 +79,9 @@ class JobAudio(Protocol):
 
     def blocks(self, start: int, end: int) -> Iterator[Samples]:
         """Yield frames as exact as they are stored."""
+
+    def stored(self, start: int, end: int) -> Iterator[bytes]:
+        """Yield the bytes of frames in ``encoding``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +108,10 @@ class FileAudio:
         return self.info.frames
 
     @property
-    def sample_format(self) -> SampleFormat:
+    def encoding(self) -> Encoding:
         """The file's own, but that no integers hold all of a lossy file's decoding."""
-        return SampleFormat.FLOAT32 if self.info.is_lossy else self.info.sample_format
+        own = SampleFormat.FLOAT32 if self.info.is_lossy else self.info.sample_format
+        return Encoding(own, is_unsigned=own is SampleFormat.INT8)
 
     @property
     def time_reference(self) -> int:
@@ -118,6 +131,14 @@ class FileAudio:
         """Yield frames as exact as the file."""
         return read_blocks(self.info, start, end)
 
+    def stored(self, start: int, end: int) -> Iterator[bytes]:
+        """Yield the file's own bytes where they can be taken as they are."""
+        layout, encoding = self.info.layout, self.encoding
+        if layout is None or layout.encoding != encoding:
+            return (encoding.encode(block) for block in self.blocks(start, end))
+        offset = layout.data_start + start * layout.frame_bytes
+        return _bytes_of(self.info.path, offset, (end - start) * layout.frame_bytes)
+
 
 @dataclass(frozen=True, slots=True)
 class HeardAudio:
@@ -125,7 +146,7 @@ class HeardAudio:
 
     path: Path
     source: AccessorSource
-    sample_format: SampleFormat = SampleFormat.FLOAT32
+    encoding: Encoding = _FLOAT
     time_reference: int = 0
     warnings: tuple[str, ...] = ()
 
@@ -171,6 +192,11 @@ class HeardAudio:
         """Yield the same frames, a block at a time."""
         for first in range(start, end, BLOCK_FRAMES):
             yield self.read(first, min(first + BLOCK_FRAMES, end))
+
+    def stored(self, start: int, end: int) -> Iterator[bytes]:
+        """Yield the same frames as REAPER's script wrote them."""
+        frame_bytes = self.channels * _SAMPLE_BYTES
+        return _bytes_of(self.path, start * frame_bytes, (end - start) * frame_bytes)
 
 
 class KnownFiles:
@@ -222,6 +248,20 @@ def open_audio(source: Source, folder: Path, known: KnownFiles) -> JobAudio:
     if not source.frames:
         raise _nothing_heard()
     return HeardAudio(path, source)
+
+
+def _bytes_of(path: Path, offset: int, length: int) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            while length > 0:
+                data = file.read(min(length, BLOCK_BYTES))
+                if not data:
+                    raise changed(path)
+                length -= len(data)
+                yield data
+    except OSError as error:
+        raise not_readable(path, error) from error
 
 
 def _heard(source: FileSource, info: AudioInfo) -> Span:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from bridge.errors import BridgeCode, BridgeError, InputError
 from bridge.formats import broadcast, wav
 from bridge.formats.broadcast import Origin
-from bridge.formats.samples import Encoding, SampleFormat, Samples, count_over_full_scale
+from bridge.formats.samples import Samples, count_over_full_scale
 from bridge.formats.splicing import Patch, put_in
 from bridge.new_file import NewFile, write_error
 from bridge.sources import JobAudio
@@ -24,8 +24,6 @@ from engine.protocol.spans import Span, seconds_to_frames
 
 RESULTS_FOLDER = "ReaPaint"
 """Under the project's media folder, so that one look tells what was generated."""
-
-_BLOCK_FRAMES = 1 << 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +102,16 @@ def write_take(
         The disk is full or the folder can't be written, or the source can't be read.
     """
     window = _with_handles(audio, span, handles_s)
-    encoding = Encoding(audio.sample_format, is_unsigned=audio.sample_format is SampleFormat.INT8)
-    before, after = _frame(audio, window, encoding, origin)
+    before, after = _frame(audio, window, origin)
     for path in alternatives(_not_taken(wanted)):
         with NewFile(path, force=False) as file:
             file.write(before)
-            for block in _spliced(audio, window, Patch(span.start, patch)):
-                file.write(encoding.encode(block))
+            for data in _content(audio, window, span, patch):
+                file.write(data)
             file.write(after)
             if _commit(file):
-                clipped = 0 if audio.sample_format.is_float else count_over_full_scale(patch)
+                is_clipping = not audio.encoding.sample_format.is_float
+                clipped = count_over_full_scale(patch) if is_clipping else 0
                 return TakeFile(path, window.start, window.length, clipped)
     raise AssertionError("names do not run out")
 
@@ -153,15 +151,13 @@ def _commit(file: NewFile) -> bool:
     return True
 
 
-def _frame(
-    audio: JobAudio, window: Span, encoding: Encoding, origin: Origin
-) -> tuple[bytes, bytes]:
+def _frame(audio: JobAudio, window: Span, origin: Origin) -> tuple[bytes, bytes]:
     """Return the bytes before and after the samples."""
     known = audio.time_reference
     reference = known + window.start if known else 0
     described = broadcast.bext(origin, sample_rate=audio.sample_rate, time_reference=reference)
     plan = wav.plan_new(
-        encoding,
+        audio.encoding,
         audio.sample_rate,
         audio.channels,
         window.length,
@@ -175,17 +171,24 @@ def _frame(
     return before, after
 
 
-def _spliced(audio: JobAudio, window: Span, patch: Patch) -> Iterator[Samples]:
-    """Yield the file's frames: the source's own, then the patch's where it goes on alone."""
-    position = window.start
-    for source in audio.blocks(window.start, min(window.end, audio.frames)):
+def _content(
+    audio: JobAudio, window: Span, span: Span, patch: npt.NDArray[np.float32]
+) -> Iterator[bytes]:
+    """Yield the file's samples: the source's own bytes on both sides of the new ones."""
+    yield from audio.stored(window.start, span.start)
+    for block in _spliced(audio, span, patch):
+        yield audio.encoding.encode(block)
+    if span.end < window.end:
+        yield from audio.stored(span.end, window.end)
+
+
+def _spliced(audio: JobAudio, span: Span, patch: npt.NDArray[np.float32]) -> Iterator[Samples]:
+    """Yield the patch over the source; where both are equal, the source is more exact."""
+    position = span.start
+    for source in audio.blocks(span.start, min(span.end, audio.frames)):
         block = source.copy()
-        put_in(block, position, (patch,))
+        put_in(block, position, (Patch(span.start, patch),))
         yield block
         position += block.shape[1]
-    while position < window.end:
-        count = min(_BLOCK_FRAMES, window.end - position)
-        block = np.zeros((audio.channels, count), audio.sample_format.exact_dtype)
-        put_in(block, position, (patch,))
-        yield block
-        position += count
+    if position < span.end:
+        yield patch[:, position - span.start :]
