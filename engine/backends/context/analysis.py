@@ -24,6 +24,9 @@ BEAT_CONFIDENCE = 0.5
 SPEECH_RANGE_DB = 15.0
 """Between a pause and a vowel; less is a crowd, or processed beyond pauses."""
 BEAT_RANGE_S = (0.25, 1.5)
+MULTIPLES = (1, 2, 3)
+"""A beat comes again after this many periods, as far as there is context to tell."""
+SHORTER = 0.95
 SILENCE = 1e-10
 """Mean power (-100 dB) below which there is nothing to tell apart."""
 ACTIVE_PERCENTILE = 30
@@ -112,20 +115,25 @@ def find_beat(features: Features) -> tuple[float, float]:
     """
     likeness = _self_likeness(features)
     shortest, longest = (round(edge / features.hop_s) for edge in BEAT_RANGE_S)
-    longest = min(longest, len(likeness) // 4)
+    longest = min(longest, (len(likeness) - 2) // MULTIPLES[-1])
     if longest <= shortest:
         return 0.5, 0.0
     periods = np.arange(max(shortest, 2), longest + 1)
     spread = np.max([likeness[:-2], likeness[1:-1], likeness[2:]], axis=0)
-    scores = np.mean([spread[times * periods - 1] for times in (1, 2, 3)], axis=0)
-    period = int(periods[np.argmax(scores)])
-    return _refined(likeness, period) * features.hop_s, float(np.clip(scores.max(), 0, 1))
+    multiples = np.array([spread[times * periods - 1] for times in MULTIPLES])
+    known = np.isfinite(multiples)
+    scores = np.where(known, multiples, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    scores[known.sum(axis=0) < 2] = 0
+    # The shortest of near-equals: its grid holds the others' as well.
+    period = int(periods[np.flatnonzero(scores >= SHORTER * scores.max())[0]])
+    best = float(np.clip(scores.max(), 0, 1))
+    return _refined(likeness, period) * features.hop_s, best
 
 
 def _self_likeness(features: Features) -> Values:
     """Return the correlation of the onsets with themselves by lag in steps.
 
-    Only pairs of kept steps count, and no lag for which they are few.
+    Only pairs of kept steps count; it is nan for lags of which there are too few.
     """
     first = int(features.starts[0])
     place = np.round((features.starts - first) / features.hop).astype(np.int64)
@@ -138,7 +146,7 @@ def _self_likeness(features: Features) -> Values:
     enough = pairs > 0.15 * pairs[0]
     if products[0] <= 1e-12:
         return np.zeros(size, dtype=np.float32)
-    mean = np.where(enough, products / np.maximum(pairs, 1), 0)
+    mean = np.where(enough, products / np.maximum(pairs, 1), np.nan)
     return np.asarray(mean / (products[0] / pairs[0]), dtype=np.float32)
 
 
@@ -157,7 +165,7 @@ def _refined(likeness: Values, period: int) -> float:
         multiple += 1
         near = round(multiple * refined)
         around = likeness[near - 2 : near + 3]
-        if around.max() < 0.5 * likeness[period]:
+        if not np.isfinite(around).all() or around.max() < 0.5 * likeness[period]:
             continue
         peak = near - 2 + int(np.argmax(around))
         refined += (_parabola(likeness, peak) / multiple - refined) / 2

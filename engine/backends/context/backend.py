@@ -28,7 +28,7 @@ REPAIR_S = 0.1
 MIN_CONTEXT_S = 0.01
 """Less than this tells nothing about a sound."""
 PASSAGE_CONTEXT_S = 0.5
-"""From less than this every passage would be heard as a stutter."""
+"""From less than this a passage would be heard as a stutter, but for a steady tone."""
 LEAD_S = 0.03
 """How long the sound at an edge takes to give way where the splice adds no crossfade."""
 
@@ -206,9 +206,8 @@ def _chosen(window: Window, span: Span, analysis: Analysis, step: StepCall) -> P
     pauses, other words.
     """
     kept_s = analysis.features.steps * analysis.features.hop_s
-    if kept_s < PASSAGE_CONTEXT_S:
-        return _ambience(window, span, step)
-    if analysis.character in (Character.NOISE, Character.SILENT):
+    is_scant = kept_s < PASSAGE_CONTEXT_S and analysis.character is not Character.TONAL
+    if is_scant or analysis.character in (Character.NOISE, Character.SILENT):
         return _ambience(window, span, step)
     if analysis.character is Character.SPEECH:
         pauses = pauses_only(window, analysis.features)

@@ -47,10 +47,11 @@ GUARD_S = 0.05
 LOOK_AHEAD_S = 20.0
 """Further from the end than this, the cost to go no longer depends on the distance."""
 ECHO_COST = 1.0
-ECHO_S = 1.0
 """Entering what was heard just before, or leaving to hear it again just after."""
+APART_S = 0.3
+"""Entries nearer to each other than this begin with the same sound."""
 USED_COST = 1.0
-"""Entering what this take has already used."""
+"""Entering what this take has already used, once for each time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,10 +65,14 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """From ``target`` on, the span holds the kept audio that begins at ``source``."""
+    """From ``target`` on, the span holds the kept audio that begins at ``source``.
+
+    ``node`` is a frame of the stretch it is taken from, within a step of ``source``.
+    """
 
     target: int
     source: int
+    node: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -242,6 +247,7 @@ def find_routes(
     span: Span,
     weights: Weights,
     *,
+    echo_s: float,
     beat_s: float,
     beat_confidence: float,
     step: StepCall,
@@ -250,6 +256,8 @@ def find_routes(
 
     Parameters
     ----------
+    echo_s
+        For how long what was heard is still in the ear, in seconds.
     beat_s, beat_confidence
         Period of the beat, and 0 to 1 how much jumps should keep to it.
     step
@@ -265,8 +273,8 @@ def find_routes(
     guard = _guard(nodes, features)
     leave = _edge(costs, nodes, np.flatnonzero(nodes.frame == span.end), 0)
     enter = _edge(costs, nodes, np.flatnonzero(nodes.frame == span.start), 1)
-    enter = enter + _echo(span.start, nodes, features)
-    leave = leave + _echo(span.end, nodes, features)
+    enter = enter + _echo(span.start, nodes, features, echo_s)
+    leave = leave + _echo(span.end, nodes, features, echo_s)
     enter[nodes.room[0] < guard] += 2
     leave[nodes.room[1] < guard] += 2
     neighbours, neighbour_costs = _neighbours(costs, nodes, features, guard)
@@ -274,7 +282,7 @@ def find_routes(
     ahead = min(length, max(1, round(LOOK_AHEAD_S / features.hop_s)))
     to_go = _costs_to_go(leave, nodes, neighbours, neighbour_costs, ahead, step)
     total = enter + to_go[min(length, ahead)]
-    entries = _minima(total, max(1, round(0.1 / features.hop_s)))
+    entries = _minima(total, max(1, round(APART_S / features.hop_s)))
     entries = entries[np.isfinite(total[entries])]
     return Routes(
         features.hop,
@@ -308,10 +316,10 @@ def _edge(costs: Table, nodes: Nodes, node: Steps, axis: int) -> Table:
     return np.asarray(row * EDGE_WEIGHT, dtype=np.float32)
 
 
-def _echo(edge: int, nodes: Nodes, features: Features) -> Table:
+def _echo(edge: int, nodes: Nodes, features: Features, echo_s: float) -> Table:
     """Return what it costs to hear again what has just been heard, or soon will be."""
     away_s = np.abs(nodes.frame - edge) / features.sample_rate
-    return np.asarray(ECHO_COST * np.exp(-away_s / ECHO_S), dtype=np.float32)
+    return np.asarray(ECHO_COST * np.exp(-away_s / echo_s), dtype=np.float32)
 
 
 def _neighbours(costs: Table, nodes: Nodes, features: Features, guard: int) -> tuple[Steps, Table]:
@@ -401,23 +409,23 @@ def walk(routes: Routes, entry: int, rng: np.random.Generator, noise: float) -> 
     min_run = max(1, round(MIN_RUN_S / routes.hop_s))
     used = np.zeros(nodes.count, dtype=np.float32)
     runs = [(0, entry)]
-    node, since = entry, 0
+    node, begun = entry, 0
     for done in range(length):
         to_go = routes.to_go[min(length - done, ahead)]
         stay = to_go[node]
         must = not np.isfinite(stay)
-        late = length - done < min_run
-        if must or (since >= min_run and not late):
+        may = done - begun >= min_run and length - done >= min_run
+        if must or may:
             targets = routes.neighbours[node]
             ways = routes.neighbour_costs[node] + to_go[targets] + used[targets]
             ways = ways + noise * rng.random(len(ways), dtype=np.float32)
             best = int(np.argmin(ways))
             if must or ways[best] < stay:
-                node, since = int(targets[best]), 0
+                # Entering shortly before what was used leads into it.
+                used[max(0, node - (done - begun) - min_run) : node] += USED_COST
+                node, begun = int(targets[best]), done
                 runs.append((done, node))
-        used[max(0, node - min_run) : node + 1] = USED_COST
         node += 1
-        since += 1
     return _in_frames(routes, runs, node)
 
 
@@ -427,12 +435,13 @@ def _in_frames(routes: Routes, runs: list[tuple[int, int]], last: int) -> tuple[
     The span need not be a whole number of steps: what is left over falls into the join
     before the last run, or, where there is only one, is shared by both edges.
     """
-    span, frame = routes.span, routes.nodes.frame
-    found = [Run(span.start + done * routes.hop, int(frame[node])) for done, node in runs]
-    left_over = span.length - routes.length * routes.hop
+    span, hop, frame = routes.span, routes.hop, routes.nodes.frame
+    left_over = span.length - routes.length * hop
     done, node = runs[-1]
+    begin = int(frame[node])
     if len(runs) == 1:
-        return (Run(span.start, int(frame[node]) + left_over // 2),)
-    target = span.start + done * routes.hop
+        return (Run(span.start, begin + left_over // 2, begin),)
+    target = span.start + done * hop
     lag = int(frame[last]) - span.end
-    return (*found[:-1], Run(target, target + lag))
+    found = [Run(span.start + at * hop, int(frame[of]), int(frame[of])) for at, of in runs[:-1]]
+    return (*found, Run(target, target + lag, begin))

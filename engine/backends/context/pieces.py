@@ -58,7 +58,7 @@ def pieces_of(window: Window, span: Span, runs: Sequence[Run]) -> tuple[Piece, .
     ends = [run.target for run in runs[1:]] + [span.end]
     pieces = []
     for run, end in zip(runs, ends, strict=True):
-        home = next(stretch for stretch in stretches if stretch.start <= run.source < stretch.end)
+        home = next(stretch for stretch in stretches if stretch.start <= run.node < stretch.end)
         pieces.append(Piece(Span(run.target, end), run.source - run.target, home))
     return tuple(pieces)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.backends.base import Audio, Passage, Window
 from engine.backends.context.analysis import Analysis, Character, analyse
-from engine.backends.context.features import StepCall
+from engine.backends.context.features import StepCall, kept_stretches
 from engine.backends.context.paths import Routes, Weights, find_routes, walk
 from engine.backends.context.pieces import aligned, join_pieces, led_in, mismatch, pieces_of
 from engine.protocol.spans import Span
@@ -26,6 +26,8 @@ class Manner:
     ----------
     weights
         What counts when moments are compared.
+    echo_s
+        How long after it was heard a passage is still heard as the same again.
     slide_s
         How far a passage may be moved into phase, in seconds.
     join_s
@@ -36,6 +38,7 @@ class Manner:
     """
 
     weights: Weights
+    echo_s: float
     slide_s: float
     join_s: float
     lead_s: float
@@ -43,14 +46,16 @@ class Manner:
 
 MANNERS = {
     Character.TONAL: Manner(
-        Weights(mel=0.6, chroma=1.0, onset=0.3), slide_s=0.015, join_s=0.08, lead_s=0.15
+        Weights(mel=0.6, chroma=1.0, onset=0.3), echo_s=4.0, slide_s=0.015, join_s=0.08, lead_s=0.15
     ),
     # The ear hears a beat 10 ms off, and a stroke that a fade has blunted.
     Character.RHYTHMIC: Manner(
-        Weights(mel=1.0, chroma=0.2, onset=1.0), slide_s=0.007, join_s=0.02, lead_s=0.01
+        Weights(mel=1.0, chroma=0.2, onset=1.0), echo_s=1.0, slide_s=0.007, join_s=0.02, lead_s=0.01
     ),
 }
-OTHERWISE = Manner(Weights(mel=1.0, chroma=0.4, onset=0.4), slide_s=0.015, join_s=0.025, lead_s=0.0)
+OTHERWISE = Manner(
+    Weights(mel=1.0, chroma=0.4, onset=0.4), echo_s=2.0, slide_s=0.015, join_s=0.025, lead_s=0.0
+)
 CHANCE = 0.15
 """How much a way to go may seem dearer or cheaper to one take than to another."""
 NEAR_BEST = 0.6
@@ -58,7 +63,10 @@ NEAR_BEST = 0.6
 MIN_TAKES = 4
 TRIED = 16
 """Entries whose waveforms are tried."""
-MISMATCH_COST = 1.0
+MISMATCH_COST = 0.5
+"""What two edges cost at which waveforms are unrelated."""
+OFFSET_S = 0.02
+"""Where nothing sounds, a constant offset is measured over this."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +103,7 @@ def plan_similar(window: Window, span: Span, analysis: Analysis, step: StepCall)
         analysis.features,
         span,
         manner.weights,
+        echo_s=manner.echo_s,
         beat_s=analysis.beat_s,
         beat_confidence=analysis.beat_confidence,
         step=step,
@@ -119,8 +128,7 @@ def fill_planned(
         Called between pieces of work with the share that is done, 0 to 1.
     """
     if plan.routes is None:
-        shape = (plan.window.audio.shape[0], plan.span.length)
-        return Passage(plan.span.start, np.zeros(shape, dtype=np.float32))
+        return Passage(plan.span.start, _level_line(plan.window, plan.span))
     entry = plan.entries[variation % len(plan.entries)]
     runs = walk(plan.routes, entry, rng, CHANCE)
     step(0.2)
@@ -160,3 +168,23 @@ def _entries(
     good = int(np.sum(np.asarray(costs) <= min(costs) + NEAR_BEST))
     count = min(max(good, MIN_TAKES), len(costs))
     return tuple(int(routes.entries[index]) for index in order[:count])
+
+
+def _level_line(window: Window, span: Span) -> Audio:
+    """Return silence that goes from one side's constant offset to the other's."""
+    reach = max(1, round(OFFSET_S * window.sample_rate))
+    near = [
+        window.audio[:, max(run.start, run.end - reach) : run.end]
+        for run in kept_stretches(window)
+        if run.end == span.start
+    ] + [
+        window.audio[:, run.start : min(run.end, run.start + reach)]
+        for run in kept_stretches(window)
+        if run.start == span.end
+    ]
+    line = np.zeros((window.audio.shape[0], span.length), dtype=np.float32)
+    if near:
+        first, last = (side.mean(axis=1, keepdims=True) for side in (near[0], near[-1]))
+        share = ((np.arange(span.length) + 0.5) / span.length).astype(np.float32)
+        line += first + (last - first) * share
+    return line
