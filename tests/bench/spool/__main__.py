@@ -10,10 +10,13 @@ import argparse
 import os
 import re
 import statistics
+import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,11 +35,15 @@ def main() -> None:
         for kind in ("runtime", "config", "log"):
             os.environ[f"REAPAINT_{kind.upper()}_DIR"] = str(folder / kind)
         rows = [(route, *_measure(folder, route, options.rounds)) for route in ("file", "accessor")]
-    print(f"{options.rounds} jobs, windows of 10 s, 2 channels, {RATE} Hz; milliseconds")
-    print(f"{'route':10}{'':8}{'to submit':>12}{'to reply':>12}{'all':>12}")
+    sys.stdout.write("\n".join(_table(options.rounds, rows)) + "\n")
+
+
+def _table(rounds: int, rows: Sequence[tuple[Any, ...]]) -> Iterator[str]:
+    yield f"{rounds} jobs, windows of 10 s, 2 channels, {RATE} Hz; milliseconds"
+    yield f"{'route':10}{'':8}{'to submit':>12}{'to reply':>12}{'all':>12}"
     for route, *columns in rows:
         for title, figure in (("median", statistics.median), ("90 %", _ninth_decile)):
-            print(f"{route:10}{title:8}" + "".join(f"{figure(each):12.1f}" for each in columns))
+            yield f"{route:10}{title:8}" + "".join(f"{figure(each):12.1f}" for each in columns)
 
 
 def _read_options() -> argparse.Namespace:
