@@ -319,7 +319,9 @@ def test_vorbis_channels_stay_where_they_were(tmp_path: Path) -> None:
         )
         out = tmp_path / "o.ogg"
         write_spliced(probe(write(tmp_path / "in.wav", content)), out, [], force=True, record={})
-        spectra = np.abs(np.fft.rfft(files.decoded(out)[:, :48_000]))
+        heard = files.decoded(out)
+        np.testing.assert_array_equal(read_frames(probe(out), 0, 48_000), heard)
+        spectra = np.abs(np.fft.rfft(heard))
         for channel in range(channels):
             if channel == {6: 3, 7: 3, 8: 3}.get(channels):
                 continue  # low frequencies only
@@ -576,6 +578,23 @@ def test_an_input_that_changes_meanwhile_is_noticed(tmp_path: Path, source: Path
     action = lambda: write_spliced(info, tmp_path / "o.wav", [], force=False, record={})  # noqa: E731
     assert code_of(action) == BridgeCode.UNREADABLE_AUDIO
     assert not (tmp_path / "o.wav").exists()
+
+
+def test_an_input_that_changes_during_the_write_is_noticed(tmp_path: Path, source: Path) -> None:
+    info = probe(source)
+
+    def touch(_: float) -> None:
+        os.utime(source, ns=(0, info.modified_ns + 1_000_000_000))
+
+    assert (
+        code_of(
+            lambda: write_spliced(
+                info, tmp_path / "o.wav", [], force=False, record={}, on_progress=touch
+            )
+        )
+        == BridgeCode.UNREADABLE_AUDIO
+    )
+    assert names(tmp_path) == ["in.wav"]
 
 
 # Output that can't be written
