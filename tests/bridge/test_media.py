@@ -320,7 +320,8 @@ def test_vorbis_channels_stay_where_they_were(tmp_path: Path) -> None:
         out = tmp_path / "o.ogg"
         write_spliced(probe(write(tmp_path / "in.wav", content)), out, [], force=True, record={})
         heard = files.decoded(out)
-        np.testing.assert_array_equal(read_frames(probe(out), 0, 48_000), heard)
+        # FFmpeg alone loses a few frames of a file with one page
+        np.testing.assert_array_equal(read_frames(probe(out), 0, heard.shape[1]), heard)
         spectra = np.abs(np.fft.rfft(heard))
         for channel in range(channels):
             if channel == {6: 3, 7: 3, 8: 3}.get(channels):
