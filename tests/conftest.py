@@ -12,7 +12,7 @@ from bridge import launcher
 from bridge.client import EngineAddress
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("REAPAINT_RUNTIME_DIR", "REAPAINT_CONFIG_DIR", "REAPAINT_LOG_DIR")
+FOLDERS = ("REAPAINT_RUNTIME_DIR", "REAPAINT_CONFIG_DIR", "REAPAINT_LOG_DIR", "REAPAINT_CACHE_DIR")
 
 
 @pytest.fixture(autouse=True)

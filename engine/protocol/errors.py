@@ -48,6 +48,8 @@ class ErrorCode(StrEnum):
     UNKNOWN_MODEL = "unknown_model"
     UNKNOWN_MODE = "unknown_mode"
     NO_CONTEXT = "no_context"
+    NO_LIBRARY = "no_library"
+    NO_MATCH = "no_match"
     OUT_OF_MEMORY = "out_of_memory"
     BACKEND_FAILED = "backend_failed"
     CANCELLED = "cancelled"

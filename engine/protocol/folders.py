@@ -25,6 +25,11 @@ def log_folder() -> Path:
     return _private_folder("REAPAINT_LOG_DIR", "log")
 
 
+def cache_folder() -> Path:
+    """Return the folder of what can be made again (``REAPAINT_CACHE_DIR``)."""
+    return _private_folder("REAPAINT_CACHE_DIR", "cache")
+
+
 def make_private(folder: Path) -> Path:
     """Make a folder that only its owner can enter, and refuse somebody else's.
 
@@ -46,8 +51,8 @@ def make_private(folder: Path) -> Path:
         raise ProtocolError(
             ErrorCode.NOT_AUTHORISED,
             f"The folder {folder} can't be used: {error}.",
-            hint="Remove it, or name another one in REAPAINT_RUNTIME_DIR, REAPAINT_CONFIG_DIR"
-            " or REAPAINT_LOG_DIR.",
+            hint="Remove it, or name another one in REAPAINT_RUNTIME_DIR, REAPAINT_CONFIG_DIR,"
+            " REAPAINT_LOG_DIR or REAPAINT_CACHE_DIR.",
         ) from error
     return folder
 
@@ -61,6 +66,8 @@ def _private_folder(variable: str, kind: str) -> Path:
 
     if kind == "config":
         return make_private(platformdirs.user_config_path("reapaint", appauthor=False))
+    if kind == "cache":
+        return make_private(platformdirs.user_cache_path("reapaint", appauthor=False))
     if kind == "log":
         return make_private(platformdirs.user_log_path("reapaint", appauthor=False))
     if sys.platform.startswith("linux") and not os.environ.get("XDG_RUNTIME_DIR"):

@@ -74,7 +74,8 @@ class BackendInfo:
     """What a backend can do, as clients need to know it.
 
     ``sample_rate`` and ``channels`` are None where the backend works at whatever
-    it is given. ``honours`` names the request fields that have an effect.
+    it is given. ``honours`` names the request fields that have an effect. ``first_seed``
+    is taken where a request has no seed; None where any will do, and one is drawn.
     """
 
     name: str
@@ -87,6 +88,7 @@ class BackendInfo:
     max_span_s: float
     sample_rate: int | None = None
     channels: int | None = None
+    first_seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

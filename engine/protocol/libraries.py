@@ -1,0 +1,20 @@
+"""How both sides tell one folder of sounds from another, without telling where it lies."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+_DIGEST_CHARACTERS = 8
+_LONGEST_NAME = 40
+
+
+def library_name(folder: str | os.PathLike[str]) -> str:
+    """Return a folder's own name with a digest of its whole path, such as ``sfx-1b2c3d4e``.
+
+    It may stand in files that are handed on, where a path would tell too much.
+    """
+    whole = os.path.realpath(Path(folder).expanduser())
+    digest = hashlib.sha256(os.path.normcase(whole).encode("utf-8", "surrogatepass")).hexdigest()
+    own = re.sub(r"[^A-Za-z0-9]+", "-", Path(whole).name).strip("-")[:_LONGEST_NAME]
+    return f"{own or 'library'}-{digest[:_DIGEST_CHARACTERS]}"
