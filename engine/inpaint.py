@@ -147,9 +147,13 @@ def _resolve(request: InpaintRequest, info: BackendInfo) -> InpaintRequest:
         request,
         backend=info.name,
         model=request.model or info.default_model,
-        seed=secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed,
+        seed=_first_seed(info) if request.seed is None else request.seed,
         crossfade_s=DEFAULT_CROSSFADE_S if request.crossfade_s is None else request.crossfade_s,
     )
+
+
+def _first_seed(info: BackendInfo) -> int:
+    return secrets.randbelow(MAX_SEED + 1) if info.first_seed is None else info.first_seed
 
 
 def _seed_of(resolved: InpaintRequest) -> int:
@@ -166,6 +170,7 @@ def _wish(resolved: InpaintRequest) -> Wish:
         strength=resolved.strength,
         mode=resolved.mode,
         model=resolved.model or "",
+        match_level=resolved.match_level,
     )
 
 

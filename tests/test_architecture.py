@@ -25,7 +25,7 @@ ONLY_IN = {
     "zmq": ("engine.server", "bridge.client", "engine.protocol.keys"),
     "sounddevice": ("bridge.preview",),
     "matplotlib": ("bridge.plot",),
-    "pedalboard": ("bridge.",),
+    "pedalboard": ("bridge.", "engine.backends.library.audio"),
     "av": ("bridge.",),
     "rich": ("bridge.terminal",),
 }

@@ -64,6 +64,8 @@ class Wish:
     strength: float
     mode: str
     model: str
+    match_level: bool = True
+    """The recipe matches a fill's ends; this is for what stands between them."""
 
 
 @dataclass(frozen=True, slots=True)

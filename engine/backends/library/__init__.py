@@ -1,0 +1,1 @@
+"""Fills spans from a folder of sounds, by what the prompt says."""

@@ -1,0 +1,304 @@
+"""The backend that fills spans from a folder of sounds, by what the prompt says."""
+
+import contextlib
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
+from engine.backends.library.audio import UnreadableClip, read_clip
+from engine.backends.library.events import Clip, describe_clip
+from engine.backends.library.fitting import at_window, looped, once
+from engine.backends.library.indexer import Indexer, Progress
+from engine.backends.library.meaning import Meaning, reranked, widened
+from engine.backends.library.search import Match, find, parse
+from engine.backends.library.store import LISTED, UNREADABLE, VERSION, open_store, unusable
+from engine.errors import JobError
+from engine.protocol.errors import ErrorCode, ProtocolError
+from engine.protocol.folders import cache_folder
+from engine.protocol.libraries import library_name
+from engine.protocol.messages import BackendInfo
+
+AUTO, ONCE, LOOP = "auto", "once", "loop"
+
+WALKED = 64
+"""Seeds walk down so many of the files that fit, and then begin again with other parts."""
+
+MAX_TRIES = 8
+"""A file that can't be read or is silent gives way to the next; so many do in a row."""
+
+SHORTEST_READ_S = 60.0
+"""Of a longer file no more than this, or twice the span, is read."""
+
+FIRST_PATIENCE_S = 15.0
+PATIENCE_S = 1.0
+"""How long a job waits for the names in a new library, and in one that is known already."""
+
+FRESH_S = 30.0
+"""A job looks for new files if nobody did for this long."""
+
+POLL_S = 0.1
+
+_log = logging.getLogger(__name__)
+
+
+class LibraryBackend:
+    """Fills spans with the best matches of a library; indexes it in the background."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.expanduser()
+        self._name = library_name(folder)
+        self._indexer: Indexer | None = None
+        self._meaning = Meaning() if Meaning.is_installed() else None
+
+    @property
+    def info(self) -> BackendInfo:
+        """Any rate, any channels; a library is its only model."""
+        return BackendInfo(
+            name="library",
+            description="fills a span with the sound of a folder that fits the prompt best",
+            models=(self._name,),
+            default_model=self._name,
+            modes=(AUTO, ONCE, LOOP),
+            honours=("prompt", "negative_prompt", "takes", "seed", "crossfade_s", "match_level"),
+            max_window_s=3600.0,
+            max_span_s=1200.0,
+            first_seed=0,
+        )
+
+    def start(self) -> None:
+        """Begin to index the library in the background."""
+        try:
+            self._running_indexer().request()
+        except JobError as error:
+            # It is said again to whoever asks for a fill.
+            _log.warning("%s", error)
+
+    def close(self) -> None:
+        """End the background work; what is indexed stays indexed."""
+        if self._indexer is not None:
+            self._indexer.stop()
+            self._indexer = None
+
+    def generate(
+        self, window: Window, wish: Wish, seeds: Sequence[int], control: Control
+    ) -> Generation:
+        """Fill every span with the match that is the seed's.
+
+        Raises
+        ------
+        JobError
+            ``no_library``, ``invalid_prompt``, ``no_match``, or ``backend_failed`` where
+            the index can't be used.
+        JobCancelled
+            Somebody asked for the job's end.
+        """
+        self._check(wish)
+        control.step("encode", 0.0)
+        matches, notices = self._search(wish, control)
+        takes = []
+        for number, seed in enumerate(seeds):
+            step = _part_of(control, number / len(seeds), 1 / len(seeds))
+            takes.append(self._take(window, wish, seed, matches, step))
+        used = list(dict.fromkeys(take.path for take in takes))
+        named = (
+            (f"Filled with {takes[0].path}.",)
+            if len(takes) == 1
+            else tuple(f"Take {n}: filled with {take.path}." for n, take in enumerate(takes, 1))
+        )
+        return Generation(
+            fills=tuple(take.fill for take in takes),
+            model=wish.model,
+            model_revision="; ".join(used),
+            mode="+".join(dict.fromkeys(take.mode for take in takes)),
+            warnings=(*named, *notices),
+        )
+
+    # Finding
+
+    def _check(self, wish: Wish) -> None:
+        if not self._folder.is_dir():
+            raise JobError(
+                ErrorCode.NO_LIBRARY,
+                f"The library folder {self._folder} is not there.",
+                hint="Connect its disk, or name another folder with --library.",
+            )
+        if not wish.prompt.strip():
+            raise JobError(
+                ErrorCode.INVALID_PROMPT,
+                "The library needs a prompt to look for.",
+                hint="Say what should be there with --prompt, or use the context backend.",
+            )
+
+    def _search(self, wish: Wish, control: Control) -> tuple[list[Match], list[str]]:
+        indexer = self._running_indexer()
+        self._await_names(indexer, control)
+        database = self._database()
+        with contextlib.closing(open_store(database)) as connection:
+            try:
+                matches, notices = self._find(connection, wish, control)
+                is_empty = not matches and _is_empty(connection)
+                missing = _missing(connection, indexer.progress)
+            except sqlite3.Error as error:
+                raise unusable(database, error) from error
+        if not matches:
+            raise self._nothing_found(wish, is_empty=is_empty, missing=missing)
+        if missing:
+            notices.append(f"The library's index is still being built: {missing}.")
+        return matches, notices
+
+    def _find(
+        self, connection: sqlite3.Connection, wish: Wish, control: Control
+    ) -> tuple[list[Match], list[str]]:
+        query = parse(connection, wish.prompt, wish.negative_prompt)
+        matches = find(connection, query, WALKED)
+        notices = []
+        if query.unknown and matches:
+            words = ", ".join(query.unknown)
+            notices.append(f"No file of the library is described by: {words}.")
+        if self._meaning is None:
+            return matches, notices
+        try:
+            if not matches and query.unknown:
+                query = widened(
+                    connection, self._meaning, query, lambda share: control.step("encode", share)
+                )
+                matches = find(connection, query, WALKED)
+            return reranked(connection, self._meaning, wish.prompt, matches), notices
+        except (ImportError, OSError, RuntimeError, ValueError) as error:
+            _log.warning("the model for meanings can't be used: %s", error)
+            self._meaning = None
+            return matches, [*notices, "Synonyms are not looked for: their model can't be used."]
+
+    def _await_names(self, indexer: Indexer, control: Control) -> None:
+        is_first = indexer.progress.finished_s < 0
+        if time.monotonic() - indexer.progress.finished_s > FRESH_S:
+            indexer.request()
+        deadline_s = time.monotonic() + (FIRST_PATIENCE_S if is_first else PATIENCE_S)
+        while not indexer.wait_listed(POLL_S) and time.monotonic() < deadline_s:
+            if (failure := indexer.progress.failure) is not None:
+                raise failure
+            control.step("encode", 0.0)
+        # After a few new files this is next to nothing; a new library is not waited for.
+        indexer.wait_read(POLL_S)
+
+    def _nothing_found(self, wish: Wish, *, is_empty: bool, missing: str) -> JobError:
+        if is_empty and not missing:
+            return JobError(
+                ErrorCode.NO_LIBRARY,
+                f"The library folder {self._folder} holds no sound that can be read.",
+                hint="Put WAV, AIFF, FLAC, Ogg or MP3 files into it, or name another folder"
+                " with --library.",
+            )
+        if missing:
+            return JobError(
+                ErrorCode.NO_MATCH,
+                f"Nothing in the library's index fits the prompt yet: {missing}.",
+                hint="Try again in a minute.",
+            )
+        return JobError(
+            ErrorCode.NO_MATCH,
+            f"Nothing in the library fits {wish.prompt.strip()[:80]!r}.",
+            hint="Use other words, or fewer.",
+        )
+
+    def _running_indexer(self) -> Indexer:
+        if self._indexer is None:
+            self._indexer = Indexer(self._folder, self._database())
+        return self._indexer
+
+    def _database(self) -> Path:
+        try:
+            return cache_folder() / f"library-{self._name}-{VERSION}.sqlite"
+        except ProtocolError as error:
+            raise JobError(ErrorCode.BACKEND_FAILED, error.message, hint=error.hint) from error
+
+    # Filling
+
+    def _take(
+        self,
+        window: Window,
+        wish: Wish,
+        seed: int,
+        matches: Sequence[Match],
+        step: Callable[[float], None],
+    ) -> "_Take":
+        longest_s = max(span.length for span in window.spans) / window.sample_rate
+        variation, rank = divmod(seed, len(matches))
+        path, clip = self._clip(matches, rank, max(SHORTEST_READ_S, 2 * longest_s), window)
+        loops = clip.sustained is not None if wish.mode == AUTO else wish.mode == LOOP
+        passages = []
+        for index, span in enumerate(window.spans):
+            fill = looped if loops else once
+
+            def step_span(share: float, index: int = index) -> None:
+                step((index + share) / len(window.spans))
+
+            audio = fill(
+                clip,
+                window,
+                span,
+                variation=variation + index,
+                match_level=wish.match_level,
+                rng=np.random.default_rng([seed, index]),
+                step=step_span,
+            )
+            passages.append(Passage(span.start, audio))
+        return _Take(Fill(tuple(passages)), path, LOOP if loops else ONCE)
+
+    def _clip(
+        self, matches: Sequence[Match], rank: int, max_s: float, window: Window
+    ) -> tuple[str, Clip]:
+        """Return the clip at a rank, or the next one that can be used."""
+        for attempt in range(min(MAX_TRIES, len(matches))):
+            path = matches[(rank + attempt) % len(matches)].path
+            try:
+                audio, rate = read_clip(self._folder / path, max_s)
+            except (OSError, UnreadableClip) as error:
+                _log.warning("%s in the library is skipped: %s", path, error)
+                continue
+            clip = describe_clip(at_window(audio, rate, window), window.sample_rate)
+            if clip is not None:
+                return path, clip
+            _log.warning("%s in the library is skipped: it is silent", path)
+        raise JobError(
+            ErrorCode.NO_MATCH,
+            "The files that fit the prompt can't be read, or are silent.",
+            hint="The engine's log names them; use other words, or another seed.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Take:
+    fill: Fill
+    path: str
+    mode: str
+
+
+def _missing(connection: sqlite3.Connection, progress: Progress) -> str:
+    """Return in words what the index doesn't know yet; "" if it is complete."""
+    if not progress.is_listed:
+        return f"{progress.listed} files are listed so far"
+    if progress.is_read:
+        return ""
+    (unread,) = connection.execute(
+        "SELECT count(*) FROM files WHERE state = ?", (LISTED,)
+    ).fetchone()
+    return f"{unread} descriptions are not read yet" if unread else ""
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    row = connection.execute("SELECT 1 FROM files WHERE state != ? LIMIT 1", (UNREADABLE,))
+    return row.fetchone() is None
+
+
+def _part_of(control: Control, begin: float, share: float) -> Callable[[float], None]:
+    def step(done: float) -> None:
+        control.step("sample", min(1.0, begin + share * done))
+
+    return step

