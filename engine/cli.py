@@ -4,9 +4,16 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from engine.backends.registry import make_backends
-from engine.config import LOOPBACK_ENDPOINT, EngineConfig, check_config, environment_default
+from engine.backends.registry import at_work, make_backends
+from engine.config import (
+    LOOPBACK_ENDPOINT,
+    EngineConfig,
+    check_config,
+    environment_default,
+    library_folder,
+)
 from engine.protocol.errors import ReaPaintError
 from engine.server import serve
 
@@ -31,10 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             max_queued_mib=options.max_queued_mib,
             idle_exit_s=options.idle_exit,
             log_level=options.log_level,
+            library=library_folder(options.library),
         )
-        backends = make_backends()
+        backends = make_backends(config.library)
         check_config(config, backends)
-        serve(config, backends)
+        with at_work(backends):
+            serve(config, backends)
     except ReaPaintError as error:
         print(f"reapaint: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
         return EXIT_BAD_INPUT
@@ -58,6 +67,12 @@ def _make_parser() -> argparse.ArgumentParser:
         "--backend",
         default=environment_default("backend", defaults.backend),
         help="what fills the mask where a request names none (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--library",
+        type=Path,
+        metavar="DIR",
+        help="a folder of sounds, for the backend that fills from them by a prompt",
     )
     parser.add_argument(
         "--idle-exit",

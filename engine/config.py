@@ -4,6 +4,7 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from engine.errors import StartError
@@ -24,6 +25,8 @@ class EngineConfig:
     idle_exit_s: float = 0.0
     """Stop after this long without work; 0 = never."""
     log_level: str = "INFO"
+    library: Path | None = None
+    """A folder of sounds; whether it is there is seen when it is needed."""
 
     @property
     def limits(self) -> Limits:
@@ -79,6 +82,27 @@ def check_config(config: EngineConfig, backends: Mapping[str, object]) -> None:
                 f"--{name.replace('_', '-')} must be at least 1.",
                 hint="Leave it out to use the default.",
             )
+
+
+def library_folder(chosen: Path | None) -> Path | None:
+    """Return the folder of sounds: the one given by a flag, or ``REAPAINT_LIBRARY``.
+
+    The variable may name a disk that is not connected now: only who asks for its sounds
+    should hear of that.
+
+    Raises
+    ------
+    StartError
+        The folder given by a flag is not there.
+    """
+    if chosen is not None and not chosen.is_dir():
+        raise StartError(
+            "no_library",
+            f"There is no folder {chosen}.",
+            hint="Name a folder of sounds with --library.",
+        )
+    from_environment = environment_default("library", "")
+    return chosen or (Path(from_environment).expanduser() if from_environment else None)
 
 
 def environment_default(name: str, default: str) -> str:

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from engine.backends.base import Audio
-from engine.backends.registry import make_backends
+from engine.backends.registry import end_work, make_backends
 from engine.clock import StageClock
-from engine.config import EngineConfig, check_config
+from engine.config import EngineConfig, check_config, library_folder
 from engine.inpaint import inpaint
 from engine.protocol.messages import Done, InpaintRequest, Welcome
 from engine.protocol.requests import check_request
@@ -16,9 +17,9 @@ from engine.protocol.version import __version__
 class LocalEngine:
     """Runs jobs in the caller's thread, and answers as an engine's client does."""
 
-    def __init__(self, backend: str) -> None:
-        self._backends = make_backends()
-        config = EngineConfig(backend=backend)
+    def __init__(self, backend: str, library: Path | None = None) -> None:
+        config = EngineConfig(backend=backend, library=library_folder(library))
+        self._backends = make_backends(config.library)
         check_config(config, self._backends)
         self.welcome = Welcome(
             version=__version__,
@@ -27,6 +28,10 @@ class LocalEngine:
             default_backend=config.backend,
             limits=config.limits,
         )
+
+    def close(self) -> None:
+        """End what its backends do in the background."""
+        end_work(self._backends)
 
     def run(
         self, request: InpaintRequest, audio: Audio, on_progress: Callable[[str, float], None]
