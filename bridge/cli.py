@@ -110,12 +110,35 @@ def _inpaint(options: argparse.Namespace, terminal: Terminal) -> None:
         context_s=options.context,
         match_level=not options.no_match_level,
         mode=options.mode,
-        backend=options.backend,
+        backend=options.backend or _library_if_asked(options),
         model=options.model,
         force=options.force,
     )
-    where = inpaint.Where(endpoint=options.engine, in_process=options.in_process)
+    where = inpaint.Where(
+        endpoint=options.engine, in_process=options.in_process, library=_library(options)
+    )
     inpaint.run(order, where, terminal, plot=options.plot, play=options.play)
+
+
+def _library(options: argparse.Namespace) -> Path | None:
+    """Return the folder of sounds; an engine that was named has one of its own, or none."""
+    if options.engine is None:
+        from_environment = os.environ.get("REAPAINT_LIBRARY")
+        default = Path(from_environment).expanduser() if from_environment else None
+        return options.library or default
+    if options.library is not None:
+        raise InputError(
+            BridgeCode.INVALID_OPTION,
+            "--library is for engines of this machine, and --engine names one.",
+            hint="Start that engine with `reapaint serve --library DIR`, and leave --library out.",
+        )
+    return None
+
+
+def _library_if_asked(options: argparse.Namespace) -> str | None:
+    """Return the backend where only the library can do what was asked for."""
+    has_library = _library(options) is not None
+    return "library" if options.library or (has_library and options.prompt) else None
 
 
 def _demo(options: argparse.Namespace, terminal: Terminal) -> None:
@@ -302,6 +325,12 @@ def _add_inpaint_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", default="auto", help="how the backend goes about it")
     parser.add_argument("--backend", metavar="NAME", help="what fills the selection")
     parser.add_argument("--model", metavar="NAME", help="which of the backend's models")
+    parser.add_argument(
+        "--library",
+        type=Path,
+        metavar="DIR",
+        help="a folder of sounds to fill from, by the prompt (default: REAPAINT_LIBRARY)",
+    )
     where = parser.add_mutually_exclusive_group()
     _add_engine_flag(where)
     where.add_argument(

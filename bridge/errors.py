@@ -26,6 +26,7 @@ class BridgeCode(StrEnum):
     UNSUPPORTED_AUDIO = "unsupported_audio"
     INVALID_TIME = "invalid_time"
     INVALID_OPTION = "invalid_option"
+    NO_LIBRARY = "no_library"
     # Output files
     UNSUPPORTED_FORMAT = "unsupported_format"
     OUTPUT_EXISTS = "output_exists"

@@ -6,6 +6,7 @@ for the rest, by name and when it is asked for, so that nothing else loads it.
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -34,14 +35,18 @@ class Engine(Protocol):
 class InProcessEngine:
     """Runs jobs in this process; its failures are those of any job."""
 
-    def __init__(self, backend: str) -> None:
-        self._engine = import_module("engine.local").LocalEngine(backend)
+    def __init__(self, backend: str, library: Path | None = None) -> None:
+        self._engine = import_module("engine.local").LocalEngine(backend, library)
 
     @property
     def welcome(self) -> Welcome:
         """What it can do."""
         welcome: Welcome = self._engine.welcome
         return welcome
+
+    def close(self) -> None:
+        """End what the engine does in the background."""
+        self._engine.close()
 
     def run(
         self, request: InpaintRequest, audio: Audio, on_progress: Callable[[str, float], None]

@@ -16,9 +16,13 @@ from bridge.media import probe, read_frames
 from bridge.new_file import exists_error
 from bridge.repaint import Order, Report, carry_out, prepare
 from bridge.terminal import Terminal
+from engine.protocol.libraries import library_name
 from engine.protocol.spans import Span
 
 Audio = npt.NDArray[np.float32]
+
+LIBRARY = "library"
+"""The backend that needs a folder of sounds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +32,8 @@ class Where:
     endpoint: str | None = None
     in_process: bool = False
     default_backend: str = "context"
+    library: Path | None = None
+    """A folder of sounds for an engine of this machine."""
 
 
 def run(
@@ -45,7 +51,11 @@ def run(
         prepared = prepare(order)
         if plot is not None:
             _check_picture(plot, force=order.force)
+        if order.backend == LIBRARY:
+            _check_folder(where)
         with open_engine(where) as engine:
+            if order.backend == LIBRARY:
+                _check_library(engine, where)
             report = carry_out(prepared, engine, on_progress)
     if plot is not None:
         draw(report, plot, force=order.force)
@@ -58,11 +68,49 @@ def run(
 @contextlib.contextmanager
 def open_engine(where: Where) -> Iterator[Engine]:
     """Yield the engine that does the work, and end the session with it."""
+    # One that is not there keeps no engine from what needs none.
+    library = where.library if where.library is not None and where.library.is_dir() else None
     if where.in_process:
-        yield InProcessEngine(where.default_backend)
+        with contextlib.closing(InProcessEngine(where.default_backend, library)) as engine:
+            yield engine
         return
-    with EngineClient(find_or_start(where.endpoint)) as client:
+    options = () if library is None else (f"--library={library.resolve()}",)
+    with EngineClient(find_or_start(where.endpoint, options=options)) as client:
         yield client
+
+
+def _check_folder(where: Where) -> None:
+    if where.endpoint is not None:
+        return
+    if where.library is None:
+        raise InputError(
+            BridgeCode.NO_LIBRARY,
+            "There is no folder of sounds to fill from.",
+            hint="Name one with --library or in REAPAINT_LIBRARY.",
+        )
+    if not where.library.is_dir():
+        raise InputError(
+            BridgeCode.NO_LIBRARY,
+            f"There is no folder {where.library}.",
+            hint="Connect its disk, or name another folder with --library.",
+        )
+
+
+def _check_library(engine: Engine, where: Where) -> None:
+    """Refuse an engine that runs without a library, or with another one."""
+    models = [info.models for info in engine.welcome.backends if info.name == LIBRARY]
+    if where.library is None and not models:
+        raise InputError(
+            BridgeCode.NO_LIBRARY,
+            f"The engine at {where.endpoint} has no library.",
+            hint="Start it with `reapaint serve --library DIR`.",
+        )
+    if where.library is not None and library_name(where.library) not in sum(models, ()):
+        raise InputError(
+            BridgeCode.NO_LIBRARY,
+            f"The running engine was started {'with another' if models else 'without a'} library.",
+            hint="End it with `reapaint stop` and try again: the next one gets this library.",
+        )
 
 
 def draw(report: Report, picture: Path, *, force: bool) -> None:
