@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.reaper_sim.errors import ApiError, SimulationError
+from tests.reaper_sim.imgui import imgui_function
 from tests.reaper_sim.model import Envelope, Handle, Item, Project, Take, Track
 from tests.reaper_sim.signatures import (
     POINTERS,
@@ -93,9 +93,11 @@ def _guarded(
     """Wrap a function of the double: arguments in, values out, time on the double's account."""
     sim, script = caller.sim, caller.script
     provided = PROVIDED.get(signature.name)
+    if provided is None and signature.name.startswith("ImGui_"):
+        provided = imgui_function(signature.name)
 
     def call(*arguments: Any) -> tuple[Any, ...]:
-        began = perf_counter()
+        script.account.leave_lua()
         try:
             if provided is None:
                 raise sim.fail(f"the double does not provide reaper.{signature.name}", script)
@@ -112,7 +114,7 @@ def _guarded(
             logger.exception("the double of %s failed", signature.name)
             raise sim.fail(f"the double of {signature.name} failed: {error!r}", script) from error
         finally:
-            script.double_s += perf_counter() - began
+            script.account.enter_lua()
 
     special = SPECIAL.get(signature.name)
     return special(caller, call) if special else call
@@ -123,6 +125,8 @@ SPECIAL: dict[str, Callable[[Caller, Callable[..., Any]], Callable[..., Any]]] =
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:
+    if value is None:
+        return ()
     values = value if isinstance(value, tuple) else (value,)
     return tuple(each.encode() if isinstance(each, str) else each for each in values)
 

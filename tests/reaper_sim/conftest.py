@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.io import wavfile
-
 from tests.reaper_sim.simulator import Reaper
 
 Record = Callable[..., Path]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import lupa.lua53  # type: ignore[import-untyped]  # it has no types
 import lupa.lua54  # type: ignore[import-untyped]  # it has no types
-
 from tests.reaper_sim.calls import Caller, lookup
 from tests.reaper_sim.errors import SimulationError
 from tests.reaper_sim.signatures import gfx_names
@@ -30,8 +29,7 @@ class Slice:
     lua_ms: float
     """Wall time in Lua, the double's own time taken off."""
     lua_cpu_ms: float
-    """The whole slice's processor time, the double's wall time taken off: what is left when
-    other programs are busy."""
+    """Processor time in Lua: what counts where other programs keep the machine busy."""
     api_ms: float
     """What REAPER itself would have taken, where that is known (accessor reads)."""
 
@@ -39,6 +37,44 @@ class Slice:
     def held_ms(self) -> float:
         """For how long REAPER had to wait."""
         return self.lua_ms + self.api_ms
+
+
+class Account:
+    """Tells time spent in Lua from time spent in the double, by the wall and the processor."""
+
+    def __init__(self) -> None:
+        self.wall_s = self.cpu_s = 0.0
+        """In Lua, in the present slice."""
+        self._wall = self._cpu = 0.0
+        self._depth = 0
+
+    def begin(self) -> None:
+        """Begin a slice in Lua."""
+        self.wall_s = self.cpu_s = 0.0
+        self._depth = 1
+        self.enter_lua()
+
+    def enter_lua(self) -> None:
+        """Count again."""
+        self._depth -= 1
+        self._wall, self._cpu = perf_counter(), thread_time()
+
+    def leave_lua(self) -> None:
+        """Stop counting."""
+        if self._depth == 0:
+            self.wall_s += perf_counter() - self._wall
+            self.cpu_s += thread_time() - self._cpu
+        self._depth += 1
+
+    def elapsed_s(self) -> float:
+        """Return the slice's wall time in Lua so far."""
+        return self.wall_s + (perf_counter() - self._wall if self._depth == 0 else 0.0)
+
+    def __enter__(self) -> None:
+        self.leave_lua()
+
+    def __exit__(self, *_: object) -> None:
+        self.enter_lua()
 
 
 class _Object:
@@ -50,15 +86,14 @@ class Double:
 
     def __init__(self, script: "Script") -> None:
         self._script, self._sim = script, script.sim
-        self._paused_at = 0.0
 
     def pause(self) -> None:
         """Stop counting time as the script's."""
-        self._paused_at = perf_counter()
+        self._script.account.leave_lua()
 
     def resume(self) -> None:
         """Count time as the script's again."""
-        self._script.double_s += perf_counter() - self._paused_at
+        self._script.account.enter_lua()
 
     def new_object(self) -> _Object:
         """Return a new userdata."""
@@ -74,7 +109,7 @@ class Double:
 
     def lookup(self, name: bytes) -> Callable[..., Any] | None:
         """Return what is behind ``reaper.name``."""
-        with self._script.on_the_double():
+        with self._script.account:
             return lookup(self._script.caller, _text(name))
 
     def gfx(self, name: bytes) -> Callable[..., Any]:
@@ -98,22 +133,22 @@ class Double:
 
     def opening(self, path: bytes, mode: bytes) -> bytes | None:
         """Return why a file can't be opened."""
-        with self._script.on_the_double():
+        with self._script.account:
             return _bytes(self._sim.files.opening(_text(path), _text(mode), self._script))
 
     def writing(self, path: bytes, *what: Any) -> bytes | None:
         """Return why a file can't be written."""
-        with self._script.on_the_double():
+        with self._script.account:
             return _bytes(self._sim.files.writing(_text(path), what))
 
     def renaming(self, old: bytes, new: bytes, is_open: bool) -> bytes | None:
         """Return why a file can't be renamed."""
-        with self._script.on_the_double():
+        with self._script.account:
             return _bytes(self._sim.files.renaming(_text(old), _text(new), is_open))
 
     def removing(self, path: bytes, is_open: bool) -> bytes | None:
         """Return why a file can't be removed."""
-        with self._script.on_the_double():
+        with self._script.account:
             return _bytes(self._sim.files.removing(_text(path), is_open, self._script))
 
     def clock_step(self) -> int:
@@ -138,19 +173,6 @@ def _bytes(value: str | None) -> bytes | None:
     return None if value is None else value.encode()
 
 
-class _OnTheDouble:
-    """Takes the time inside of it off the script's account."""
-
-    def __init__(self, script: "Script") -> None:
-        self._script = script
-
-    def __enter__(self) -> None:
-        self._began = perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._script.double_s += perf_counter() - self._began
-
-
 class Script:
     """One instance of a script, from its start until nothing is deferred any more."""
 
@@ -168,12 +190,11 @@ class Script:
         self.has_deferred = False
         self.made_undo_block = False
         self.ui_refresh_prevented = 0
-        self.double_s = 0.0
+        self.account = Account()
+        """Used as a context, it takes what is done inside off the script's account."""
         self.api_ms = 0.0
         self.accessors: list[Any] = []
         self.sources: list[Any] = []
-        self._slice_began = 0.0
-        self._double_before = 0.0
         self.result: Any = None
         runtime = RUNTIMES[sim.lua_version](
             unpack_returned_tuples=True,
@@ -205,14 +226,9 @@ class Script:
         """The file's name."""
         return self.path.name
 
-    def on_the_double(self) -> _OnTheDouble:
-        """Take the time of a block off the script's account."""
-        return _OnTheDouble(self)
-
     def elapsed_s(self) -> float:
         """Return for how long the present slice has held REAPER."""
-        in_lua = perf_counter() - self._slice_began - (self.double_s - self._double_before)
-        return in_lua + self.api_ms / 1000
+        return self.account.elapsed_s() + self.api_ms / 1000
 
     def start(self) -> None:
         """Run the file from top to end."""
@@ -236,25 +252,16 @@ class Script:
 
     def run(self, function: Any) -> None:
         """Run a function as one slice of the script and check what it leaves behind."""
-        self.double_s = self.api_ms = self._double_before = 0.0
-        cpu_began = thread_time()
-        self._slice_began = perf_counter()
+        self.api_ms = 0.0
+        self.account.begin()
         result: Any = None
         try:
             result = self._guard(function)
         except SimulationError as error:
             result = (False, error)
-        wall = perf_counter() - self._slice_began
-        cpu = thread_time() - cpu_began
-        self.sim.slices.append(
-            Slice(
-                self.name,
-                self.sim.tick_count,
-                max(wall - self.double_s, 0.0) * 1000,
-                max(cpu - self.double_s, 0.0) * 1000,
-                self.api_ms,
-            )
-        )
+        self.account.leave_lua()
+        spent = self.account.wall_s * 1000, self.account.cpu_s * 1000
+        self.sim.slices.append(Slice(self.name, self.sim.tick_count, *spent, self.api_ms))
         ok, *rest = result if isinstance(result, tuple) else (result,)
         self.result = rest[0] if len(rest) == 1 else tuple(rest)
         if not ok:

@@ -44,8 +44,9 @@ Beyond that: ``sim.run_lua("code")`` runs a snippet as a script and returns what
 ``sim.projects``, ``new_project``, ``switch_project``, ``close_project``; ``restart``
 (REAPER quits or crashes and is back); ``sim.files`` (Windows' rules, full disk, read-only
 folders); ``sim.processes`` (ExecProcess); ``sim.dialogs.shown``, ``sim.console``,
-``sim.tooltip``, ``sim.window`` (gfx); ``sim.slices``, ``max_lua_ms``, ``max_held_ms`` (the
-tick profiler); ``sim.options`` (toggle states such as 40912); ``item.take``, ``track.items``,
+``sim.tooltip``, ``sim.window`` (gfx), ``sim.imgui``; ``sim.slices``, ``max_lua_ms``,
+``max_lua_cpu_ms``, ``max_held_ms`` (the tick profiler); ``sim.options`` (toggle states such
+as 40912); ``spool_bridge.SpoolBridge`` (answers jobs at once); ``item.take``, ``track.items``,
 ``project.view`` and the rest of ``model.py``, which a test may change as a user would: at
 the next tick such changes become an undo point of their own. After an undo, look items up
 anew (``sim.project.items``): their objects are replaced, as pointers are in REAPER.
@@ -63,11 +64,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
 from tests.reaper_sim.calls import provide_everything
 from tests.reaper_sim.chunk import project_chunk
 from tests.reaper_sim.errors import ScriptError, SimulationError
 from tests.reaper_sim.files import Files
+from tests.reaper_sim.imgui import ImGui
 from tests.reaper_sim.model import Item, Project, Take, Track, new_guid
 from tests.reaper_sim.processes import Processes
 from tests.reaper_sim.render import render
@@ -145,6 +146,7 @@ class Reaper:
         (self.resource_path / "Scripts").mkdir(parents=True, exist_ok=True)
         self.files = Files(self, windows=windows)
         self.dialogs, self.window = Dialogs(self), Window(self)
+        self.imgui = ImGui(self)
         self.processes = Processes("0\n" if self.switches.exec_no_wait_returns == "zero" else "")
         self.projects: list[Project] = []
         self.current = 0
@@ -425,6 +427,11 @@ class Reaper:
         return max((each.lua_ms for each in self.slices), default=0.0)
 
     @property
+    def max_lua_cpu_ms(self) -> float:
+        """The longest slice in Lua, processor time."""
+        return max((each.lua_cpu_ms for each in self.slices), default=0.0)
+
+    @property
     def max_held_ms(self) -> float:
         """The longest slice with REAPER's own share where that is known."""
         return max((each.held_ms for each in self.slices), default=0.0)
@@ -539,6 +546,7 @@ class Reaper:
                 f"PreventUIRefresh is {script.ui_refresh_prevented} at the end of the tick", script
             )
             script.ui_refresh_prevented = 0
+        self.imgui.end_of_slice(script)
         if len(script.deferred) > MAX_DEFERS:
             self.blame(f"{len(script.deferred)} functions deferred at once", script)
 

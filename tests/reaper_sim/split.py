@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-
 from tests.reaper_sim.model import EnvelopePoint, Item, Take
 from tests.reaper_sim.playback import source_times
 from tests.reaper_sim.sources import FileSource, MidiSource, Source

@@ -1,13 +1,12 @@
 """Arguments, return values, pointers and versions, as BEHAVIOUR part A has them."""
 
 import pytest
-
 from tests.reaper_sim.signatures import core_functions
 from tests.reaper_sim.simulator import Reaper, ScriptError, SimulationError, Switches
 
 
 def test_an_unknown_function_fails_even_inside_pcall(tmp_path):
-    with pytest.raises(SimulationError, match="no reaper.GetMediaItm"), Reaper(tmp_path) as sim:
+    with pytest.raises(SimulationError, match=r"no reaper\.GetMediaItm"), Reaper(tmp_path) as sim:
         sim.run_lua("pcall(function() reaper.GetMediaItm(0, 0) end)")
 
 

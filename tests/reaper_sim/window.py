@@ -146,7 +146,7 @@ class Window:
         method = getattr(self, f"_{name}", None)
 
         def call(*arguments: Any) -> tuple[Any, ...]:
-            with script.on_the_double():
+            with script.account:
                 result = method(*arguments) if method else 0.0
                 return (True, *result) if isinstance(result, tuple) else (True, result)
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
 from tests.reaper_sim.calls import SPECIAL, Caller, provides
 from tests.reaper_sim.chunk import item_chunk
 from tests.reaper_sim.errors import ApiError
@@ -109,7 +108,7 @@ def _samples(caller: Caller, checked: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function that the prelude calls with what it knows of the array."""
 
     def call(is_main: bool, size: int | None, *arguments: Any) -> tuple[Any, ...]:
-        with caller.script.on_the_double():
+        with caller.script.account:
             if not is_main:
                 return True, COROUTINE
             accessor, rate, channels, start_s, frames = arguments
@@ -140,6 +139,8 @@ def _read(
     take, switches = accessor.take, caller.sim.switches
     if not take.alive or rate <= 0 or channels <= 0:
         return True, -1
+    if take.source is None or take.source.is_offline or not take.source.channels:
+        return True, 0
     caller.script.api_ms += switches.accessor_ms_per_second * frames / rate
     end = _end_time(caller, accessor)
     if start_s >= end or start_s + frames / rate <= 0:
@@ -152,8 +153,7 @@ def _read(
     signal = signal[:channels]
     if start_s < 0:
         signal[:, : round(-start_s * rate)] = 0.0
-    audible = take.source is not None and take.source.channels > 0
-    return True, int(audible), signal.T.astype("<f8").tobytes(), written, signal.shape[0]
+    return True, 1, signal.T.astype("<f8").tobytes(), written, signal.shape[0]
 
 
 def _take_samples(caller: Caller, take: Take, start_s: float, frames: int, rate: int) -> Signal:
