@@ -3,7 +3,8 @@
 -- @author ReaPaint
 -- @about
 --   # ReaPaint
---   Ask for a prompt and repaint the time selection on the selected items, razor areas or whole items.
+--   Ask for a prompt and repaint the time selection on the selected items, razor areas or
+--   whole items.
 --
 --   The sound is made by the program `reapaint` beside REAPER: install it with
 --   `pip install reapaint`, then run `reapaint reaper install`.

@@ -11,6 +11,9 @@ local M = {}
 --- Where a painted take keeps what its sound was made from, beside the record.
 M.JOB_KEY = "REAPAINT_JOB"
 M.RECORD_KEY = "REAPAINT"
+--- Where a painted item keeps the text of what it was cut from, if a cut divides envelopes or
+--- markers: those are not joined again without it.
+M.ORIGINAL_KEY = "REAPAINT_ORIGINAL"
 
 local MAX_HOPS = 16
 local WHOLE_FILE_END_S = 1e6

@@ -9,6 +9,9 @@ local sound = require("reapaint.sound")
 
 local M = {}
 
+--- The longest text of an item that is kept with its painted part; plug-ins can make it huge.
+local MAX_TEXT = 65536
+
 local function take_index(item, take)
   for index, candidate in ipairs(project.takes(item)) do
     if candidate == take then
@@ -140,8 +143,10 @@ end
 local function change(job, result, opened, item, take, in_project)
   local loops = project.value(item, "B_LOOPSRC")
   local whole = project.item_span(item)
+  local length = project.value(item, "D_LENGTH")
   local index = take_index(item, take)
   local origin_fade = project.fade(item, "OUT")
+  local text = not project.is_plain_cut(item) and project.text(item) or ""
   if job.extend_to_s then
     project.set_value(item, "D_LENGTH", job.extend_to_s - whole.start_s)
   end
@@ -153,11 +158,16 @@ local function change(job, result, opened, item, take, in_project)
       cut_left = span.start_s > whole.start_s + geometry.EDGE_S,
       cut_right = span.end_s < whole.end_s - geometry.EDGE_S,
       extended = job.extend_to_s ~= nil,
+      position = whole.start_s,
+      length = length,
       loops = loops,
       fade_out = origin_fade,
     }
     if loops ~= 0 and not needs_loop(part, like) then
       project.set_value(part, "B_LOOPSRC", 0)
+    end
+    if #pieces > 1 and text ~= "" and #text <= MAX_TEXT then
+      project.set_item_ext(part, planning.ORIGINAL_KEY, text)
     end
     add_takes(job, result, opened, part_index, part, like, origin, in_project)
   end
@@ -216,8 +226,7 @@ function M.move_targets(waiting, pieces)
   local places = {}
   for index, piece in ipairs(pieces) do
     local span = project.item_span(piece)
-    places[index] =
-      { position = span.start_s, length = span.end_s - span.start_s, item = piece }
+    places[index] = { position = span.start_s, length = span.end_s - span.start_s, item = piece }
   end
   for _, entry in ipairs(waiting) do
     local place = geometry.holder(places, entry.job.parts, geometry.EDGE_S)

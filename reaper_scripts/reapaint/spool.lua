@@ -126,8 +126,7 @@ function M.read_message(path, job_id)
         "Run `reapaint reaper install`, and restart REAPER."
       )
   elseif job_id and message.job_id ~= job_id then
-    return nil,
-      errors.new("wrong_job", string.format("%s belongs to another job.", path))
+    return nil, errors.new("wrong_job", string.format("%s belongs to another job.", path))
   end
   return message
 end

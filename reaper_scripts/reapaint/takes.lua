@@ -143,31 +143,58 @@ local function drop_painted_takes(in_project, item, origin)
   project.activate(like or project.takes(item)[1])
 end
 
---- The item that goes on where another begins or ends, as a cut leaves them.
-local function cut_neighbour(item, direction)
+--- The piece that touches a painted part on one side, as the cut left it.
+local function touching(item, direction)
   local span = project.item_span(item)
   for _, other in ipairs(project.neighbours(item, direction)) do
     local near = project.item_span(other)
     local gap = direction < 0 and span.start_s - near.end_s or near.start_s - span.end_s
     if math.abs(gap) < geometry.EDGE_S and not planning.painted_take(other) then
-      local left, right = item, other
-      if direction < 0 then
-        left, right = other, item
-      end
-      if project.goes_on(left, right) then
-        return other
-      end
+      return other
     end
   end
   return nil
 end
 
-local function join(in_project, left, right)
-  if project.is_plain_cut(left) and project.is_plain_cut(right) then
-    project.join(left, right)
-  else
-    project.heal(in_project, { left, right })
+--- Join the pieces by hand: the left one takes up the others' room.
+local function join_plain(item, left, right, origin)
+  local first = item
+  if right and project.goes_on(item, right) then
+    project.join(item, right)
   end
+  if left and origin.extended then
+    project.delete_item(item)
+    project.set_fade(left, "OUT", origin.fade_out)
+    first = left
+  elseif left and project.goes_on(left, item) then
+    project.join(left, item)
+    first = left
+  end
+  if math.abs(project.value(first, "D_LENGTH") - origin.length) < geometry.EDGE_S then
+    project.set_value(first, "D_LENGTH", origin.length)
+  end
+  return first
+end
+
+--- Put the text of the item back that was kept because a cut divides more than sound. Only
+--- where its pieces still lie as they were cut.
+local function rejoin_by_text(item, left, right, origin, text)
+  local first, last = left or item, right or item
+  local start_s, end_s = project.item_span(first).start_s, project.item_span(last).end_s
+  local span_s = origin.extended and origin.length or end_s - start_s
+  if
+    math.abs(start_s - origin.position) > geometry.EDGE_S
+    or math.abs(span_s - origin.length) > geometry.EDGE_S
+  then
+    return nil
+  end
+  for _, piece in ipairs({ item, right or nil }) do
+    if piece ~= first then
+      project.delete_item(piece)
+    end
+  end
+  project.set_text(first, text)
+  return first
 end
 
 local function restore_one(in_project, item)
@@ -177,18 +204,21 @@ local function restore_one(in_project, item)
   if origin.loops then
     project.set_value(item, "B_LOOPSRC", origin.loops)
   end
-  local left = origin.cut_left and cut_neighbour(item, -1)
-  local right = origin.cut_right and cut_neighbour(item, 1)
-  if right then
-    join(in_project, item, right)
+  if not origin.length then
+    return
   end
-  if left and origin.extended then
-    project.delete_item(item)
-    project.set_fade(left, "OUT", origin.fade_out)
-  elseif left then
-    join(in_project, left, item)
+  local left = origin.cut_left and touching(item, -1) or nil
+  local right = origin.cut_right and touching(item, 1) or nil
+  local text = project.item_ext(item, planning.ORIGINAL_KEY)
+  project.set_item_ext(item, planning.ORIGINAL_KEY, "")
+  local whole = text ~= "" and rejoin_by_text(item, left, right, origin, text)
+  if not whole and project.is_plain_cut(item) then
+    whole = join_plain(item, left, right, origin)
+  elseif not whole then
+    project.heal(in_project, { left or item, item, right or item })
+    return
   end
-  project.refresh(left or item)
+  project.refresh(whole)
 end
 
 --- Drop the new takes and heal the cuts: the item as it was before it was painted.

@@ -1,19 +1,206 @@
 """What is heard after a splice: the new sound in the selection, and nothing else changed."""
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 
-from tests.reaper_scripts.workbench import INPAINT, RATE, Workbench, frames_that_differ
+from tests.reaper_scripts.situations import ALL, OTHER_RATE, PLAIN, THROUGH_REAPER, Build
+from tests.reaper_scripts.workbench import (
+    RATE,
+    RESTORE,
+    TRY_AGAIN,
+    Workbench,
+    frames_that_differ,
+    painted_takes,
+)
+from tests.reaper_sim.switches import Switches, each_answer
+
+QUIET = 10 ** (-90 / 20)
 
 
-def test_outside_the_selection_not_one_sample_differs(bench: Workbench) -> None:
-    before = bench.render()
+def spliced(bench: Workbench) -> tuple[np.ndarray, np.ndarray]:
+    """Paint the selection and return the timeline before and after."""
+    before = bench.render(20.0)
+    bench.paint("birdsong")
+    bench.finish()
+    return before, bench.render(20.0)
+
+
+def check_outside(bench: Workbench, before: np.ndarray, after: np.ndarray) -> None:
+    start_s, end_s = bench.sim.project.time_selection
+    changed = frames_that_differ(before, after)
+    assert changed.size > 0.2 * RATE, "the new sound is heard"
+    assert changed[0] >= np.floor(start_s * RATE)
+    assert changed[-1] <= np.ceil(end_s * RATE)
+
+
+@pytest.mark.parametrize("build", PLAIN.values(), ids=PLAIN)
+@pytest.mark.parametrize("lua", ["5.3", "5.4"])
+def test_outside_the_selection_not_one_sample_differs(
+    build: Build, lua: str, tmp_path: Path
+) -> None:
+    with build(tmp_path, lua=lua) as bench:
+        before, after = spliced(bench)
+        check_outside(bench, before, after)
+        assert set(bench.sim.undo_texts) == {"ReaPaint: birdsong"}
+
+
+@pytest.mark.parametrize("build", (OTHER_RATE | THROUGH_REAPER).values(),
+                         ids=OTHER_RATE | THROUGH_REAPER)  # fmt: skip
+def test_joins_of_other_rates_and_of_the_accessor_are_silent(build: Build, tmp_path: Path) -> None:
+    with build(tmp_path) as bench:
+        before, after = spliced(bench)
+        difference = np.abs(before - after).max(axis=0)
+        changed = np.flatnonzero(difference > QUIET)
+        assert changed.size > 0.2 * RATE
+        assert changed[0] >= np.floor(4.0 * RATE)
+        assert changed[-1] <= np.ceil(5.5 * RATE)
+
+
+@pytest.mark.parametrize("build", ALL.values(), ids=ALL)
+def test_undo_gives_the_project_back_and_redo_the_splice(build: Build, tmp_path: Path) -> None:
+    with build(tmp_path) as bench:
+        before = bench.sim.chunk()
+        bench.paint("birdsong")
+        bench.finish()
+        after = bench.sim.chunk()
+        assert after != before
+        steps = len(bench.sim.undo_texts)
+        for _ in range(steps):
+            bench.sim.undo()
+        assert bench.sim.chunk() == before
+        for _ in range(steps):
+            bench.sim.redo()
+        assert bench.sim.chunk() == after
+
+
+@pytest.mark.parametrize("build", ALL.values(), ids=ALL)
+def test_a_second_job_adds_a_take_and_cuts_nothing(build: Build, tmp_path: Path) -> None:
+    with build(tmp_path) as bench:
+        bench.paint("birdsong")
+        bench.finish()
+        items = len(bench.items())
+        painted = [len(item.takes) for item in bench.painted()]
+        before = bench.render(20.0)
+        bench.sim.run_action(TRY_AGAIN)
+        bench.finish()
+        assert len(bench.items()) == items
+        assert [len(item.takes) for item in bench.painted()] == [n + 1 for n in painted]
+        difference = np.abs(bench.render(20.0) - before).max(axis=0)
+        start_s, end_s = bench.sim.project.time_selection
+        changed = np.flatnonzero(difference > QUIET)
+        assert changed.size
+        assert changed[0] >= np.floor(start_s * RATE)
+        assert changed[-1] <= np.ceil(end_s * RATE)
+
+
+@pytest.mark.parametrize("build", ALL.values(), ids=ALL)
+def test_restoring_gives_the_items_back(build: Build, tmp_path: Path) -> None:
+    with build(tmp_path) as bench:
+        before, sound = bench.sim.chunk(), bench.render(20.0)
+        bench.paint("birdsong")
+        bench.finish()
+        bench.sim.run_action(RESTORE)
+        bench.sim.tick()
+        assert not bench.painted()
+        assert np.abs(bench.render(20.0) - sound).max() <= QUIET
+        assert bench.sim.chunk() == before
+
+
+@pytest.mark.parametrize(("name", "switches"), list(each_answer()), ids=lambda x: str(x)[:40])
+def test_a_splice_holds_under_every_open_answer(
+    name: str, switches: Switches, tmp_path: Path
+) -> None:
+    with Workbench(tmp_path, switches=switches) as bench:
+        bench.sim.options[40912] = 1
+        bench.item.values["I_CUSTOMCOLOR"] = 77.0
+        bench.item.values["I_GROUPID"] = 5.0
+        bench.select(4.0, 5.5)
+        before, after = spliced(bench)
+        check_outside(bench, before, after)
+        assert bench.sim.options[40912] == 1
+        assert {item.values["I_CUSTOMCOLOR"] for item in bench.items()} == {77.0}
+        assert {item.values["I_GROUPID"] for item in bench.items()} == {5.0}
+        assert all(item.selected for item in bench.items())
+
+
+@pytest.mark.parametrize("version", ["6.83", "7.08", "7.78"])
+@pytest.mark.parametrize("lua", ["5.3", "5.4"])
+def test_a_splice_holds_in_every_version(version: str, lua: str, tmp_path: Path) -> None:
+    with Workbench(tmp_path, version=version, lua=lua) as bench:
+        bench.select(4.0, 5.5)
+        check_outside(bench, *spliced(bench))
+        assert bench.sim.undo_texts == ["ReaPaint: birdsong"]
+
+
+@pytest.mark.parametrize("extensions", [("SWS",), ("SWS", "js_ReaScriptAPI", "ReaPack")])
+def test_a_splice_holds_beside_extensions(extensions: tuple[str, ...], tmp_path: Path) -> None:
+    with Workbench(tmp_path, extensions=extensions) as bench:
+        bench.select(4.0, 5.5)
+        check_outside(bench, *spliced(bench))
+
+
+def test_a_splice_holds_under_windows_rules(tmp_path: Path) -> None:
+    with Workbench(tmp_path, windows=True) as bench:
+        bench.select(4.0, 5.5)
+        bench.paint("birdsong")
+        request = bench.replier.request(bench.wait_for_request())
+        assert request["source"]["path"].startswith("C:\\")
+
+
+def test_everything_of_the_item_is_kept(bench: Workbench) -> None:
+    values = bench.item.values
+    values |= {"D_FADEINLEN": 0.2, "D_FADEOUTLEN": 0.3, "C_FADEOUTSHAPE": 3.0, "B_LOOPSRC": 1.0}
+    values |= {"D_SNAPOFFSET": 3.5, "D_VOL": 0.8}
+    bench.item.notes = "the good one"
+    take = bench.item.take
+    assert take is not None
+    take.values |= {"D_VOL": -0.5, "D_PAN": 0.25}
     bench.select(4.0, 5.5)
     bench.paint("birdsong")
-    assert len(bench.replier.open_jobs()) == 1, "the request leaves in the tick of the key"
-    bench.finish(ticks=2)
-    after = bench.render()
-    changed = frames_that_differ(before, after)
-    assert changed.size > RATE, "the new sound is heard"
-    assert changed[0] >= 4 * RATE
-    assert changed[-1] < 5.5 * RATE
-    assert bench.sim.undo_texts == ["ReaPaint: birdsong"]
+    bench.finish()
+    left, middle, right = bench.items()
+    assert left.values["D_FADEINLEN"] == 0.2
+    assert (right.values["D_FADEOUTLEN"], right.values["C_FADEOUTSHAPE"]) == (0.3, 3.0)
+    for item, edge in ((left, "OUT"), (middle, "IN"), (middle, "OUT"), (right, "IN")):
+        assert item.values[f"D_FADE{edge}LEN"] == 0
+        assert item.values[f"C_FADE{edge}SHAPE"] == 0
+        assert item.values[f"D_FADE{edge}DIR"] == 0
+    assert middle.values["D_SNAPOFFSET"] == pytest.approx(0.5)
+    assert left.values["D_SNAPOFFSET"] == right.values["D_SNAPOFFSET"] == 0
+    assert middle.values["B_LOOPSRC"] == 0
+    assert {item.values["D_VOL"] for item in bench.items()} == {0.8}
+    assert {item.notes for item in bench.items()} == {"the good one"}
+    first, new = middle.takes
+    assert first.name == "voice.wav"
+    assert not first.ext
+    assert middle.active == 1
+    assert (new.values["D_VOL"], new.values["D_PAN"]) == (-0.5, 0.25)
+    assert new.name.startswith("voice.wav - tone - ")
+    assert middle.position == 4.0
+    assert middle.end == 5.5
+
+
+def test_volume_envelope_and_fx_stand_on_the_new_take(bench: Workbench) -> None:
+    take = bench.item.take
+    assert take is not None
+    take.add_envelope("Volume", (0.0, 1.0), (6.0, 0.25), (12.0, 1.0))
+    bench.select(4.0, 5.5)
+    before, after = spliced(bench)
+    check_outside(bench, before, after)
+    (middle,) = bench.painted()
+    assert "Volume" in middle.takes[1].envelopes
+    old, new = (take.envelopes["Volume"] for take in middle.takes)
+    for time in (0.0, 0.7, 1.5):
+        assert new.value_at(time) == pytest.approx(old.value_at(time))
+
+
+def test_four_takes_come_at_once(bench: Workbench) -> None:
+    bench.select(4.0, 5.5)
+    bench.sim.run_action("ReaPaint_Four takes.lua")
+    bench.finish()
+    (middle,) = bench.painted()
+    assert len(painted_takes(middle)) == 4
+    assert middle.active == 1
+    assert len(bench.sim.undo_texts) == 1

@@ -86,6 +86,10 @@ local function keep_looks(left, right)
   for _, key in ipairs(KEPT) do
     M.set_value(right, key, reading.value(left, key))
   end
+  local _, notes = reaper.GetSetMediaItemInfo_String(left, "P_NOTES", "", false)
+  if notes ~= "" then
+    reaper.GetSetMediaItemInfo_String(right, "P_NOTES", notes, true)
+  end
   local mode = reaper.GetMediaTrackInfo_Value(reaper.GetMediaItem_Track(left), "I_FREEMODE")
   if mode == FIXED_LANES then
     -- On another track setting a lane would make it one with lanes.
@@ -102,7 +106,8 @@ local function square_cut(left, right, at_s)
   local early_s = at_s - reading.value(right, "D_POSITION")
   if early_s ~= 0 then
     for _, take in ipairs(reading.takes(right)) do
-      local offset = reading.take_value(take, "D_STARTOFFS") + early_s * reading.take_value(take, "D_PLAYRATE")
+      local offset = reading.take_value(take, "D_STARTOFFS")
+        + early_s * reading.take_value(take, "D_PLAYRATE")
       reaper.SetMediaItemTakeInfo_Value(take, "D_STARTOFFS", offset)
     end
     M.set_value(right, "D_LENGTH", reading.value(right, "D_LENGTH") - early_s)
@@ -160,7 +165,8 @@ local function describe(take, new)
   end
 end
 
-local COPIED_TAKE_KEYS = { "D_VOL", "D_PAN", "D_PANLAW", "I_CUSTOMCOLOR", "B_PPITCH", "I_PITCHMODE" }
+local COPIED_TAKE_KEYS =
+  { "D_VOL", "D_PAN", "D_PANLAW", "I_CUSTOMCOLOR", "B_PPITCH", "I_PITCHMODE" }
 
 --- Add a take that plays a file as it is, with everything of `like` that its sound lacks.
 ---
@@ -221,11 +227,24 @@ function M.copy_envelopes_to_last(item, like)
   if #envelopes == 0 then
     return
   end
-  local ok, chunk = reaper.GetItemStateChunk(item, "", false)
-  local body = ok and chunk:match("^(.*)\n%s*>%s*$")
+  local body = reading.text(item):match("^(.*)\n%s*>%s*$")
   if body then
-    reaper.SetItemStateChunk(item, body .. "\n" .. table.concat(envelopes, "\n") .. "\n>\n", false)
+    M.set_text(item, body .. "\n" .. table.concat(envelopes, "\n") .. "\n>\n")
   end
+end
+
+---@param item MediaItem
+---@param key string
+---@param text string "" removes it
+function M.set_item_ext(item, key, text)
+  reaper.GetSetMediaItemInfo_String(item, "P_EXT:" .. key, text, true)
+end
+
+--- Make an item what a text says; handles of its takes die.
+---@param item MediaItem
+---@param text string
+function M.set_text(item, text)
+  reaper.SetItemStateChunk(item, text, false)
 end
 
 ---@param take MediaItem_Take

@@ -192,8 +192,7 @@ function M.implied_items(project, span)
     local tracks = 0
     for index = 0, reaper.CountTracks(project) - 1 do
       local track = reaper.GetTrack(project, index)
-      local counts = only_selected == 0
-        or reaper.GetMediaTrackInfo_Value(track, "I_SELECTED") ~= 0
+      local counts = only_selected == 0 or reaper.GetMediaTrackInfo_Value(track, "I_SELECTED") ~= 0
       local items = counts and M.heard_items(track, span) or {}
       tracks = tracks + (#items > 0 and 1 or 0)
       table.move(items, 1, #items, #found + 1, found)
@@ -339,6 +338,23 @@ end
 function M.ext(take, key)
   local _, text = reaper.GetSetMediaItemTakeInfo_String(take, "P_EXT:" .. key, "", false)
   return text or ""
+end
+
+--- What was stored with an item.
+---@param item MediaItem
+---@param key string
+---@return string text "" where there is none
+function M.item_ext(item, key)
+  local _, text = reaper.GetSetMediaItemInfo_String(item, "P_EXT:" .. key, "", false)
+  return text or ""
+end
+
+--- All of an item as REAPER would save it.
+---@param item MediaItem
+---@return string
+function M.text(item)
+  local ok, text = reaper.GetItemStateChunk(item, "", false)
+  return ok and text or ""
 end
 
 --- Whether a take plays its file as it is: nothing between its samples and what is heard but
