@@ -18,6 +18,7 @@ from tests.reaper_sim.model import (
     TakeMarker,
     Track,
 )
+from tests.reaper_sim.rpp_text import quoted, split_words
 from tests.reaper_sim.sources import (
     EmptySource,
     FileSource,
@@ -72,28 +73,18 @@ def _lines(values: dict[str, float], table: dict[str, tuple[str, ...]]) -> Itera
         yield " ".join([word, *(_number(values[key]) if key else "0" for key in keys)])
 
 
-def _quoted(text: str) -> str:
-    """Quote a string as REAPER does: bare, or in the first kind of quotes it lacks."""
-    if text and not any(mark in text for mark in " \"'`\n"):
-        return text
-    for mark in "\"'`":
-        if mark not in text:
-            return f"{mark}{text}{mark}"
-    return "`" + text.replace("`", "'") + "`"
-
-
 def _ext(word: str, ext: dict[str, str]) -> Iterator[str]:
     if not ext:
         return
     yield f"<{word}"
     for key in sorted(ext):
-        quoted = _quoted(ext[key])
-        if "\n" in quoted or split_words(quoted) != [ext[key]]:
-            yield f"<BIN {_quoted(key)}"
+        value = quoted(ext[key])
+        if "\n" in value or split_words(value) != [ext[key]]:
+            yield f"<BIN {quoted(key)}"
             yield base64.b64encode(ext[key].encode("utf-8", "surrogateescape")).decode()
             yield ">"
         else:
-            yield f"{_quoted(key)} {quoted}"
+            yield f"{quoted(key)} {value}"
     yield ">"
 
 
@@ -110,7 +101,7 @@ def envelope_lines(envelope: Envelope) -> Iterator[str]:
 
 def _take_lines(take: Take, item: Item, index: int) -> Iterator[str]:
     values = take.values
-    yield f"NAME {_quoted(take.name)}"
+    yield f"NAME {quoted(take.name)}"
     gains = [_number(values[key]) for key in ("D_PAN", "D_VOL", "D_PANLAW")]
     head = "TAKEVOLPAN" if index else f"VOLPAN {_number(item.values['D_VOL'])}"
     yield " ".join([head, *gains])
@@ -119,12 +110,12 @@ def _take_lines(take: Take, item: Item, index: int) -> Iterator[str]:
     for place, source in take.stretch_markers:
         yield f"SM {place!r} {source!r}"
     for marker in take.markers:
-        yield f"TKM {marker.position!r} {_quoted(marker.name)} {marker.colour}"
+        yield f"TKM {marker.position!r} {quoted(marker.name)} {marker.colour}"
     yield from take.source.describe() if take.source else ["<SOURCE EMPTY", ">"]
     if take.effects:
         yield "<TAKEFX"
         for effect in take.effects:
-            yield f"<VST {_quoted(effect.name)} {effect.gain!r} {int(effect.enabled)}"
+            yield f"<VST {quoted(effect.name)} {effect.gain!r} {int(effect.enabled)}"
             yield ">"
         yield ">"
     for name in sorted(take.envelopes):
@@ -163,7 +154,7 @@ def item_chunk(item: Item) -> str:
 def track_lines(track: Track) -> Iterator[str]:
     """Yield a track's lines and its items'."""
     yield f"<TRACK {track.guid}"
-    yield f"NAME {_quoted(track.name)}"
+    yield f"NAME {quoted(track.name)}"
     yield from (f"{key} {_number(track.values[key])}" for key in sorted(track.values))
     yield f"LANESPLAY {sorted(track.lanes_playing) if track.lanes_playing else 'all'}"
     for key in sorted(track.strings):
@@ -218,23 +209,6 @@ def undo_fingerprint(project: Project, *, selection: bool, ext: bool) -> tuple[s
 
 
 # Reading -----------------------------------------------------------------------------------
-
-
-def split_words(line: str) -> list[str]:
-    """Take a line of RPP apart: bare words, and strings in any of three kinds of quotes."""
-    words: list[str] = []
-    rest = line.strip()
-    while rest:
-        if rest[0] in "\"'`":
-            end = rest.find(rest[0], 1)
-            end = len(rest) if end < 0 else end
-            words.append(rest[1:end])
-            rest = rest[end + 1 :].lstrip()
-        else:
-            word, _, rest = rest.partition(" ")
-            words.append(word)
-            rest = rest.lstrip()
-    return words
 
 
 class ChunkError(ValueError):

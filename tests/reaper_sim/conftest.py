@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.io import wavfile
+
 from tests.reaper_sim.simulator import Reaper
 
 Record = Callable[..., Path]

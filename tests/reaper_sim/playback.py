@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+
 from tests.reaper_sim.model import Take
 from tests.reaper_sim.sources import Source
 from tests.reaper_sim.switches import Switches

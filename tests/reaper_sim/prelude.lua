@@ -80,6 +80,9 @@ end
 function array_meta.__index(array, key)
     if type(key) == "number" then
         if key < 1 or key > size_of[array] or key ~= floor(key) then
+            if options.array_out_of_range == "nil" then
+                return nil
+            end
             error(("array index out of range: %s of %d"):format(tostring(key), size_of[array]), 2)
         end
         return data[array][floor(key)]

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+
 from tests.reaper_sim.fades import fade_in, fade_out
 from tests.reaper_sim.model import Envelope, Item, Project, Take, Track
 from tests.reaper_sim.playback import EXACT, Signal, take_signal

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import lupa.lua53  # type: ignore[import-untyped]  # it has no types
 import lupa.lua54  # type: ignore[import-untyped]  # it has no types
+
 from tests.reaper_sim.calls import Caller, lookup
 from tests.reaper_sim.errors import SimulationError
 from tests.reaper_sim.signatures import gfx_names
@@ -207,6 +208,7 @@ class Script:
         options = runtime.table_from(
             {
                 b"separator": sim.files.separator.encode(),
+                b"array_out_of_range": sim.switches.array_out_of_range.encode(),
                 b"library": str(sim.library).encode(),
             }
         )

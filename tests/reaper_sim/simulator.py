@@ -64,6 +64,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from tests.reaper_sim.calls import provide_everything
 from tests.reaper_sim.chunk import project_chunk
 from tests.reaper_sim.errors import ScriptError, SimulationError
@@ -117,6 +118,8 @@ class Reaper:
         The folder that actions are run from.
     strict
         Whether violations and script errors fail at once.
+    tick_s
+        How long a defer cycle is; what it is with REAPER minimised or rendering is unknown.
     """
 
     def __init__(
@@ -132,6 +135,7 @@ class Reaper:
         saved: bool = True,
         strict: bool = True,
         seed: int = 1,
+        tick_s: float = TICK_S,
     ) -> None:
         provide_everything()
         self._own_folder = folder is None
@@ -152,7 +156,7 @@ class Reaper:
         self.current = 0
         self._histories: dict[int, UndoHistory] = {}
         self._running: list[Script] = []
-        self.now = 1000.0
+        self.now, self.tick_s = 1000.0, tick_s
         self.tick_count = 0
         self.clock_step_s = 0.0
         self.ext_state: dict[tuple[str, str], str] = {}
@@ -379,7 +383,7 @@ class Reaper:
         for _ in range(count):
             self._settle()
             self.tick_count += 1
-            self.now += TICK_S
+            self.now += self.tick_s
             for script in list(self._running):
                 if script.is_running:
                     script.tick()

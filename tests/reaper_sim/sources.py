@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+
 from bridge import media
 from bridge.errors import BridgeError
+from tests.reaper_sim.rpp_text import quoted
 
 Audio = npt.NDArray[np.float32]
 
@@ -146,7 +148,7 @@ class FileSource(Source):
 
     def describe(self) -> list[str]:
         head = f"<SOURCE {'_OFFLINE_' if self.is_offline else ''}{self.type}"
-        return [head, f'FILE "{self.path}"', ">"]
+        return [head, f"FILE {quoted(str(self.path))}", ">"]
 
 
 class SectionSource(Source):
@@ -240,7 +242,7 @@ class SubprojectSource(Source):
         return SubprojectSource(self.path, self.rendered)
 
     def describe(self) -> list[str]:
-        return ["<SOURCE RPP_PROJECT", f'FILE "{self.path}"', ">"]
+        return ["<SOURCE RPP_PROJECT", f"FILE {quoted(str(self.path))}", ">"]
 
 
 def open_file(path: Path) -> Source | None:

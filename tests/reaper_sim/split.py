@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from tests.reaper_sim.model import EnvelopePoint, Item, Take
 from tests.reaper_sim.playback import source_times
 from tests.reaper_sim.sources import FileSource, MidiSource, Source
@@ -73,6 +74,8 @@ def _divide_take(sim: "Reaper", left: Take, right: Take, left_s: float) -> None:
         right.ext.clear()
     if not sim.switches.split_copies_take_markers:
         right.markers.clear()
+    if not sim.switches.split_copies_take_envelopes:
+        right.envelopes.clear()
     for name, envelope in right.envelopes.items():
         at_cut = left.envelopes[name].value_at(moved)
         later = [point for point in envelope.points if point.time > moved]

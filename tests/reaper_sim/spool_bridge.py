@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from bridge import media
 from scipy.io import wavfile
+
+from bridge import media
 from tests.reaper_sim.simulator import Reaper
 
 Audio = npt.NDArray[np.float32]

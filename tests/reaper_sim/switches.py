@@ -24,8 +24,8 @@ class Switches:
     """? Whether a looped take's accessor ends with the item or with one pass of its source."""
     accessor_extra_channels: Literal["untouched", "silent"] = "untouched"
     """? What stands in channels beyond those of the source; S warns they may not be written."""
-    accessor_ms_per_second: float = 2.0
-    """C About 1 to 10 ms of REAPER's own time per second of audio; counts as time held."""
+    accessor_ms_per_second: float = 10.0
+    """C About 5 ms of REAPER's own time per 22,050 samples; counts as time held."""
 
     split_crossfade: Literal["left_extends", "right_begins_early", "centred"] = "left_extends"
     """C, ? How the overlap lies when REAPER crossfades a split (40912 on)."""
@@ -35,6 +35,8 @@ class Switches:
     """? Whether a take's P_EXT data is copied to the right part."""
     split_copies_take_markers: bool = True
     """? Whether take markers are copied to the right part."""
+    split_copies_take_envelopes: bool = True
+    """? Whether the right part keeps its take envelopes."""
     split_keeps_group: bool = True
     """? Whether the right part stays in the group."""
     split_selects: Literal["copied", "no"] = "copied"
@@ -71,6 +73,8 @@ class Switches:
     """? What an integer parameter makes of 1.5."""
     api_item_fade_s: float = 0.01
     """M Fades of items that the API makes, in a fresh configuration."""
+    array_out_of_range: Literal["raise", "nil"] = "raise"
+    """? What reading a reaper.array outside of its size does."""
     utf8_file_names: bool = True
     """? Whether io.open takes UTF-8 names on Windows."""
     free_lane_alone_leaves_phantom: bool = True

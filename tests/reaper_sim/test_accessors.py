@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.io import wavfile
+
 from tests.reaper_sim.model import TakeEffect
 from tests.reaper_sim.simulator import Reaper, SimulationError, Switches
 from tests.reaper_sim.sources import MidiSource

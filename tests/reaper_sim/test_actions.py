@@ -6,6 +6,7 @@ tested beside them.
 
 import numpy as np
 import pytest
+
 from tests.reaper_sim.model import TakeEffect
 from tests.reaper_sim.simulator import Reaper
 from tests.reaper_sim.spool_bridge import SpoolBridge

@@ -1,6 +1,7 @@
 """Arguments, return values, pointers and versions, as BEHAVIOUR part A has them."""
 
 import pytest
+
 from tests.reaper_sim.signatures import core_functions
 from tests.reaper_sim.simulator import Reaper, ScriptError, SimulationError, Switches
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from tests.reaper_sim.chunk import item_chunk, read_item
 from tests.reaper_sim.model import TakeEffect, TakeMarker
 from tests.reaper_sim.simulator import Reaper, ScriptError, SimulationError, Switches

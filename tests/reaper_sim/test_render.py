@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.io import wavfile
+
 from tests.reaper_sim.fades import fade_in, fade_out
 from tests.reaper_sim.model import TakeEffect
 from tests.reaper_sim.simulator import Reaper, Switches

@@ -1,6 +1,7 @@
 """Scripts in the simulation: their state, their life, and what ends them."""
 
 import pytest
+
 from tests.reaper_sim.simulator import Reaper, ScriptError, SimulationError, Switches
 
 
@@ -162,10 +163,10 @@ def test_reading_costs_reapers_own_time(sim, item):
         local accessor, buffer = reaper.CreateTakeAudioAccessor(take), reaper.new_array(96000)
         local began = reaper.time_precise()
         reaper.GetAudioAccessorSamples(accessor, 48000, 2, 0, 48000, buffer)
-        assert(reaper.time_precise() - began >= 0.002)
+        assert(reaper.time_precise() - began >= 0.01)
         reaper.DestroyAudioAccessor(accessor)
     """)
-    assert sim.slices[-1].api_ms == pytest.approx(2.0)
+    assert sim.slices[-1].api_ms == pytest.approx(10.0)
 
 
 def test_modules_are_found_through_package_path(action, tmp_path):

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+
 from tests.reaper_sim.signatures import gfx_names
 from tests.reaper_sim.simulator import Reaper, SimulationError, Switches
 from tests.reaper_sim.switches import each_answer

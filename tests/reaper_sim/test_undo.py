@@ -1,6 +1,7 @@
 """Undo points and the pointers that they kill, as BEHAVIOUR part B7 has them."""
 
 import pytest
+
 from tests.reaper_sim.simulator import Reaper, ScriptError, SimulationError, Switches
 
 SPLIT = """

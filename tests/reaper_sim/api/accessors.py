@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from tests.reaper_sim.calls import SPECIAL, Caller, provides
 from tests.reaper_sim.chunk import item_chunk
 from tests.reaper_sim.errors import ApiError

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+
 from tests.reaper_sim.calls import Caller
 from tests.reaper_sim.errors import SimulationError
 from tests.reaper_sim.signatures import ParameterKey, parameter_keys
