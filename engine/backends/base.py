@@ -81,11 +81,14 @@ class Fill:
     """One take: a passage for each span.
 
     ``continuous`` claims that the passages already meet their context sample by
-    sample, as an interpolation does, so that a hard join is free of clicks.
+    sample, as an interpolation does, so that a hard join is free of clicks. ``level_matched``
+    claims that they are as loud as they should be: an event near an edge, over background,
+    is no reason to turn that background down.
     """
 
     passages: tuple[Passage, ...]
     continuous: bool = False
+    level_matched: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,7 +249,7 @@ class LibraryBackend:
                 step=step_span,
             )
             passages.append(Passage(span.start, audio))
-        return _Take(Fill(tuple(passages)), path, LOOP if loops else ONCE)
+        return _Take(Fill(tuple(passages), level_matched=not loops), path, LOOP if loops else ONCE)
 
     def _clip(
         self, matches: Sequence[Match], rank: int, max_s: float, window: Window

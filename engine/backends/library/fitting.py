@@ -1,6 +1,7 @@
 """Makes a clip as long as a span: goes on with it, or lets it happen over the background."""
 
 import numpy as np
+from scipy.signal import oaconvolve
 
 from engine.backends.base import Audio, Window
 from engine.backends.context.ambience import fill_ambience
@@ -17,11 +18,14 @@ from engine.protocol.spans import Span
 JOIN_S = 0.05
 """How long a clip and what was made to follow it are heard together."""
 
+EQUALLY_ALIKE = 0.02
+"""Places whose correlation is within this of the best fit equally well."""
+
 SHORTEST_LOOP_S = 0.2
 """From less than this no texture can be told; it is repeated as it is."""
 
-EDGE_S = 0.04
-"""An event stays so far from the span's edges, where old and new are mixed."""
+EDGE_S = 0.06
+"""An event stays so far from the span's edges, where old and new are mixed and compared."""
 
 FADE_IN_S, SHORTEST_FADE_IN_S = 0.005, 0.0005
 FADE_OUT_S = 0.05
@@ -177,11 +181,51 @@ def _continued(
         audio_frames=known.shape[1],
     )
     character = analyse(window, gap, lambda share: step(0.2 * share)).character
-    # Steady noise is made anew; what has notes, a beat or a shape goes on in passages.
+    if character is Character.TONAL:
+        return _repeated(source, frames, join, rng)
+    # Steady noise is made anew; what has a beat or a shape goes on in passages.
     make = fill_ambience if character is Character.NOISE else fill_similar
     more = make(window, gap, rng, lambda share: step(0.2 + 0.8 * share))
     joined = crossfade(source[:, length - join :], more[:, :join]).audio
     return np.concatenate([known, joined, more[:, join:]], axis=1)
+
+
+def _repeated(source: Audio, frames: int, join: int, rng: np.random.Generator) -> Audio:
+    """Return a tone that goes on: each repeat begins where the waveform fits its end best.
+
+    Which of the places that fit equally well is left to chance, so that no beat arises
+    from the repeats.
+
+    Notes
+    -----
+    Synchronised overlap-add (S. Roucos and A. Wilgus, ICASSP 1985).
+    """
+    audio = np.empty((source.shape[0], frames), dtype=np.float32)
+    length = source.shape[1]
+    fits = _likeness(source, source[:, length - join :])[: max(1, length // 2)]
+    places = np.flatnonzero(fits >= fits.max() - EQUALLY_ALIKE)
+    audio[:, :length] = source
+    written = length
+    while written < frames:
+        place = int(rng.choice(places))
+        more = source[:, place : place + join + frames - written]
+        overlap = audio[:, written - join : written]
+        overlap[:] = crossfade(overlap, more[:, :join]).audio
+        audio[:, written : written + more.shape[1] - join] = more[:, join:]
+        written += more.shape[1] - join
+    return audio
+
+
+def _likeness(source: Audio, end: Audio) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return the correlation of every place in a sound with an end, -1 to 1."""
+    products = np.zeros(source.shape[1] - end.shape[1] + 1)
+    energies = np.zeros_like(products)
+    ones = np.ones(end.shape[1])
+    for whole, part in zip(source.astype(np.float64), end.astype(np.float64), strict=True):
+        products += oaconvolve(whole, part[::-1], mode="valid")
+        energies += oaconvolve(np.square(whole), ones, mode="valid")
+    power = float(np.square(end, dtype=np.float64).sum())
+    return np.asarray(products / np.sqrt(np.maximum(energies * power, 1e-20)))
 
 
 def _piece(audio: Audio, events: tuple[Event, ...], room: int, rate: int) -> Audio:

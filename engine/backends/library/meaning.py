@@ -25,9 +25,9 @@ RERANKED = 48
 TEXT_WEIGHT = 0.5
 """What a score of the best file's words counts beside a likeness of 1."""
 
-LEAST_LIKENESS = 0.45
-"""Between a word and its synonym: car and automobile 0.86, gate and door 0.54; unrelated
-words 0.1-0.35."""
+LEAST_LIKENESS = 0.5
+"""Between a word and its synonym: walk and footstep 0.51, gate and door 0.58, automobile
+and car 0.86; between unrelated ones 0.28 to 0.46 (rain and engine, glass and metal)."""
 
 SYNONYMS = 4
 BATCH = 256

@@ -21,7 +21,7 @@ MAX_PROMPT_WORDS = 32
 MAX_SCORED = 20_000
 """Words that more files have tell little, and are scored in this many of them only."""
 
-LEAST_SHARE = 0.4
+LEAST_SHARE = 0.25
 """Files with some of the words follow if they score this much of the best one's."""
 
 _SCORE = f"bm25(texts, {', '.join(str(WEIGHTS[field]) for field in FIELDS)})"
