@@ -184,7 +184,8 @@ class JobDesk:
             self._cancel(job)
             return
         self.advance(seen_s)
-        self._tell(job, "queued" if self.engine.is_ready else "starting", is_due=True)
+        is_next = len(self._jobs) == 1 and not self.engine.is_ready
+        self._tell(job, "starting" if is_next else "queued", is_due=True)
 
     def has(self, job_id: str) -> bool:
         """Tell whether a job is in hand."""

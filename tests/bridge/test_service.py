@@ -1,0 +1,583 @@
+"""What the bridge decides, against an engine's link that does what a test says."""
+
+import contextlib
+import queue
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bridge import job_desk
+from bridge.engine_link import Answer, Connected, Disconnected, LinkEvent
+from bridge.engine_view import CONNECT_ATTEMPTS
+from bridge.errors import BridgeCode, EngineUnavailable
+from bridge.job_desk import MAX_STARTS, MAX_WINDOWS, JobDesk
+from bridge.script_messages import EngineState, Heartbeat
+from bridge.service import BridgeConfig, Service, run_bridge
+from bridge.spool import Memory, Spool
+from engine.protocol import messages
+from engine.protocol.messages import (
+    BackendInfo,
+    Done,
+    InpaintRequest,
+    Limits,
+    TakeReport,
+    Timings,
+    Welcome,
+)
+from tests.bridge.audio_files import raw_samples, simple_wav
+from tests.integration.script_side import ScriptSide
+
+RATE = 8000
+WELCOME = Welcome(
+    "1",
+    1,
+    (BackendInfo("echo", "", ("echo",), "echo", ("auto",), (), 60.0, 20.0),),
+    "echo",
+    Limits(1 << 24, 8, 1 << 26),
+)
+DIED = Disconnected(EngineUnavailable(BridgeCode.ENGINE_DIED, "The engine died.", hint="Again."))
+STOPPED = Disconnected(
+    EngineUnavailable(BridgeCode.ENGINE_NOT_RUNNING, "The engine was stopped."), was_told=True
+)
+
+
+class FakeLink:
+    """Stands for the engine's link: keeps what it is asked, and says what it is told to."""
+
+    def __init__(self, endpoint: str | None, on_event: Callable[[LinkEvent], None]) -> None:
+        self.say = on_event
+        self.sent: list[tuple[InpaintRequest, np.ndarray]] = []
+        self.cancelled: list[str] = []
+        self.connects = 0
+        self.stops = 0
+
+    def start(self) -> None: ...
+    def close(self) -> None: ...
+    def look_for_engine(self) -> None: ...
+
+    def connect(self) -> None:
+        self.connects += 1
+
+    def submit(
+        self, request: InpaintRequest, audio: np.ndarray, on_sent: Callable[[], None]
+    ) -> None:
+        self.sent.append((request, audio))
+        on_sent()
+
+    def cancel(self, job_id: str) -> None:
+        self.cancelled.append(job_id)
+
+    def stop_engine(self) -> None:
+        self.stops += 1
+
+    def sent_ids(self) -> list[str]:
+        return [request.job_id for request, _ in self.sent]
+
+    def answer(self, message: messages.EngineMessage, *parts: np.ndarray) -> None:
+        self.say(Answer(message, parts))
+
+    def finish(self, number: int) -> None:
+        """Give back the audio of a submission, unchanged."""
+        request, audio = self.sent[number]
+        takes = tuple(TakeReport((request.seed or 0) + take, ()) for take in range(request.takes))
+        done = Done(request.job_id, request, "echo", "echo", "1", "auto", "1", takes, Timings(), ())
+        patches = [audio[:, span.start : span.end] for span in request.spans] * request.takes
+        self.answer(done, *patches)
+
+
+class Desk:
+    """A job desk, its link and its inbox, turned by hand."""
+
+    def __init__(self, spool: Spool, scripts: ScriptSide, source: Path) -> None:
+        self.spool, self.scripts, self.source = spool, scripts, source
+        self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.desk = JobDesk(spool, None, self.inbox.put)
+        self.link: FakeLink = self.desk._link  # type: ignore[assignment]
+
+    def send(self, *spans: tuple[float, float], **settings: Any) -> str:
+        request = self.scripts.request(self.source, *(spans or [(3, 4)]), **settings)
+        job_id = self.scripts.send(request)
+        self.desk.take_up(job_id)
+        return job_id
+
+    def connect(self) -> None:
+        self.link.say(Connected(WELCOME))
+        self.turn()
+
+    def turn_until(self, is_true: Callable[[], Any], what: str = "") -> None:
+        """Handle what happens until something is true."""
+        deadline_s = time.monotonic() + 20
+        self.turn()
+        while not is_true():
+            assert time.monotonic() < deadline_s, f"waited too long for {what}"
+            with contextlib.suppress(queue.Empty):
+                self.desk.handle(self.inbox.get(timeout=0.05))
+            self.turn()
+
+    def turn(self) -> None:
+        while not self.inbox.empty():
+            self.desk.handle(self.inbox.get())
+        self.desk.advance(time.monotonic())
+
+    def until_sent(self, count: int) -> None:
+        self.turn_until(lambda: len(self.link.sent) >= count, f"{count} submissions")
+
+    def result(self, job_id: str) -> dict[str, Any]:
+        self.turn_until(lambda: self.spool.is_answered(job_id), "a result")
+        self.turn_until(lambda: not self.desk.has(job_id), "its end")
+        return self.scripts.result(job_id)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.setattr(job_desk, "EngineLink", FakeLink)
+    source = tmp_path / "a.wav"
+    source.write_bytes(simple_wav("int16", RATE, 2, raw_samples("int16", 10 * RATE, 2)))
+    scripts = ScriptSide(tmp_path, tmp_path / "media")
+    spool = Spool(scripts.spool)
+    spool.make()
+    desk = Desk(spool, scripts, source)
+    yield desk
+    desk.desk.close()
+
+
+def test_a_job_starts_an_engine_and_comes_back(desk: Desk) -> None:
+    job_id = desk.send(takes=2)
+    desk.turn()
+    assert desk.link.connects == 1
+    assert desk.scripts.progress(job_id)["stage"] == "starting"
+    desk.connect()
+    desk.until_sent(1)
+    desk.link.answer(messages.Accepted(job_id, 0))
+    desk.link.answer(messages.Progress(job_id, "sample", 0.5))
+    desk.turn()
+    progress = desk.scripts.progress(job_id)
+    assert progress["stage"] == "sample"
+    assert 0.4 < progress["fraction"] < 0.5
+    desk.link.finish(0)
+    result = desk.result(job_id)
+    assert result["ok"]
+    assert len(result["takes"]) == 2
+    assert desk.scripts.progress(job_id)["stage"] == "write"
+
+
+def test_progress_only_counts_up(desk: Desk) -> None:
+    desk.connect()
+    job_id = desk.send()
+    desk.until_sent(1)
+    sequences = []
+    for step in range(20):
+        stage = ("encode", "sample", "decode")[step % 3]
+        desk.link.answer(messages.Progress(job_id, stage, step / 20))
+        desk.turn()
+        sequences.append(desk.scripts.progress(job_id)["sequence"])
+    assert sequences == sorted(set(sequences))
+
+
+def test_several_jobs_are_in_flight_and_each_gets_its_own(desk: Desk) -> None:
+    desk.connect()
+    jobs = [desk.send((1 + number, 2 + number)) for number in range(4)]
+    desk.until_sent(4)
+    for number in (2, 0, 3, 1):
+        desk.link.finish(number)
+    for number, job_id in enumerate(jobs):
+        (file,) = desk.result(job_id)["takes"][0]["files"]
+        assert file["file_start_s"] == max(number - 1, 0)
+
+
+def test_only_so_many_windows_are_held_in_memory(desk: Desk) -> None:
+    desk.connect()
+    jobs = [desk.send() for _ in range(MAX_WINDOWS + 3)]
+    desk.until_sent(MAX_WINDOWS)
+    desk.turn()
+    assert len(desk.link.sent) == MAX_WINDOWS
+    waiting = desk.scripts.progress(jobs[-1])
+    assert (waiting["stage"], waiting["position"]) == ("queued", MAX_WINDOWS + 2)
+    for number in range(len(jobs)):
+        desk.until_sent(number + 1)
+        desk.link.finish(number)
+    assert all(desk.result(job_id)["ok"] for job_id in jobs)
+
+
+def test_a_job_of_many_windows_is_fed_piece_by_piece(desk: Desk) -> None:
+    desk.connect()
+    spans = [(0.2 + 0.9 * number, 0.3 + 0.9 * number) for number in range(10)]
+    job_id = desk.send(*spans, context_s=0.1)
+    for number in range(10):
+        desk.until_sent(number + 1)
+        assert len(desk.link.sent) <= number + MAX_WINDOWS
+        desk.link.finish(number)
+    assert len(desk.result(job_id)["takes"][0]["files"]) == 10
+
+
+def test_a_cancelled_job_ends_at_once_and_late_answers_change_nothing(desk: Desk) -> None:
+    desk.connect()
+    job_id, other = desk.send(), desk.send()
+    desk.until_sent(2)
+    desk.scripts.touch(job_id, "cancel")
+    desk.desk.cancel_if_asked(job_id)
+    result = desk.scripts.result(job_id)
+    assert (result["ok"], result["error"]["code"]) == (False, "cancelled")
+    assert desk.link.cancelled == [job_id]
+    for number, (request, _) in enumerate(tuple(desk.link.sent)):
+        if request.job_id in (job_id, other):
+            desk.link.finish(number)
+    assert desk.result(other)["ok"]
+    assert desk.scripts.result(job_id) == result
+    assert len(list(desk.scripts.media.rglob("*.wav"))) == 1
+
+
+def test_a_job_cancelled_before_it_began_asks_no_engine(desk: Desk) -> None:
+    request = desk.scripts.request(desk.source, (3, 4))
+    job_id = desk.scripts.send(request)
+    desk.scripts.touch(job_id, "cancel")
+    desk.desk.take_up(job_id)
+    assert desk.scripts.result(job_id)["error"]["code"] == "cancelled"
+    desk.turn()
+    assert desk.link.connects == 0
+
+
+def test_a_job_cancelled_while_it_is_written_leaves_no_file(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_job = job_desk.write_job
+
+    def cancel_meanwhile(*arguments: Any, **options: Any) -> Any:
+        result = write_job(*arguments, **options)
+        next(iter(desk.desk._jobs.values())).is_cancelled = True
+        return result
+
+    monkeypatch.setattr(job_desk, "write_job", cancel_meanwhile)
+    desk.connect()
+    job_id = desk.send()
+    desk.until_sent(1)
+    desk.link.finish(0)
+    assert desk.result(job_id)["error"]["code"] == "cancelled"
+    assert list(desk.scripts.media.rglob("*.wav")) == []
+
+
+def test_somebody_elses_cancel_is_a_cancel(desk: Desk) -> None:
+    desk.connect()
+    job_id = desk.send()
+    desk.until_sent(1)
+    desk.link.answer(messages.Cancelled(job_id))
+    assert desk.result(job_id)["error"]["code"] == "cancelled"
+
+
+# Engines that end
+
+
+def test_a_job_that_ran_when_an_engine_died_is_sent_once_more(desk: Desk) -> None:
+    desk.connect()
+    ran, waited = desk.send(), desk.send()
+    desk.until_sent(2)
+    for death in (1, 2):
+        desk.link.answer(messages.Progress(ran, "sample", 0.5))
+        desk.link.say(DIED)
+        desk.turn()
+        if death == 1:
+            assert desk.link.connects == 1
+            desk.connect()
+            desk.until_sent(4)
+    result = desk.result(ran)
+    assert result["error"]["code"] == "engine_died"
+    assert result["error"]["hint"]
+    # The one that only waited is not to blame.
+    desk.connect()
+    desk.until_sent(5)
+    assert desk.link.sent_ids()[-1] == waited
+    desk.link.finish(4)
+    assert desk.result(waited)["ok"]
+
+
+def test_a_job_sent_again_asks_for_the_same_seed(desk: Desk) -> None:
+    desk.connect()
+    desk.send()
+    desk.until_sent(1)
+    desk.link.say(DIED)
+    desk.turn()
+    desk.connect()
+    desk.until_sent(2)
+    (first, heard), (again, heard_again) = desk.link.sent
+    assert first == again
+    assert first.seed is not None
+    np.testing.assert_array_equal(heard, heard_again)
+
+
+def test_an_engine_that_stops_politely_loses_no_job(desk: Desk) -> None:
+    desk.connect()
+    job_id = desk.send((1, 1.5), (8, 8.5), context_s=0.5)
+    desk.until_sent(2)
+    for engine_job_id in desk.link.sent_ids():
+        desk.link.answer(messages.Failed(engine_job_id, "engine_stopping", "It is stopping."))
+    desk.turn()
+    assert len(desk.link.sent) == 2
+    goodbye = EngineUnavailable(BridgeCode.ENGINE_DIED, "The engine stopped: SIGTERM.")
+    desk.link.say(Disconnected(goodbye, was_told=True))
+    desk.turn()
+    desk.connect()
+    desk.until_sent(4)
+    desk.link.finish(2)
+    desk.link.finish(3)
+    assert desk.result(job_id)["ok"]
+
+
+def test_an_engine_stopped_by_a_person_is_not_started_again(desk: Desk) -> None:
+    desk.connect()
+    job_id = desk.send()
+    desk.until_sent(1)
+    desk.desk.stop_engine()
+    assert desk.link.stops == 1
+    desk.link.answer(messages.Failed(job_id, "engine_stopping", "It is stopping."))
+    desk.link.say(STOPPED)
+    assert desk.result(job_id)["error"]["code"] == "engine_not_running"
+    assert desk.link.connects == 0
+    assert desk.desk.engine.state == EngineState("stopped")
+
+
+def test_an_engine_that_cant_be_started_fails_the_job_with_its_reason(desk: Desk) -> None:
+    job_id = desk.send()
+    error = EngineUnavailable(BridgeCode.ENGINE_NOT_STARTED, "It did not start: no room.", hint="!")
+    desk.link.say(Disconnected(error))
+    result = desk.result(job_id)
+    assert result["error"] == {
+        "code": "engine_not_started",
+        "message": "It did not start: no room.",
+        "hint": "!",
+    }
+    assert desk.desk.engine.state.state == "unreachable"
+    # The next job tries again.
+    desk.send()
+    desk.turn()
+    assert desk.link.connects == 2
+
+
+def test_an_engine_that_is_just_ending_is_looked_for_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.engine_view.CONNECT_PAUSE_S", 0.0)
+    job_id = desk.send()
+    error = EngineUnavailable(BridgeCode.ENGINE_UNREACHABLE, "It is gone.")
+    for attempt in range(1, CONNECT_ATTEMPTS):
+        desk.link.say(Disconnected(error))
+        desk.turn()
+        assert desk.link.connects == attempt + 1
+        assert not desk.spool.is_answered(job_id)
+    desk.link.say(Disconnected(error))
+    assert desk.result(job_id)["error"]["code"] == "engine_unreachable"
+
+
+def test_an_idle_engine_that_leaves_is_no_error(desk: Desk) -> None:
+    desk.connect()
+    desk.turn()
+    desk.link.say(Disconnected(EngineUnavailable(BridgeCode.ENGINE_DIED, "Idle."), was_told=True))
+    desk.turn()
+    assert desk.desk.engine.state == EngineState("stopped")
+    desk.send()
+    desk.turn()
+    assert desk.link.connects == 1
+
+
+def test_a_full_queue_is_waited_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_desk, "QUEUE_FULL_PAUSE_S", 0.02)
+    desk.connect()
+    job_id = desk.send()
+    desk.until_sent(1)
+    desk.link.answer(messages.Rejected(job_id, "queue_full", "Full."))
+    desk.until_sent(2)
+    desk.link.finish(1)
+    assert desk.result(job_id)["ok"]
+
+
+def test_an_id_the_engine_knows_as_something_else_is_replaced(desk: Desk) -> None:
+    desk.connect()
+    job_id = desk.send()
+    desk.until_sent(1)
+    desk.link.answer(messages.Rejected(job_id, "job_id_reused", "Another job has it."))
+    desk.until_sent(2)
+    desk.link.answer(messages.Rejected(desk.link.sent_ids()[1], "job_id_reused", "Again."))
+    desk.until_sent(3)
+    assert len(set(desk.link.sent_ids())) == 3
+    desk.link.finish(2)
+    assert desk.result(job_id)["ok"]
+
+
+def test_what_the_engine_refuses_is_passed_on_and_the_rest_is_cancelled(desk: Desk) -> None:
+    desk.connect()
+    job_id = desk.send((1, 1.5), (8, 8.5), context_s=0.5)
+    desk.until_sent(2)
+    desk.link.answer(messages.Failed(f"{job_id}-0", "out_of_memory", "Too little.", "Less."))
+    result = desk.result(job_id)
+    assert result["error"] == {"code": "out_of_memory", "message": "Too little.", "hint": "Less."}
+    assert desk.link.cancelled == [f"{job_id}-0", f"{job_id}-1"]
+
+
+# Bridges that end
+
+
+def test_a_job_is_taken_up_by_the_next_bridge_with_its_seed(desk: Desk) -> None:
+    desk.connect()
+    job_id = desk.send()
+    desk.until_sent(1)
+    later = Desk(desk.spool, desk.scripts, desk.source)
+    later.desk.take_up(job_id)
+    later.connect()
+    later.until_sent(1)
+    assert later.link.sent[0][0] == desk.link.sent[0][0]
+    # The engine may have been ending the old bridge's job, which is the same to it.
+    later.link.answer(messages.Cancelled(job_id))
+    later.until_sent(2)
+    later.link.finish(1)
+    assert later.result(job_id)["ok"]
+    later.desk.close()
+
+
+def test_a_job_that_ends_bridges_is_given_up(desk: Desk) -> None:
+    request = desk.scripts.request(desk.source, (3, 4))
+    job_id = desk.scripts.send(request)
+    desk.spool.remember(job_id, Memory(seed=1, starts=MAX_STARTS))
+    desk.desk.take_up(job_id)
+    assert desk.scripts.result(job_id)["error"]["code"] == "bridge_died"
+
+
+def test_a_bridge_that_ends_in_order_does_not_count_as_dead(desk: Desk) -> None:
+    job_id = desk.send()
+    for _ in range(MAX_STARTS + 2):
+        desk.desk.close()
+        desk.desk.give_up()
+        desk = Desk(desk.spool, desk.scripts, desk.source)
+        desk.desk.take_up(job_id)
+        assert desk.desk.has(job_id)
+    desk.desk.close()
+
+
+def test_a_job_whose_folder_is_removed_is_forgotten(desk: Desk) -> None:
+    desk.connect()
+    job_id = desk.send()
+    desk.until_sent(1)
+    folder = desk.scripts.folder(job_id)
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    desk.desk.drop_removed()
+    assert desk.desk.is_idle
+    assert desk.link.cancelled == [job_id]
+    desk.link.finish(0)
+    desk.turn()
+    assert not folder.exists()
+
+
+def test_a_result_that_finds_no_room_is_kept_until_there_is(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.connect()
+    job_id = desk.send()
+    desk.until_sent(1)
+    commit, refusals = Spool.commit_result, iter([True] * 3)
+
+    def full(spool: Spool, result: Any) -> None:
+        if next(refusals, False):
+            raise job_desk.BridgeError("disk_full", "There is no room.")
+        commit(spool, result)
+
+    monkeypatch.setattr(Spool, "commit_result", full)
+    desk.link.finish(0)
+    desk.turn_until(lambda: desk.desk._jobs[job_id].answer is not None, "the answer")
+    desk.desk.commit_late()
+    desk.desk.commit_late()
+    assert not desk.spool.is_answered(job_id)
+    desk.desk.commit_late()
+    assert desk.scripts.result(job_id)["ok"]
+    assert desk.desk.is_idle
+
+
+def test_a_mistake_of_ours_ends_its_job_and_no_more(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan_job, is_first = job_desk.plan_job, iter([True])
+
+    def breaks_once(*arguments: Any, **options: Any) -> Any:
+        if next(is_first, False):
+            raise ZeroDivisionError("oh")
+        return plan_job(*arguments, **options)
+
+    monkeypatch.setattr(job_desk, "plan_job", breaks_once)
+    desk.connect()
+    broken = desk.send()
+    assert desk.result(broken)["error"]["code"] == "internal_error"
+    fine = desk.send()
+    desk.until_sent(1)
+    desk.link.finish(0)
+    assert desk.result(fine)["ok"]
+
+
+def test_garbage_is_answered_with_its_code(desk: Desk) -> None:
+    for number, text in enumerate(("", "{", '{"protocol":"9.1"}', '{"protocol":"1.0"}')):
+        job_id = f"{number:032x}"
+        folder = desk.scripts.folder(job_id)
+        folder.mkdir(parents=True)
+        (folder / "request.json").write_text(text)
+        desk.desk.take_up(job_id)
+        assert desk.scripts.result(job_id)["ok"] is False
+    assert desk.desk.is_idle
+
+
+# The service around it
+
+
+def _run(config: BridgeConfig) -> None:
+    run_bridge(config, lambda _: None)
+
+
+def test_a_bridge_whose_starter_is_gone_ends_when_idle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_desk, "EngineLink", FakeLink)
+    monkeypatch.setattr(Service, "_is_reaper_gone", lambda _: True)
+    monkeypatch.setattr("bridge.service.BEAT_INTERVAL_S", 0.02)
+    spool = tmp_path / "spool"
+    _run(BridgeConfig(spool, idle_exit_s=0.1))
+    assert not (spool / "bridge.json").exists()
+
+
+def test_the_heartbeat_counts_and_wishes_are_obeyed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_desk, "EngineLink", FakeLink)
+    monkeypatch.setattr("bridge.service.BEAT_INTERVAL_S", 0.01)
+    beats: list[int] = []
+    write = Spool.write_heartbeat
+
+    def count(spool: Spool, heartbeat: Heartbeat) -> None:
+        write(spool, heartbeat)
+        beats.append(heartbeat.beat)
+        if len(beats) == 5:
+            spool.wish("stop_bridge")
+
+    monkeypatch.setattr(Spool, "write_heartbeat", count)
+    _run(BridgeConfig(tmp_path / "spool"))
+    assert beats[:5] == [1, 2, 3, 4, 5]
+    assert not (tmp_path / "spool" / "control" / "stop_bridge").exists()
+
+
+def test_a_clock_that_jumps_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A year forward and back again: nothing is stale, nothing is alive for longer."""
+    monkeypatch.setattr(job_desk, "EngineLink", FakeLink)
+    scripts = ScriptSide(tmp_path, tmp_path / "media")
+    job_id = scripts.send(scripts.request(tmp_path / "a.wav", (1, 2)))
+    (scripts.folder(job_id) / "result.json").write_text('{"protocol": "1.0", "ok": true}')
+    jumps = iter((0.0, 3e7, -3e7, 6e7) * 100)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + next(jumps, 0.0))
+    monkeypatch.setattr(Service, "_is_reaper_gone", lambda _: True)
+    monkeypatch.setattr("bridge.service.BEAT_INTERVAL_S", 0.01)
+    begun_s = time.monotonic()
+    _run(BridgeConfig(scripts.spool, idle_exit_s=0.2))
+    assert time.monotonic() - begun_s >= 0.2
+    assert (scripts.folder(job_id) / "request.json").exists()
