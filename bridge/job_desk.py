@@ -109,6 +109,8 @@ class JobDesk:
         self._link = EngineLink(endpoint, post)
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="audio")
         self._full_until_s = 0.0
+        self._engine_pid = 0
+        self._blamed: list[RunningJob] = []
 
     @property
     def is_idle(self) -> bool:
@@ -149,6 +151,7 @@ class JobDesk:
             case Connected(welcome):
                 _log.info("engine %s is there, pid %d", welcome.version, welcome.pid)
                 self.engine.is_there(welcome)
+                self._forgive(welcome.pid)
             case Disconnected():
                 self._on_disconnected(event)
             case Answer(message, parts):
@@ -204,6 +207,17 @@ class JobDesk:
                 _log.info("%s: its folder was removed", job.job_id)
                 self._cancel_in_engine(job)
                 self._forget(job)
+
+    def _forgive(self, pid: int) -> None:
+        """Blame no job where the engine only fell silent, as on a machine with too much to do."""
+        if pid == self._engine_pid:
+            for job in self._blamed:
+                memory = msgspec.structs.replace(job.memory, deaths=job.memory.deaths - 1)
+                job.memory = memory
+                if self.has(job.job_id):
+                    self._spool.remember(job.job_id, memory)
+        self._blamed.clear()
+        self._engine_pid = pid
 
     def start_engine(self) -> None:
         """Have an engine ready."""
@@ -340,6 +354,7 @@ class JobDesk:
     def _on_lost(self, error: ReaPaintError, *, was_unwanted: bool) -> None:
         """Decide for every job that the engine had: it is sent again, or fails."""
         lost = [job for job in self._jobs.values() if job.is_sent]
+        self._blamed.clear()
         # It does one job at a time: that one is to blame, if it had begun with any.
         suspects = [job for job in lost if job.has_begun] or lost
         for job in lost:
@@ -359,6 +374,7 @@ class JobDesk:
             self._fail(job, error)
             return
         _log.info("%s is sent again", job.job_id)
+        self._blamed.append(job)
         self._spool.remember(job.job_id, memory)
         self._tell(job, "starting", is_due=True)
 

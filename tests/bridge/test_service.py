@@ -4,6 +4,7 @@ import contextlib
 import queue
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +105,8 @@ class Desk:
         self.desk.take_up(job_id)
         return job_id
 
-    def connect(self) -> None:
-        self.link.say(Connected(WELCOME))
+    def connect(self, pid: int = 1) -> None:
+        self.link.say(Connected(replace(WELCOME, pid=pid)))
         self.turn()
 
     def turn_until(self, is_true: Callable[[], Any], what: str = "") -> None:
@@ -281,17 +282,30 @@ def test_a_job_that_ran_when_an_engine_died_is_sent_once_more(desk: Desk) -> Non
         desk.turn()
         if death == 1:
             assert desk.link.connects == 1
-            desk.connect()
+            desk.connect(pid=2)
             desk.until_sent(4)
     result = desk.result(ran)
     assert result["error"]["code"] == "engine_died"
     assert result["error"]["hint"]
     # The one that only waited is not to blame.
-    desk.connect()
+    desk.connect(pid=3)
     desk.until_sent(5)
     assert desk.link.sent_ids()[-1] == waited
     desk.link.finish(4)
     assert desk.result(waited)["ok"]
+
+
+def test_an_engine_that_only_fell_silent_blames_no_job(desk: Desk) -> None:
+    desk.connect()
+    job_id = desk.send()
+    for silence in range(4):
+        desk.until_sent(silence + 1)
+        desk.link.say(DIED)
+        desk.turn()
+        desk.connect(pid=1)
+    desk.until_sent(5)
+    desk.link.finish(4)
+    assert desk.result(job_id)["ok"]
 
 
 def test_a_job_sent_again_asks_for_the_same_seed(desk: Desk) -> None:
