@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.signal import correlate, lfilter, oaconvolve
 
 from engine.dsp.prediction import autocorrelation
@@ -13,6 +13,11 @@ Real = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Solver = Callable[[Real], Real]
 """From prediction errors with the unknowns at zero, (signals, frames), to the unknowns."""
+
+Factor = tuple[Real, bool]
+
+JITTERS = (0.0, 1e-12, 1e-9, 1e-6, 1e-3)
+"""Shares of the diagonal added in turn where rounding hides that a matrix is positive."""
 
 DIRECT_FRAMES = 1000
 """Most unknowns that are solved at once: time grows with their cube, 0.02 s for this many."""
@@ -141,6 +146,19 @@ def _solver(frames: int, unknowns: npt.NDArray[np.intp], coefficients: Real) -> 
     return _recursive_solver(frames, unknowns, coefficients)
 
 
+def _factor(matrix: Real) -> Factor:
+    """Factor a matrix that is positive definite but for rounding."""
+    scale = float(np.mean(np.diag(matrix)))
+    for jitter in JITTERS:
+        matrix[np.diag_indices_from(matrix)] += jitter * scale
+        try:
+            factor: Factor = cho_factor(matrix, lower=True, check_finite=False)
+        except LinAlgError:
+            continue
+        return factor
+    raise AssertionError("a matrix of products with itself is not far from positive definite")
+
+
 def _direct_solver(frames: int, unknowns: npt.NDArray[np.intp], coefficients: Real) -> Solver:
     """Solve the normal equations of any unknowns by Cholesky's method."""
     order = coefficients.size - 1
@@ -154,7 +172,7 @@ def _direct_solver(frames: int, unknowns: npt.NDArray[np.intp], coefficients: Re
         padded = np.append(coefficients, 0.0)
         absent = padded[np.minimum(delays, order + 1)]
         matrix -= absent.T @ absent
-    factor = cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
+    factor = _factor(matrix)
 
     def solve(errors: Real) -> Real:
         weighed = _weighed(errors, coefficients)[:, unknowns]
@@ -177,7 +195,7 @@ def _recursive_solver(frames: int, unknowns: npt.NDArray[np.intp], coefficients:
     if reach:
         matrix = _prediction_covariance(coefficients, end - start, reach)
         matrix[np.diag_indices(reach)] += 1.0
-        factor = cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
+        factor = _factor(matrix)
 
     def solve(errors: Real) -> Real:
         predicted: Real = lfilter([1.0], coefficients, -errors[:, start:end], axis=1)

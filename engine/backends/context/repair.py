@@ -1,31 +1,75 @@
 """Mode ``repair``: short gaps, from the sound on both sides."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import solve_toeplitz
-from scipy.signal.windows import hann
+from scipy.fft import irfft, rfft
+from scipy.signal import istft, lfilter, lfiltic, stft
 
-from engine.backends.base import Audio, Fill, Passage, Window
+from engine.backends.base import Fill, Passage, Window
 from engine.dsp.interpolation import interpolate, runs
-from engine.dsp.prediction import NOISE_FLOOR, autocorrelation, residual
+from engine.dsp.prediction import autocorrelation, burg, residual
 from engine.protocol.spans import Span
 
 Real = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-MOST_ORDER = 1000
-"""Past frames in a prediction: enough for the partials of a chord."""
 
-CONTEXT_S = 0.06
-"""Sound heard on each side: short enough to be of one kind (SNR falls with more)."""
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a predictor looks back, and how much sound on each side it is fitted to."""
+
+    order_s: float
+    most_order: int
+    context_s: float
+
+
+NEAR = Reach(order_s=0.0116, most_order=512, context_s=0.04)
+"""For noise-like sound: the less is heard, the more it is of one kind (LSD at 20 to 100 ms
+is 0.2 to 0.3 dB lower than with ``FAR``)."""
+
+FAR = Reach(order_s=0.0227, most_order=1000, context_s=0.06)
+"""For clicks and tones: partials are told apart (SNR at 5 ms is 0.5 dB higher)."""
+
+CLICK_S = 0.01
+"""Gaps up to here are filled from ``FAR``, whatever the sound."""
+
+STEADY_DB = 10.0
+STEADY_FOR_S = 0.01
+"""Sound is steady when prediction alone foresees this much of it at that ratio."""
 
 PLAIN_S = 0.005
-FULL_NOISE_S = 0.02
-"""Up to the one a fill is the likeliest sound alone; from the other on it has the
-unpredictable part's full power. Between them the share grows evenly."""
+UNCERTAIN_S = 0.02
+"""Up to the one a gap is filled by the likeliest sound; from the other on with what can't
+be predicted too, or else noise would sink to silence in mid-gap. Evenly between."""
+
+UNPREDICTED_SHARE = 0.85
+"""How much of the unpredictable amplitude is added: LSD is least from 0.7 to 0.85, and at
+the upper end the level in mid-gap is kept."""
+
+EVENNESS = 0.8
+EVENING_ROUNDS = 2
+"""Exponent by which the drawn noise's chance peaks and holes are levelled, and how often:
+at 100 ms LSD falls by 0.3 dB."""
+
+EVEN_WINDOW_S = 0.023
+
+SWELL_BOUND = 2.0
+"""A fill that rises above this many times its surroundings' peak is not to be trusted."""
+
+POLES_INWARD = (1.0, 0.999, 0.99, 0.9)
+
+ALIKE = 0.6
+"""Channels share a predictor when their normalised autocorrelations differ by less."""
+
+COMPARED_LAGS = 32
+LEAST_FRAMES = 8
+"""Fewer known frames in a row tell nothing about a sound."""
+
+SAME_TAKE_DB = -30.0
+"""Takes that differ by less are the same to a listener."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +83,9 @@ class Repair:
 def repair(window: Window, seeds: Sequence[int], step: Callable[[float], None]) -> Repair:
     """Fill every span of a window from the sound right beside it.
 
+    Spans within a predictor's reach of each other are unknowns of one system, so that
+    no span's old content is read for another's fill.
+
     Parameters
     ----------
     window
@@ -51,17 +98,23 @@ def repair(window: Window, seeds: Sequence[int], step: Callable[[float], None]) 
     Returns
     -------
     Repair
-        Fills whose passages cover their spans exactly and continue their context.
+        Fills whose passages cover their spans exactly and continue their context. A
+        span with known sound on one side only is extrapolated.
     """
     missing = _missing(window)
     passages: list[list[Passage]] = [[] for _ in seeds]
-    clusters = _clusters(window.spans, MOST_ORDER)
+    clusters = _clusters(window.spans, _order(FAR, window.sample_rate))
     for index, spans in enumerate(clusters):
-        step(index / len(clusters))
-        for take, new in enumerate(_fill(window, missing, spans, seeds)):
-            passages[take] += new
+
+        def step_cluster(share: float, done: int = index) -> None:
+            step((done + share) / len(clusters))
+
+        takes = _fill(window, missing, spans, seeds, step_cluster)
+        for take, filled in zip(passages, takes, strict=True):
+            take += filled
     step(1.0)
-    return Repair(tuple(Fill(tuple(take), continuous=True) for take in passages))
+    fills = tuple(Fill(tuple(take), continuous=True) for take in passages)
+    return Repair(fills, _warnings(fills))
 
 
 def _missing(window: Window) -> Mask:
@@ -70,6 +123,10 @@ def _missing(window: Window) -> Mask:
         missing[span.start : span.end] = True
     missing[window.audio_frames :] = True
     return missing
+
+
+def _order(reach: Reach, sample_rate: int) -> int:
+    return min(reach.most_order, max(1, round(reach.order_s * sample_rate)))
 
 
 def _clusters(spans: Sequence[Span], reach: int) -> list[list[Span]]:
@@ -83,65 +140,246 @@ def _clusters(spans: Sequence[Span], reach: int) -> list[list[Span]]:
     return clusters
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Region:
+    """Neighbouring gaps and the known sound around them.
+
+    ``audio`` has shape (channels, frames) and is zero where ``hole`` is True; ``start``
+    is its first frame in the window. ``longest_s`` is the longest gap.
+    """
+
+    audio: Real
+    hole: Mask
+    start: int
+    longest_s: float
+    sample_rate: int
+
+    def stretches(self) -> list[Real]:
+        """Return the known sound, each stretch of shape (channels, frames)."""
+        return [self.audio[:, start:end] for start, end in runs(~self.hole)]
+
+
+def _region(window: Window, missing: Mask, spans: Sequence[Span], reach: Reach) -> _Region:
+    context = max(LEAST_FRAMES, round(reach.context_s * window.sample_rate))
+    start = max(0, spans[0].start - context)
+    # Frames after the source's end are no context, but they may have to be filled.
+    end = max(min(window.audio_frames, spans[-1].end + context), spans[-1].end)
+    hole = missing[start:end]
+    return _Region(
+        audio=np.where(hole, 0.0, window.audio[:, start:end]),
+        hole=hole,
+        start=start,
+        longest_s=max(span.length for span in spans) / window.sample_rate,
+        sample_rate=window.sample_rate,
+    )
+
+
 def _fill(
-    window: Window, missing: Mask, spans: Sequence[Span], seeds: Sequence[int]
+    window: Window,
+    missing: Mask,
+    spans: Sequence[Span],
+    seeds: Sequence[int],
+    step: Callable[[float], None],
 ) -> list[list[Passage]]:
     """Return the passages of neighbouring spans for each seed."""
-    rate = window.sample_rate
-    context = max(1, round(CONTEXT_S * rate))
-    start = max(0, spans[0].start - context)
-    end = min(window.audio_frames, spans[-1].end + context)
-    # Frames after the source's end are no context, but they may have to be filled.
-    end = max(end, spans[-1].end)
-    hole = missing[start:end]
-    audio = np.where(hole, 0.0, window.audio[:, start:end])
-    order = min(MOST_ORDER, max(spans[0].start - start, end - spans[-1].end))
-    coefficients = _predictor(audio, hole, order)
-    longest_s = max(span.length for span in spans) / rate
-    share = np.clip((longest_s - PLAIN_S) / (FULL_NOISE_S - PLAIN_S), 0.0, 1.0)
-    takes = []
-    for seed in seeds:
-        rng = np.random.default_rng([seed, spans[0].start])
-        wanted = share * _innovation(audio, hole, coefficients, rng)
-        filled = interpolate(audio, hole, coefficients, wanted).astype(np.float32)
-        takes.append([_passage(filled, span, start) for span in spans])
-    return takes
+    near, far = (_region(window, missing, spans, reach) for reach in (NEAR, FAR))
+    filled = np.zeros((len(seeds), window.audio.shape[0], far.hole.size))
+    groups = list(_alike_channels(far))
+    for index, channels in enumerate(groups):
+        step(index / len(groups))
+        region, coefficients = _chosen(near, far, channels)
+        first = region.start - far.start
+        takes = _fill_channels(region, channels, coefficients, seeds)
+        filled[:, channels, first : first + region.hole.size] = takes
+    return [[_passage(take, span, far.start) for span in spans] for take in filled]
 
 
-def _passage(filled: Audio, span: Span, start: int) -> Passage:
+def _chosen(near: _Region, far: _Region, channels: Sequence[int]) -> tuple[_Region, Real]:
+    """Return the region and predictor that suit the gaps and the sound."""
+    if near.longest_s > CLICK_S:
+        coefficients = _predictor(near, channels, NEAR)
+        if not _is_steady(near, channels, coefficients):
+            return near, coefficients
+    return far, _predictor(far, channels, FAR)
+
+
+def _passage(filled: Real, span: Span, start: int) -> Passage:
     inside = filled[:, span.start - start : span.end - start]
-    return Passage(span.start, np.ascontiguousarray(inside))
+    return Passage(span.start, np.ascontiguousarray(inside, dtype=np.float32))
 
 
-def _predictor(audio: Real, hole: Mask, order: int) -> Real:
-    """Fit one predictor to all known stretches of all channels."""
-    products = np.zeros(order + 1)
-    for start, end in runs(~hole):
-        window = hann(end - start + 2)[1:-1]
-        for channel in audio[:, start:end]:
-            products += autocorrelation(channel * window, order)
-    coefficients = np.eye(1, order + 1)[0]
-    if products[0] > 0.0:
-        products[0] *= 1.0 + NOISE_FLOOR
-        coefficients[1:] = solve_toeplitz(products[:-1], -products[1:])
-    return coefficients
+def _alike_channels(region: _Region) -> Iterator[list[int]]:
+    """Group sounding channels of like spectrum: they share a predictor, and its cost."""
+    left = [channel for channel in range(region.audio.shape[0]) if np.any(region.audio[channel])]
+    shapes = {}
+    for channel in left:
+        products = autocorrelation(region.audio[channel], COMPARED_LAGS)
+        shapes[channel] = products / products[0]
+    while left:
+        group = [c for c in left if np.max(np.abs(shapes[c] - shapes[left[0]])) < ALIKE]
+        yield group
+        left = [channel for channel in left if channel not in group]
 
 
-def _innovation(audio: Real, hole: Mask, coefficients: Real, rng: np.random.Generator) -> Real:
-    """Draw prediction errors like those of the context, alike in all channels at once."""
+def _predictor(region: _Region, channels: Sequence[int], reach: Reach) -> Real:
+    stretches = region.stretches()
+    longest = max((stretch.shape[1] for stretch in stretches), default=0)
+    order = min(_order(reach, region.sample_rate), longest // 2)
+    # Quiet channels count as much as loud ones.
+    sizes = np.maximum(_size(region.audio), 1e-30)
+    return burg([s[c] / sizes[c] for c in channels for s in stretches], order)
+
+
+def _is_steady(region: _Region, channels: Sequence[int], coefficients: Real) -> bool:
+    """Say whether prediction alone foresees the sound on both sides of the gaps.
+
+    Forward over the last frames before, backward over the first ones after, since that
+    is what it would have to do from there on.
+    """
     order = coefficients.size - 1
-    errors = np.concatenate(
-        [
-            residual(audio[:, start:end], coefficients[np.newaxis])[:, order:]
-            for start, end in runs(~hole)
-        ],
-        axis=1,
+    frames = round(STEADY_FOR_S * region.sample_rate)
+    gaps = runs(region.hole)
+    sides = (region.audio[:, : gaps[0][0]], region.audio[:, gaps[-1][1] :][:, ::-1])
+    for side in sides:
+        if side.shape[1] == 0:
+            continue
+        if side.shape[1] < order + frames:
+            return False
+        known, wanted = side[:, :-frames], side[:, -frames:]
+        missed = 0.0
+        for channel in channels:
+            past = lfiltic([1.0], coefficients, known[channel, : -order - 1 : -1])
+            foreseen, _ = lfilter([1.0], coefficients, np.zeros(frames), zi=past)
+            missed += float(np.sum((foreseen - wanted[channel]) ** 2))
+        if missed > 10 ** (-STEADY_DB / 10) * np.sum(wanted[channels] ** 2):
+            return False
+    return True
+
+
+def _fill_channels(
+    region: _Region, channels: Sequence[int], coefficients: Real, seeds: Sequence[int]
+) -> Real:
+    """Return the filled region, shape (takes, channels, frames).
+
+    The likeliest fill and the draws are solved apart, which adds up to the same, so that
+    no draw has a say in how the predictor is tamed for the others.
+    """
+    wanted = np.zeros((1 + len(seeds), len(channels), region.hole.size))
+    share = min(1.0, (region.longest_s - PLAIN_S) / (UNCERTAIN_S - PLAIN_S))
+    if share > 0.0:
+        for drawn, seed in zip(wanted[1:], seeds, strict=True):
+            rng = np.random.default_rng([seed, region.start])
+            drawn[:] = share * _unpredicted(region, channels, coefficients, rng)
+    bound = SWELL_BOUND * np.max(np.abs(region.audio[channels]), axis=1, keepdims=True)
+    likeliest, *draws = _tamed(region, channels, coefficients, wanted, bound)
+    likeliest = np.clip(likeliest, -bound, bound)
+    swells = [float(np.max(np.abs(drawn) / bound)) for drawn in draws]
+    return np.stack(
+        [likeliest + drawn / max(1.0, swell) for drawn, swell in zip(draws, swells, strict=True)]
     )
-    drawn = np.zeros_like(audio)
-    if errors.shape[1] < 2:
-        return drawn
-    # Turning all channels' phases by the same draw keeps what they have in common.
-    spectrum = np.fft.rfft(errors, axis=1)
-    turns = np.exp(2j * np.pi * rng.random(spectrum.shape[1]))
-    turned = np.fft.irfft(spectrum * turns, errors.shape[1], axis=1)
-    return np.take(turned, np.arange(audio.shape[1]), axis=1, mode="wrap")
+
+
+def _tamed(
+    region: _Region, channels: Sequence[int], coefficients: Real, wanted: Real, bound: Real
+) -> Real:
+    """Return the likeliest fill, and what each of the wanted errors adds to it.
+
+    From very little sound a predictor may take tones for others that beat: a fill that
+    fits on both sides, and swells in between. Moving its poles inward calms it.
+    """
+    order = coefficients.size - 1
+    gaps = runs(region.hole)
+    reached = slice(max(0, gaps[0][0] - order), gaps[-1][1] + order)
+    filled = np.zeros_like(wanted)
+    for inward in POLES_INWARD:
+        filled[0] = region.audio[channels]
+        solved = interpolate(
+            filled[:, :, reached].reshape(-1, region.hole[reached].size),
+            region.hole[reached],
+            coefficients * inward ** np.arange(order + 1),
+            wanted[:, :, reached].reshape(-1, region.hole[reached].size),
+        )
+        filled[:, :, reached] = solved.reshape(*wanted.shape[:2], -1)
+        if np.all(np.abs(filled[0]) <= bound):
+            break
+    return filled
+
+
+def _unpredicted(
+    region: _Region, channels: Sequence[int], coefficients: Real, rng: np.random.Generator
+) -> Real:
+    """Draw prediction errors like those beside the gaps, shape (channels, frames).
+
+    Their level in dB passes evenly from that before to that after.
+    """
+    order, frames = coefficients.size - 1, region.hole.size
+    known = [s[channels] for s in region.stretches() if s.shape[1] > order + LEAST_FRAMES]
+    if not known:
+        return np.zeros((len(channels), frames))
+    errors = [residual(s, coefficients[np.newaxis])[:, order:] for s in known]
+    drawn = _evened(_drawn(np.concatenate(errors, axis=1), frames, rng), region.sample_rate)
+    sizes = [_size(each) for each in (errors[0], errors[-1], drawn)]
+    gaps = runs(region.hole)
+    place = np.clip((np.arange(frames) - gaps[0][0]) / (gaps[-1][1] - gaps[0][0]), 0.0, 1.0)
+    floor = 1e-3 * (sizes[0] + sizes[1]) + 1e-30
+    level = (sizes[0] + floor) ** (1.0 - place) * (sizes[1] + floor) ** place
+    return np.asarray(UNPREDICTED_SHARE * level / np.maximum(sizes[2], 1e-30) * drawn)
+
+
+def _size(signals: Real) -> Real:
+    return np.asarray(np.sqrt(np.mean(signals**2, axis=1, keepdims=True)))
+
+
+def _drawn(errors: Real, frames: int, rng: np.random.Generator) -> Real:
+    """Return noise with the spectra of some errors, and with what channels have in common.
+
+    All channels' phases turn by the same draw. Blocks of the errors' length overlap, so
+    that nothing repeats.
+    """
+    size = errors.shape[1]
+    hop = max(1, size // 2)
+    spectrum = rfft(errors, axis=1)
+    window = np.sin(np.pi * (np.arange(size) + 0.5) / size)
+    drawn = np.zeros((errors.shape[0], frames + 2 * size))
+    for start in range(0, frames + size, hop):
+        turns = np.exp(2j * np.pi * rng.random(spectrum.shape[1]))
+        drawn[:, start : start + size] += window * irfft(spectrum * turns, size, axis=1)
+    return drawn[:, size : size + frames]
+
+
+def _evened(noise: Real, sample_rate: int) -> Real:
+    """Level the chance peaks and holes of noise.
+
+    A long noise's accidents pass; in a gap of a few windows each one is heard. What
+    channels have in common and what each has alone is levelled apart, since where the
+    one has a hole the other must not fill it.
+    """
+    size = min(max(LEAST_FRAMES, round(EVEN_WINDOW_S * sample_rate)), noise.shape[1])
+    overlap = size - max(1, size // 4)
+    _, axes = np.linalg.eigh(noise @ noise.T)
+    parts = axes.T @ noise
+    scale = np.maximum(_size(parts), 1e-30)
+    even = parts / scale
+    for _ in range(EVENING_ROUNDS):
+        _, _, spectra = stft(even, nperseg=size, noverlap=overlap, axis=1)
+        power = np.abs(spectra) ** 2
+        typical = np.mean(power, axis=(1, 2), keepdims=True) + 1e-30
+        spectra *= (power / typical + 1e-6) ** (-EVENNESS / 2)
+        _, even = istft(spectra, nperseg=size, noverlap=overlap, time_axis=2, freq_axis=1)
+        even = np.asarray(even)[:, : noise.shape[1]]
+        even /= np.maximum(_size(even), 1e-30)
+    return np.asarray(axes @ (even * scale))
+
+
+def _warnings(fills: Sequence[Fill]) -> tuple[str, ...]:
+    """Say so where takes that were asked for can't be told apart."""
+    if len(fills) < 2:
+        return ()
+    first, second = (np.concatenate([p.audio for p in f.passages], axis=1) for f in fills[:2])
+    heard, changed = np.sum(np.square(first)), np.sum(np.square(first - second))
+    if changed >= 10 ** (SAME_TAKE_DB / 10) * heard > 0.0:
+        return ()
+    return (
+        "The sound around the selection leaves no choice of what belongs there:"
+        " the takes sound alike. For other takes choose the mode similar or ambience.",
+    )

@@ -9,6 +9,7 @@ from scipy.signal import lfilter
 from engine.dsp.prediction import (
     CONTINUATION_HEADROOM,
     autocorrelation,
+    burg,
     continue_audio,
     lpc,
     residual,
@@ -155,3 +156,37 @@ def test_order_1000_is_quick() -> None:
         times_s.append(time.perf_counter() - began)
     # Levinson's recursion takes a few milliseconds; a general solver takes 30 times that.
     assert min(times_s) < 0.1
+
+
+def test_burg_finds_the_coefficients_of_an_autoregressive_process() -> None:
+    process = lfilter([1.0], [1.0, -1.6, 0.81], noise(60_000)[0])
+    stretches = [process[:20_000], process[25_000:], process[20_100:20_101]]
+    assert burg(stretches, 2) == pytest.approx([1.0, -1.6, 0.81], abs=0.01)
+
+
+def test_burg_foresees_tones_from_less_than_lpc_needs() -> None:
+    whole = tones(1200)
+    errors = [
+        np.abs(residual(whole, coefficients[np.newaxis])[0, 32:]).max()
+        for coefficients in (burg([whole[0, :200]], 32), lpc(whole[0, :200], 32))
+    ]
+    assert errors[0] < 0.2 * errors[1]
+
+
+@pytest.mark.parametrize(
+    "stretches",
+    [
+        [],
+        [np.zeros(50)],
+        [np.ones(1)],
+        [np.full(200, 0.7)],
+        [np.eye(1, 90, 40)[0]],
+        [noise(40)[0], tones(300)[0], np.zeros(0)],
+        [np.zeros(100), noise(100)[0]],
+    ],
+    ids=["nothing", "silence", "a frame", "constant", "click", "mixed", "half silent"],
+)
+def test_burgs_predictor_is_stable_whatever_it_is_given(stretches: list[np.ndarray]) -> None:
+    coefficients = burg(stretches, 60)
+    assert coefficients.shape == (61,)
+    assert np.abs(np.roots(coefficients)).max(initial=0.0) < 1.0
