@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.reaper_scripts.workbench import Workbench
@@ -16,6 +15,6 @@ def lua(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Workbench]:
-    """A saved project at 48 kHz, one selected stereo item of 12 s from 1 s on."""
+    """A saved project at 48 kHz, one selected stereo item from 1 to 4.5 s."""
     with Workbench(tmp_path) as bench:
         yield bench

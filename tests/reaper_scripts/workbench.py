@@ -33,7 +33,7 @@ LISTENER = "ReaPaint_Listener.lua"
 
 
 def recording(
-    seconds: float = 20.0, *, channels: int = 2, rate: int = RATE, seed: int = 1
+    seconds: float = 6.0, *, channels: int = 2, rate: int = RATE, seed: int = 1
 ) -> Audio:
     """Return noise with a slow swell: no two stretches of it are alike."""
     random = np.random.default_rng(seed)
@@ -79,14 +79,14 @@ class Workbench:
 
     def add_item(self, **settings: Any) -> Item:
         """Put the recording on the track."""
-        settings = {"position_s": 1.0, "length_s": 12.0, **settings}
+        settings = {"position_s": 1.0, "length_s": 3.5, **settings}
         return self.track.add_item(self.path, **settings)
 
     def select(self, start_s: float, end_s: float) -> None:
         """Set the time selection."""
         self.sim.project.time_selection = (start_s, end_s)
 
-    def render(self, end_s: float = 16.0) -> Audio:
+    def render(self, end_s: float = 5.5) -> Audio:
         """Play the timeline."""
         return self.sim.render(0, end_s)
 
