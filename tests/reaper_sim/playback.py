@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from tests.reaper_sim.model import Take
 from tests.reaper_sim.sources import Source
@@ -25,7 +26,9 @@ GRAIN_S = 0.06
 """Length of the pitch shifter's grains."""
 EXACT = 1e-3
 """Within this many frames of a whole one, a position is that frame: seconds are doubles."""
-BLOCK = 1 << 15
+PHASES = 2048
+"""Kernels between two frames; straight lines between them err by less than -120 dB."""
+BLOCK = 1 << 13
 
 
 def take_signal(
@@ -136,21 +139,22 @@ def _pick(samples: npt.NDArray[np.float32], index: npt.NDArray[np.int64], *, loo
 
 
 @lru_cache(maxsize=8)
-def _kernel(cutoff: float) -> Signal:
-    """Return the interpolation kernel, sampled finely; shape (taps * OVERSAMPLING + 1,)."""
+def _kernels(cutoff: float) -> Signal:
+    """Return interpolation kernels for places between two frames; shape (PHASES + 1, taps)."""
     reach = HALF_TAPS / cutoff
-    x = np.linspace(-reach, reach, _points(cutoff))
-    return cutoff * np.sinc(cutoff * x) * np.kaiser(len(x), KAISER_BETA)
-
-
-def _points(cutoff: float) -> int:
-    return 2 * int(np.ceil(HALF_TAPS / cutoff)) * 2048 + 1
+    half = int(np.ceil(reach))
+    taps = np.arange(1 - half, half + 1)
+    x = taps - np.linspace(0, 1, PHASES + 1)[:, None]
+    window = np.i0(KAISER_BETA * np.sqrt(np.clip(1 - (x / reach) ** 2, 0, None)))
+    kernels: Signal = np.where(np.abs(x) < reach, np.sinc(cutoff * x) * window, 0.0)
+    kernels /= kernels.sum(axis=1, keepdims=True)
+    return kernels
 
 
 def _interpolate(
     samples: npt.NDArray[np.float32], positions: Signal, cutoff: float, *, loop: bool
 ) -> Signal:
-    """Read samples between frames: windowed sinc, its table read along straight lines."""
+    """Read samples between frames: windowed sinc, along straight lines between its phases."""
     result = np.empty((samples.shape[0], len(positions)))
     for first in range(0, len(positions), BLOCK):
         part = positions[first : first + BLOCK]
@@ -164,21 +168,18 @@ def _interpolate_block(
     nearest = np.round(positions)
     if cutoff == 1.0 and np.all(np.abs(positions - nearest) < EXACT / 100):
         return _pick(samples, nearest.astype(np.int64), loop=loop)
-    reach = int(np.ceil(HALF_TAPS / cutoff))
+    kernels = _kernels(cutoff)
+    half = kernels.shape[1] // 2
     base = np.floor(positions).astype(np.int64)
-    table = _kernel(cutoff)
-    scale = (len(table) - 1) / (2 * HALF_TAPS / cutoff)
-    total = np.zeros((samples.shape[0], len(positions)))
-    weights = np.zeros(len(positions))
-    for tap in range(1 - reach, reach + 1):
-        place = (base + tap - positions + HALF_TAPS / cutoff) * scale
-        low = np.clip(np.floor(place).astype(np.int64), 0, len(table) - 2)
-        share = place - low
-        weight = table[low] * (1 - share) + table[low + 1] * share
-        weight[(place < 0) | (place > len(table) - 1)] = 0.0
-        total += weight * _pick(samples, base + tap, loop=loop)
-        weights += weight
-    return total / weights
+    phase = (positions - base) * PHASES
+    low = phase.astype(np.int64)
+    share = (phase - low)[:, None]
+    weights = kernels[low] * (1 - share) + kernels[np.minimum(low + 1, PHASES)] * share
+    first = int(base.min()) - half + 1
+    near = _pick(samples, np.arange(first, int(base.max()) + half + 1), loop=loop)
+    windows = sliding_window_view(near, 2 * half, axis=1)
+    begin = base - half + 1 - first
+    return np.stack([np.einsum("nt,nt->n", weights, row[begin]) for row in windows])
 
 
 def _grains(
