@@ -43,14 +43,15 @@ def find_resource_folder(named: Path | None) -> Path:
 
 def resource_folders() -> list[Path]:
     """Return every resource folder in the places where REAPER and its users put them."""
-    found: dict[Path, None] = {}
+    found: dict[tuple[int, int], Path] = {}
     for folder in (*_usual_folders(), *_portable_folders()):
         try:
-            if (folder / MARK).is_file():
-                found[folder.resolve()] = None
+            # One folder has several names where upper and lower case are the same.
+            status = (folder / MARK).stat()
+            found.setdefault((status.st_dev, status.st_ino), folder.resolve())
         except OSError:
             continue
-    return list(found)
+    return list(found.values())
 
 
 def _checked(folder: Path) -> Path:

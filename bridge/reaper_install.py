@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ SPOOL = DATA_FOLDER / "spool"
 
 KEPT_SUFFIX = ".yours"
 TRIAL_TIMEOUT_S = 60.0
+STOP_PATIENCE_S = 10.0
+POLL_INTERVAL_S = 0.05
 
 _MODULE = ("-m", "bridge", "bridge")
 
@@ -127,7 +130,7 @@ def uninstall(resource_folder: Path, *, force: bool) -> Uninstalled:
             f"ReaPaint is not installed in {resource_folder}.",
             hint="Name another folder with --resource-path.",
         )
-    _stop_bridge(resource_folder)
+    _stop_bridge(resource_folder, patience_s=STOP_PATIENCE_S)
     removed, kept = [], []
     try:
         for file in manifest.files:
@@ -290,11 +293,15 @@ def _write(path: Path, data: bytes) -> None:
     draft.replace(path)
 
 
-def _stop_bridge(resource_folder: Path) -> None:
-    """Let a bridge of another version end: the scripts start the new one."""
+def _stop_bridge(resource_folder: Path, *, patience_s: float = 0.0) -> None:
+    """Let a bridge end, of another version perhaps: the scripts start a new one."""
     spool = Spool(resource_folder / SPOOL)
-    if spool.has_bridge():
-        spool.wish("stop_bridge")
+    if not spool.has_bridge():
+        return
+    spool.wish("stop_bridge")
+    deadline_s = time.monotonic() + patience_s
+    while spool.has_bridge() and time.monotonic() < deadline_s:
+        time.sleep(POLL_INTERVAL_S)
 
 
 def _empty_spool(resource_folder: Path) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from bridge.errors import InputError
 from bridge.job_desk import DeskEvent, JobDesk, Written
 from bridge.script_messages import Heartbeat
-from bridge.spool import Spool
+from bridge.spool import LOCK_PATIENCE_S, Spool
 from bridge.spool_watch import SpoolWatch
 from engine.protocol.version import __version__
 
@@ -241,7 +241,7 @@ def run_bridge(config: BridgeConfig, on_ready: Callable[[Service], None]) -> Non
     """
     spool = Spool(config.spool)
     spool.make()
-    with spool.lock() as is_ours:
+    with spool.lock(patience_s=LOCK_PATIENCE_S) as is_ours:
         if not is_ours:
             raise InputError(
                 "bridge_running",

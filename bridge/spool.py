@@ -52,6 +52,8 @@ PATIENCE_S = 0.2
 PROGRESS_PATIENCE_S = 0.01
 """For what will be replaced again soon."""
 RETRY_S = 0.002
+LOCK_PATIENCE_S = 1.0
+"""Whoever looks whether a bridge lives holds its lock for a moment."""
 
 RESULT_LOOKS = 24 * 30
 """Hours that bridges run before a result that nobody wanted is given up; its WAVs stay."""
@@ -112,11 +114,11 @@ class Spool:
     # One bridge
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[bool]:
+    def lock(self, *, patience_s: float = 0.0) -> Iterator[bool]:
         """Be the spool's bridge; yields False where another one is."""
         import filelock
 
-        lock = filelock.FileLock(self.root / "bridge.lock", timeout=0)
+        lock = filelock.FileLock(self.root / "bridge.lock", timeout=patience_s)
         try:
             lock.acquire()
         except filelock.Timeout:

@@ -1,0 +1,366 @@
+"""Scripts into REAPER and out again: what was written, no more and no less."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bridge import reaper_folders, reaper_install
+from bridge.cli import main
+from bridge.commands.doctor import Verdict
+from bridge.errors import BridgeError, InputError
+from bridge.reaper_checks import check_folder, find_reaper
+from bridge.reaper_install import DATA_FOLDER, LAUNCH, MANIFEST, SCRIPTS_FOLDER, SPOOL
+from bridge.script_messages import EngineState, Heartbeat, Launch
+from bridge.spool import Spool
+from tests.integration.script_side import ROOT, ScriptSide, wait_until
+
+A = "a" * 32
+
+
+@pytest.fixture
+def resources(tmp_path: Path) -> Path:
+    """Return a resource folder with things of a user's in it, on a path that needs quoting."""
+    folder = tmp_path / "Réaper 7 'x'"
+    (folder / "Scripts" / "mine").mkdir(parents=True)
+    (folder / "reaper.ini").write_text("[REAPER]\n")
+    (folder / "Scripts" / "mine" / "own.lua").write_text("-- mine")
+    return folder
+
+
+@pytest.fixture
+def scripts_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    source = tmp_path / "package" / "reaper_scripts"
+    (source / "reapaint").mkdir(parents=True)
+    (source / "ReaPaint_Inpaint time selection.lua").write_text("-- action")
+    (source / "reapaint" / "splice.lua").write_text("-- code")
+    (source / "stylua.toml").write_text("")
+    monkeypatch.setattr(reaper_install, "scripts_source", lambda: source)
+    return source
+
+
+@pytest.fixture
+def launch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the trial of Python, which starts processes."""
+    monkeypatch.setattr(
+        reaper_install,
+        "make_launch",
+        lambda folder: Launch(sys.executable, ("-m", "bridge", "bridge", "--spool", str(folder))),
+    )
+
+
+def _tree(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.usefixtures("scripts_source", "launch")
+def test_what_is_installed_is_removed_and_all_else_stays(resources: Path) -> None:
+    before = _tree(resources)
+    done = reaper_install.install(resources)
+    tree = _tree(resources)
+    action = "Scripts/ReaPaint/ReaPaint_Inpaint time selection.lua"
+    assert tree[action] == b"-- action"
+    assert tree["Scripts/ReaPaint/reapaint/splice.lua"] == b"-- code"
+    assert not any("stylua" in name for name in tree)
+    assert before.items() <= tree.items()
+    assert {path.as_posix() for path in done.written} | {MANIFEST.as_posix()} == (
+        tree.keys() - before.keys()
+    )
+    gone = reaper_install.uninstall(resources, force=False)
+    assert gone.kept == ()
+    assert _tree(resources) == before
+    assert not (resources / SCRIPTS_FOLDER).exists()
+    assert not (resources / DATA_FOLDER).exists()
+
+
+@pytest.mark.usefixtures("launch")
+def test_an_update_removes_what_is_no_more_and_keeps_a_users_work(
+    resources: Path, scripts_source: Path
+) -> None:
+    reaper_install.install(resources)
+    installed = resources / SCRIPTS_FOLDER
+    (installed / "reapaint" / "splice.lua").write_text("-- code, changed by me")
+    (scripts_source / "ReaPaint_Inpaint time selection.lua").unlink()
+    (scripts_source / "ReaPaint_New action.lua").write_text("-- new")
+    for turn in (1, 2):
+        (scripts_source / "reapaint" / "splice.lua").write_text(f"-- code {turn}")
+        done = reaper_install.install(resources)
+        names = [path.name for path in done.kept]
+        assert names == (["splice.lua.yours"] if turn == 1 else [])
+    assert (installed / "reapaint" / "splice.lua.yours").read_text() == "-- code, changed by me"
+    assert (installed / "reapaint" / "splice.lua").read_text() == "-- code 2"
+    assert not (installed / "ReaPaint_Inpaint time selection.lua").exists()
+    assert (installed / "ReaPaint_New action.lua").exists()
+    reaper_install.uninstall(resources, force=False)
+    assert _tree(installed) == {"reapaint/splice.lua.yours": b"-- code, changed by me"}
+
+
+@pytest.mark.usefixtures("scripts_source", "launch")
+@pytest.mark.parametrize("force", [False, True])
+def test_a_changed_script_stays_unless_forced(resources: Path, force: bool) -> None:
+    reaper_install.install(resources)
+    changed = resources / SCRIPTS_FOLDER / "reapaint" / "splice.lua"
+    changed.write_text("-- mine now")
+    gone = reaper_install.uninstall(resources, force=force)
+    assert changed.exists() is not force
+    assert [path.name for path in gone.kept] == ([] if force else ["splice.lua"])
+
+
+@pytest.mark.usefixtures("scripts_source", "launch")
+def test_results_that_wait_are_not_removed(resources: Path, tmp_path: Path) -> None:
+    reaper_install.install(resources)
+    scripts = ScriptSide(resources, tmp_path)
+    waits, over = (scripts.send(scripts.request(tmp_path / "a.wav", (1, 2))) for _ in range(2))
+    for job_id in (waits, over):
+        (scripts.folder(job_id) / "result.json").write_text('{"protocol": "1.0", "ok": true}')
+    scripts.touch(over, "applied")
+    gone = reaper_install.uninstall(resources, force=True)
+    assert gone.kept == (SPOOL,)
+    assert (scripts.folder(waits) / "result.json").exists()
+    assert not scripts.folder(over).exists()
+
+
+def test_removing_what_is_not_there_is_said(resources: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        reaper_install.uninstall(resources, force=False)
+    assert caught.value.code == "not_installed"
+
+
+@pytest.mark.usefixtures("scripts_source", "launch")
+def test_a_manifest_cant_make_uninstall_leave_its_folder(resources: Path) -> None:
+    reaper_install.install(resources)
+    outside = resources.parent / "precious.txt"
+    outside.write_text("x")
+    manifest = json.loads((resources / MANIFEST).read_text())
+    digest = reaper_install._hash(b"x")
+    manifest["files"] += [
+        {"path": "../precious.txt", "sha256": digest},
+        {"path": str(outside), "sha256": digest},
+    ]
+    (resources / MANIFEST).write_text(json.dumps(manifest))
+    reaper_install.uninstall(resources, force=True)
+    assert outside.exists()
+
+
+@pytest.mark.usefixtures("scripts_source", "launch")
+def test_a_running_bridge_is_asked_to_end(resources: Path) -> None:
+    spool = Spool(resources / SPOOL)
+    spool.make()
+    reaper_install.install(resources)
+    assert spool.take_controls() == []
+    with spool.lock():
+        reaper_install.install(resources)
+    assert spool.take_controls() == ["stop_bridge"]
+
+
+@pytest.mark.usefixtures("scripts_source", "launch")
+def test_a_folder_that_cant_be_written_is_said(
+    resources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, data: bytes) -> int:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(BridgeError) as caught:
+        reaper_install.install(resources)
+    assert caught.value.code == "output_not_writable"
+    assert caught.value.hint
+
+
+def test_the_bridge_starts_as_the_scripts_start_it(resources: Path) -> None:
+    """launch.json's very words, from another folder and without a shell's settings."""
+    launch = reaper_install.make_launch(resources)
+    if launch.arguments[0] != "-m":
+        (resources / DATA_FOLDER).mkdir()
+        (resources / reaper_install.STARTER).write_bytes(reaper_install._starter())
+    environment = {name: value for name, value in os.environ.items() if "PYTHON" not in name}
+    process = subprocess.Popen(
+        [launch.python, *launch.arguments],
+        cwd=resources,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    spool = Spool(resources / SPOOL)
+    try:
+        beat = wait_until(
+            lambda: spool.read_heartbeat() or process.poll() is not None, "a heartbeat"
+        )
+        assert isinstance(beat, Heartbeat), process.stderr.read() if process.stderr else ""
+        (resources / DATA_FOLDER / "installed.json").write_text('{"version": "1"}')
+        gone = reaper_install.uninstall(resources, force=False)
+        assert process.wait(timeout=20) == 0
+        assert gone.kept == ()
+        assert not spool.root.exists()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_package_brings_its_scripts() -> None:
+    source = reaper_install.scripts_source()
+    assert source.name == "reaper_scripts"
+    assert (source / "reapaint" / "spool.lua").exists()
+
+
+# Finding REAPER
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setattr(Path, "home", lambda: home)
+    for name in ("XDG_CONFIG_HOME", "APPDATA", "ProgramFiles", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    return home
+
+
+def _reaper_at(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "reaper.ini").write_text("")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("platform", "place"),
+    [
+        ("linux", ".config/REAPER"),
+        ("linux", ".var/app/fm.reaper.Reaper/config/REAPER"),
+        ("linux", "opt/REAPER"),
+        ("darwin", "Library/Application Support/REAPER"),
+        ("darwin", "Applications/REAPER"),
+        ("win32", "AppData/Roaming/REAPER"),
+        ("win32", "Documents/REAPER"),
+    ],
+)
+def test_reaper_is_found_on_every_system(
+    home: Path, monkeypatch: pytest.MonkeyPatch, platform: str, place: str
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    with pytest.raises(InputError) as caught:
+        reaper_folders.find_resource_folder(None)
+    assert caught.value.code == "reaper_not_found"
+    folder = _reaper_at(home / place)
+    assert reaper_folders.find_resource_folder(None) == folder
+
+
+def test_settings_of_the_system_are_followed(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for platform, variable in (("linux", "XDG_CONFIG_HOME"), ("win32", "APPDATA")):
+        monkeypatch.setattr(sys, "platform", platform)
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+        folder = _reaper_at(tmp_path / variable / "REAPER")
+        assert reaper_folders.resource_folders() == [folder]
+
+
+def test_several_reapers_are_listed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    folders = [_reaper_at(home / ".config" / "REAPER"), _reaper_at(home / "opt" / "REAPER")]
+    with pytest.raises(InputError) as caught:
+        reaper_folders.find_resource_folder(None)
+    assert caught.value.code == "several_reapers"
+    assert all(str(folder) in caught.value.message for folder in folders)
+    assert reaper_folders.find_resource_folder(folders[1]) == folders[1]
+
+
+def test_a_named_folder_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        reaper_folders.find_resource_folder(tmp_path / "nowhere")
+    assert caught.value.code == "file_not_found"
+
+
+# From the command line
+
+
+@pytest.mark.usefixtures("scripts_source", "launch")
+def test_the_command_line_installs_and_removes(
+    resources: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--resource-path", str(resources), "--json"]
+    assert main(["reaper", "install", *where]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["ok"]
+    assert answer["scripts"] == str(resources / SCRIPTS_FOLDER)
+    assert json.loads((resources / LAUNCH).read_text())["protocol"] == "1.0"
+    assert main(["reaper", "uninstall", *where]) == 0
+    assert json.loads(capsys.readouterr().out)["kept"] == []
+    assert main(["reaper", "uninstall", *where]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "not_installed"
+    assert main(["reaper", "install", "--resource-path", str(resources)]) == 0
+    assert "ReaPaint_Set up.lua" in capsys.readouterr().out
+
+
+def test_a_bridge_without_a_reaper_says_so(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bridge", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "reaper_not_found"
+
+
+# The doctor
+
+
+def _verdicts(resources: Path) -> dict[str, Verdict]:
+    return {finding.name: finding.verdict for finding in check_folder(resources)}
+
+
+@pytest.mark.usefixtures("scripts_source", "launch")
+def test_the_doctor_sees_what_is_wrong_and_says_what_to_do(resources: Path) -> None:
+    assert _verdicts(resources)["reaper scripts"] is Verdict.NOTE
+    reaper_install.install(resources)
+    assert set(_verdicts(resources).values()) == {Verdict.GOOD}
+    script = resources / SCRIPTS_FOLDER / "reapaint" / "splice.lua"
+    script.write_text("-- changed")
+    assert _verdicts(resources)["reaper scripts"] is Verdict.NOTE
+    script.unlink()
+    assert _verdicts(resources)["reaper scripts"] is Verdict.WRONG
+    reaper_install.install(resources)
+    launch = resources / LAUNCH
+    launch.write_text(launch.read_text().replace(sys.executable, "/gone/python"))
+    assert _verdicts(resources)["reaper's python"] is Verdict.WRONG
+    launch.write_text("{")
+    assert _verdicts(resources)["reaper's python"] is Verdict.WRONG
+    manifest = resources / MANIFEST
+    manifest.write_text(manifest.read_text().replace('"version":"', '"version":"0.'))
+    assert _verdicts(resources)["reaper scripts"] is Verdict.WRONG
+    for finding in check_folder(resources):
+        assert finding.verdict is Verdict.GOOD or finding.advice
+
+
+@pytest.mark.usefixtures("scripts_source", "launch")
+def test_the_doctor_sees_the_bridge(resources: Path) -> None:
+    reaper_install.install(resources)
+    spool = Spool(resources / SPOOL)
+    spool.make()
+    with spool.lock():
+        assert "starting" in check_folder(resources)[-1].text
+        spool.write_heartbeat(Heartbeat(7, 1, EngineState("ready")))
+        assert "pid 7" in check_folder(resources)[-1].text
+        spool.write_heartbeat(Heartbeat(7, 2, EngineState("unreachable", "No room.")))
+        finding = check_folder(resources)[-1]
+        assert (finding.verdict, finding.advice) == (Verdict.NOTE, "No room.")
+        spool.write_heartbeat(Heartbeat(7, 3, EngineState("ready"), version="0.0.1"))
+        assert check_folder(resources)[-1].verdict is Verdict.NOTE
+
+
+def test_the_doctor_does_without_reaper(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    (finding,) = find_reaper()
+    assert finding.verdict is Verdict.NOTE
+    _reaper_at(home / ".config" / "REAPER")
+    assert [each.name for each in find_reaper()] == ["reaper", "reaper scripts"]
+
+
+def test_the_doctors_checks_load_without_the_client() -> None:
+    code = "import sys, bridge.commands.reaper; print('zmq' in sys.modules, 'av' in sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.split() == ["False", "False"]
