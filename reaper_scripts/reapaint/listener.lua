@@ -99,8 +99,12 @@ end
 
 local function start_reading(listener, job)
   local in_project = project_of(job)
-  local _, take = nil, nil
-  if in_project then
+  local is_open = in_project and project.is_open(in_project)
+  if is_open and not project.is_current(in_project) then
+    return
+  end
+  local _, take
+  if is_open then
     _, take = splice.target(job, in_project)
   end
   if not take then
@@ -119,7 +123,11 @@ local function read(listener, job)
     start_reading(listener, job)
     return
   end
-  if not splice.target(job, job.in_project) then
+  local is_open = project.is_open(job.in_project)
+  if is_open and not project.is_current(job.in_project) then
+    -- Handles into a project that is not in front are not to be touched.
+    return
+  elseif not is_open or not splice.target(job, job.in_project) then
     return fail(listener, job, errors.new("item_changed", "The item changed while it was read."))
   end
   local finished, err = sound.read_on(job.reader)
@@ -191,19 +199,16 @@ local function others(listener, job)
   return rest
 end
 
---- What stands against splicing now: a wait, or a reason to keep the result.
+--- What stands against splicing now: a wait, or a reason to keep the result. Handles into a
+--- project are touched only while it is in front.
 ---@return "wait"|"keep"|nil, string? reason
-local function obstacle(in_project, item)
+local function obstacle(in_project)
   if not in_project then
     return "keep", "its item is gone"
   elseif not project.is_open(in_project) then
     return "keep", "its project was closed"
   elseif not project.is_current(in_project) or project.is_recording(in_project) then
     return "wait"
-  elseif not item then
-    return "keep", "its item has changed"
-  elseif project.is_locked(item) then
-    return "keep", "its item is locked"
   end
   return nil
 end
@@ -217,15 +222,17 @@ end
 
 local function splice_in(listener, job)
   local in_project = project_of(job)
-  local item, take
-  if in_project and project.is_open(in_project) then
-    item, take = splice.target(job, in_project)
-  end
-  local what, reason = obstacle(in_project, item)
+  local what, reason = obstacle(in_project)
   if what == "wait" then
     return
   elseif what == "keep" then
     return keep(listener, job, reason)
+  end
+  local item, take = splice.target(job, in_project)
+  if not item then
+    return keep(listener, job, "its item has changed")
+  elseif project.is_locked(item) then
+    return keep(listener, job, "its item is locked")
   end
   local waiting = splice.waiting_for(others(listener, job), item, in_project)
   local pieces, err = splice.apply(job, job.result, job.opened, in_project, item, take)

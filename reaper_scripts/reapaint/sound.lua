@@ -4,12 +4,12 @@ local errors = require("reapaint.errors")
 
 local M = {}
 
---- Values a read asks for: a third of a second of stereo, about a millisecond of work, far
---- below the 4,194,303 values that a reaper.array can hold.
-local SLICE_VALUES = 32768
+--- Values a read asks for: a twelfth of a second of stereo, about half a millisecond of work,
+--- far below the 4,194,303 values that a reaper.array can hold.
+local SLICE_VALUES = 8192
 --- What one tick may spend on reading; the limit that a person feels is 10 ms.
-local BUDGET_S = 0.004
-local MAX_SLICES_A_TICK = 8
+local BUDGET_S = 0.003
+local MAX_SLICES_A_TICK = 16
 local MAX_PEAK_STEPS = 256
 local PACKED_AT_ONCE = 256
 local PACK_FORMAT = "<" .. ("f"):rep(PACKED_AT_ONCE)

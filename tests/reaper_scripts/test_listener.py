@@ -49,29 +49,26 @@ def test_one_path_is_probed_a_job_and_tick(asked: Workbench) -> None:
     assert asked.sim.calls["file_exists"] - before <= 2 * 20
 
 
+@pytest.mark.slow
 def test_no_tick_holds_reaper_up(tmp_path: Path) -> None:
     """A minute of stereo, through the accessor, and back."""
-    media = recording(140.0)
-    item = {"length_s": 130.0, "pitch": 2.0, "position_s": 0.0}
-    with Workbench(tmp_path, media=media, item=item) as bench:
-        bench.select(30.0, 90.0)
+    item = {"length_s": 70.0, "pitch": 2.0, "position_s": 0.0}
+    with Workbench(tmp_path, media=recording(80.0), item=item) as bench:
+        bench.select(5.0, 65.0)
         bench.sim.run_action(actions.FILL)
-        started = len(bench.sim.slices)
         bench.sim.tick_until(bench.replier.open_jobs)
         request = bench.replier.request(job_of(bench))
-        assert request["source"]["frames"] == 130 * RATE
-        bench.finish()
+        assert request["source"]["frames"] == 70 * RATE
+        bench.finish(ticks=10)
         assert bench.painted()
-        slices = [each.lua_cpu_ms for each in bench.sim.slices[started:]]
-        assert max(slices) < MAX_TICK_MS
+        assert max(each.lua_cpu_ms for each in bench.sim.slices) < MAX_TICK_MS
         assert bench.sim.largest_array < 2**22
 
 
 def test_keys_and_splices_are_quick(asked: Workbench) -> None:
     asked.finish()
-    assert min(each.lua_cpu_ms for each in asked.sim.slices) < MAX_TICK_MS
-    heavy = [each for each in asked.sim.slices if each.lua_cpu_ms > MAX_TICK_MS]
-    assert not heavy
+    assert asked.painted()
+    assert max(each.lua_cpu_ms for each in asked.sim.slices) < MAX_TICK_MS
 
 
 # Never blindly

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tests.reaper_scripts.replier import Audio, Replier, write_wav
-from tests.reaper_sim.simulator import Item, Reaper, Switches, Track
+from tests.reaper_sim.simulator import Item, Reaper, Track
 
 RATE = 48000
 INPAINT = "ReaPaint_Inpaint time selection.lua"
@@ -132,5 +132,3 @@ def frames_that_differ(before: Audio, after: Audio) -> np.ndarray:
     """Return the frames at which two timelines differ."""
     return np.flatnonzero((before != after).any(axis=0))
 
-
-__all__ = ["Switches"]
