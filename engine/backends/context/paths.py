@@ -23,6 +23,11 @@ from engine.protocol.spans import Span
 
 Table = npt.NDArray[np.float32]
 
+UNHEARD_DB = 0.5
+UNHEARD_CHROMA = 0.02
+"""A description that varies less than this doesn't tell moments apart."""
+LEAST_MEAN = 0.3
+"""Where everything is alike, what differs is not made more of than this."""
 NEAR_S = 0.09
 """How far both sides of a jump must agree in detail."""
 FAR_S = 0.75
@@ -36,14 +41,16 @@ EDGE_WEIGHT = 2.0
 OFF_GRID_COST = 1.0
 OFF_GRID_S = 0.03
 """A jump this far off the beat costs OFF_GRID_COST, times the confidence in the tempo."""
-NEIGHBOURS = 12
-"""Jumps kept for each node."""
+NEIGHBOURS = 20
+"""Parts of the kept audio into each of which the best jump is kept."""
 MIN_JUMP_S = 0.2
 """A shorter jump stays in the same sound."""
 MIN_RUN_S = 0.3
 """A passage lasts at least so long, where the kept audio allows."""
 GUARD_S = 0.05
-"""Kept audio wanted before an entry and after an exit, for crossfades."""
+"""Kept audio wanted before an entry and after an exit, for crossfades; less costs
+CROWDED_COST."""
+CROWDED_COST = 4.0
 LOOK_AHEAD_S = 20.0
 """Further from the end than this, the cost to go no longer depends on the distance."""
 ECHO_COST = 1.0
@@ -121,17 +128,15 @@ def step_distances(features: Features, weights: Weights) -> Table:
     ndarray of float32, shape (steps, steps)
     """
     groups = []
-    for weight, values in (
-        (weights.mel, features.mel_db),
-        (weights.chroma, features.chroma),
-        (weights.onset, features.onset[:, None]),
+    for weight, values, unheard in (
+        (weights.mel, features.mel_db, UNHEARD_DB),
+        (weights.chroma, features.chroma, UNHEARD_CHROMA),
+        (weights.onset, features.onset[:, None], UNHEARD_DB),
     ):
         centred = values - values.mean(axis=0)
         spread = float(np.sqrt(2 * np.mean(np.sum(centred**2, axis=1))))
-        if spread > 1e-6:
-            groups.append(centred * np.float32(np.sqrt(weight) / spread))
-    if not groups:
-        return np.zeros((features.steps, features.steps), dtype=np.float32)
+        least = unheard * float(np.sqrt(2 * values.shape[1]))
+        groups.append(centred * np.float32(np.sqrt(weight) / max(spread, least)))
     points = np.concatenate(groups, axis=1).astype(np.float32)
     power = np.sum(points**2, axis=1)
     distances = points @ points.T
@@ -140,7 +145,7 @@ def step_distances(features: Features, weights: Weights) -> Table:
     distances += power[None, :]
     np.maximum(distances, 0, out=distances)
     np.sqrt(distances, out=distances)
-    distances /= max(float(distances.mean()), 1e-6)
+    distances /= max(float(distances.mean()), LEAST_MEAN)
     return distances
 
 
@@ -222,7 +227,7 @@ class Routes:
     length
         Steps of the span.
     neighbours, neighbour_costs
-        For each node where to jump to and at which cost, shape (nodes, NEIGHBOURS).
+        For each node where to jump to and at which cost, shape (nodes, up to NEIGHBOURS).
     to_go
         Cost to the end when going on from a node, by the number of steps that remain,
         shape (look-ahead + 1, nodes); infinite where the kept audio ends.
@@ -275,8 +280,8 @@ def find_routes(
     enter = _edge(costs, nodes, np.flatnonzero(nodes.frame == span.start), 1)
     enter = enter + _echo(span.start, nodes, features, echo_s)
     leave = leave + _echo(span.end, nodes, features, echo_s)
-    enter[nodes.room[0] < guard] += 2
-    leave[nodes.room[1] < guard] += 2
+    enter[nodes.room[0] < guard] += CROWDED_COST
+    leave[nodes.room[1] < guard] += CROWDED_COST
     neighbours, neighbour_costs = _neighbours(costs, nodes, features, guard)
     step(0.4)
     ahead = min(length, max(1, round(LOOK_AHEAD_S / features.hop_s)))
@@ -323,23 +328,27 @@ def _echo(edge: int, nodes: Nodes, features: Features, echo_s: float) -> Table:
 
 
 def _neighbours(costs: Table, nodes: Nodes, features: Features, guard: int) -> tuple[Steps, Table]:
-    """Return for each node the best places to jump to, no two of them the same sound."""
+    """Return for each node the best place to jump to in every part of the kept audio.
+
+    With the best places alone, all of one kind, a long path would tread in circles.
+    """
     count = nodes.count
     allowed = (nodes.room[0] >= guard) & (nodes.room[1] > guard)
     nearest = MIN_JUMP_S * features.sample_rate
-    width = min(NEIGHBOURS, count)
-    best = np.zeros((count, width), dtype=np.int64)
-    best_costs = np.full((count, width), np.inf, dtype=np.float32)
+    width = -(-count // NEIGHBOURS)
+    parts = -(-count // width)
+    first = width * np.arange(parts)
+    best = np.empty((count, parts), dtype=np.int64)
+    best_costs = np.empty((count, parts), dtype=np.float32)
     for begin in range(0, count, 256):
         rows = slice(begin, begin + 256)
-        part = costs[rows]
-        padded = np.pad(part, ((0, 0), (1, 1)), constant_values=np.inf)
-        least = (part <= padded[:, :-2]) & (part <= padded[:, 2:]) & allowed
-        least &= np.abs(nodes.frame[None, :] - nodes.frame[rows, None]) >= nearest
-        masked = np.where(least, part, np.inf)
-        chosen = np.argpartition(masked, width - 1, axis=1)[:, :width]
-        best[rows] = chosen
-        best_costs[rows] = np.take_along_axis(masked, chosen, axis=1) + JUMP_COST
+        away = np.abs(nodes.frame[None, :] - nodes.frame[rows, None])
+        possible = np.where(allowed & (away >= nearest), costs[rows], np.inf)
+        room = ((0, 0), (0, parts * width - count))
+        possible = np.pad(possible, room, constant_values=np.inf).reshape(-1, parts, width)
+        best[rows] = first + possible.argmin(axis=2)
+        best_costs[rows] = possible.min(axis=2) + JUMP_COST
+    np.minimum(best, count - 1, out=best)
     _add_way_out(best, best_costs, nodes)
     return best, best_costs
 

@@ -32,6 +32,9 @@ LEVEL_S = 0.3
 LEVEL_RELEASE_S = 1.0
 """A correction of level fades out over this time from the edge that asked for it."""
 MAX_LEVEL_DB = 4.0
+UNLIKE = 0.5
+"""From this difference on the whole lead is wanted: unrelated sounds differ by 1."""
+LEAST_LEAD_S = 0.003
 LEAD_CONTEXT_S = 0.25
 """What a continuation is made from; it takes what it can use."""
 
@@ -167,10 +170,16 @@ def _miss(window: Window, near: Span, piece: Piece) -> float:
     near = Span(max(near.start, reach.start), min(near.end, reach.end))
     if near.length <= 0:
         return 1.0
-    context = window.audio[:, near.start : near.end].astype(np.float64)
-    own = window.audio[:, near.start + piece.lag : near.end + piece.lag]
-    power = float(np.sum(context**2) + np.sum(own.astype(np.float64) ** 2))
-    return float(np.sum((context - own) ** 2)) / power if power > 0 else 0.0
+    context = window.audio[:, near.start : near.end]
+    return _difference(context, window.audio[:, near.start + piece.lag : near.end + piece.lag])
+
+
+def _difference(one: Audio, other: Audio) -> float:
+    """Return the power of the difference over the sum of powers, 0 for silence in both."""
+    powers = [
+        float(np.sum(np.square(each, dtype=np.float64))) for each in (one, other, one - other)
+    ]
+    return powers[2] / (powers[0] + powers[1]) if powers[0] + powers[1] > 0 else 0.0
 
 
 def join_pieces(
@@ -287,14 +296,27 @@ def led_in(window: Window, span: Span, passage: Passage, lead_s: float) -> Passa
     context = _surroundings(window, span)
     reach = round(LEAD_CONTEXT_S * window.sample_rate)
     audio = passage.audio.copy()
-    inside = audio[:, span.start - passage.start : span.end - passage.start]
+    left, right = span.start - passage.start, span.end - passage.start
     before = window.audio[:, max(context.start, span.start - reach) : span.start]
     after = window.audio[:, span.end : min(context.end, span.end + reach)][:, ::-1]
-    for near, head in ((before, inside[:, :frames]), (after, inside[:, ::-1][:, :frames])):
-        if near.shape[1] > 0:
-            lead = continuation(near, frames, window.sample_rate)
-            head[:] = crossfade(lead, head).audio
+    _lead(before, audio[:, :left], audio[:, left:right], frames, window.sample_rate)
+    _lead(
+        after, audio[:, right:][:, ::-1], audio[:, left:right][:, ::-1], frames, window.sample_rate
+    )
     return Passage(passage.start, audio)
+
+
+def _lead(context: Audio, past: Audio, audio: Audio, frames: int, sample_rate: int) -> None:
+    """Let a context ring on into audio, in place; less long where the audio's past is alike."""
+    if context.shape[1] == 0:
+        return
+    compared = min(context.shape[1], past.shape[1], round(MEET_S * sample_rate))
+    if compared > 0:
+        miss = _difference(context[:, -compared:], past[:, -compared:])
+        least = round(LEAST_LEAD_S * sample_rate)
+        frames = min(frames, max(least, round(frames * miss / UNLIKE)))
+    lead = continuation(context, frames, sample_rate)
+    audio[:, :frames] = crossfade(lead, audio[:, :frames]).audio
 
 
 def _level_gap_db(window: Window, near: Span, piece: Piece) -> float:

@@ -63,7 +63,7 @@ NEAR_BEST = 0.6
 MIN_TAKES = 4
 TRIED = 16
 """Entries whose waveforms are tried."""
-MISMATCH_COST = 0.5
+MISMATCH_COST = 1.0
 """What two edges cost at which waveforms are unrelated."""
 OFFSET_S = 0.02
 """Where nothing sounds, a constant offset is measured over this."""
