@@ -91,10 +91,9 @@ class Encoding:
         There is no dither: a frame that was read and not changed must be written
         as it was.
         """
-        frames = np.ascontiguousarray(audio.T)
         if self.sample_format.is_float:
-            return frames.astype(self._dtype).tobytes()
-        values = to_integers(frames, self.sample_format.bits)
+            return audio.T.astype(self._dtype, order="C").tobytes()
+        values = to_integers(audio.T, self.sample_format.bits)
         if self.is_unsigned:
             values += 128
         if self.sample_format is not SampleFormat.INT24:
