@@ -282,7 +282,7 @@ def find_routes(
     leave = leave + _echo(span.end, nodes, features, echo_s)
     enter[nodes.room[0] < guard] += CROWDED_COST
     leave[nodes.room[1] < guard] += CROWDED_COST
-    neighbours, neighbour_costs = _neighbours(costs, nodes, features, guard)
+    neighbours, neighbour_costs = _neighbours(costs, nodes, features, guard, step)
     step(0.4)
     ahead = min(length, max(1, round(LOOK_AHEAD_S / features.hop_s)))
     to_go = _costs_to_go(leave, nodes, neighbours, neighbour_costs, ahead, step)
@@ -327,7 +327,9 @@ def _echo(edge: int, nodes: Nodes, features: Features, echo_s: float) -> Table:
     return np.asarray(ECHO_COST * np.exp(-away_s / echo_s), dtype=np.float32)
 
 
-def _neighbours(costs: Table, nodes: Nodes, features: Features, guard: int) -> tuple[Steps, Table]:
+def _neighbours(
+    costs: Table, nodes: Nodes, features: Features, guard: int, step: StepCall
+) -> tuple[Steps, Table]:
     """Return for each node the best place to jump to in every part of the kept audio.
 
     With the best places alone, all of one kind, a long path would tread in circles.
@@ -341,6 +343,7 @@ def _neighbours(costs: Table, nodes: Nodes, features: Features, guard: int) -> t
     best = np.empty((count, parts), dtype=np.int64)
     best_costs = np.empty((count, parts), dtype=np.float32)
     for begin in range(0, count, 256):
+        step(0.2 + 0.2 * begin / count)
         rows = slice(begin, begin + 256)
         away = np.abs(nodes.frame[None, :] - nodes.frame[rows, None])
         possible = np.where(allowed & (away >= nearest), costs[rows], np.inf)
@@ -380,7 +383,7 @@ def _costs_to_go(
     table[0] = leave
     best = leave
     for remaining in range(1, ahead + 1):
-        if remaining % 256 == 0:
+        if remaining % 64 == 0:
             step(0.4 + 0.5 * remaining / ahead)
         onward = np.append(best[1:], np.float32(np.inf))
         onward[nodes.ends] = np.inf
