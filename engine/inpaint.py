@@ -228,8 +228,8 @@ def _splice_take(
                 new_audio,
                 sample_rate=rate,
                 crossfade_frames=crossfade_frames(resolved.crossfade_s, span.length, rate),
-                match_level=resolved.match_level and not fill.level_matched,
-                continuous=fill.continuous,
+                match_level=resolved.match_level and not passage.level_matched,
+                continuous=passage.continuous,
                 within=_surroundings(index, window),
             )
         except ValueError as error:

@@ -70,25 +70,25 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """New audio from ``start`` of the window on; it covers its span and may go beyond."""
+    """New audio from ``start`` of the window on; it covers its span and may go beyond.
+
+    ``continuous`` claims that it already meets its context sample by sample, as an
+    interpolation does, so that a hard join is free of clicks. ``level_matched`` claims
+    that it is as loud as it should be: an event near an edge, over background, is no
+    reason to turn that background down.
+    """
 
     start: int
     audio: Audio
+    continuous: bool = False
+    level_matched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One take: a passage for each span.
-
-    ``continuous`` claims that the passages already meet their context sample by
-    sample, as an interpolation does, so that a hard join is free of clicks. ``level_matched``
-    claims that they are as loud as they should be: an event near an edge, over background,
-    is no reason to turn that background down.
-    """
+    """One take: a passage for each span."""
 
     passages: tuple[Passage, ...]
-    continuous: bool = False
-    level_matched: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,11 @@ class EchoBackend:
         """Return each span's own audio for every seed."""
         control.step("sample", 0.0)
         passages = tuple(
-            Passage(span.start, window.audio[:, span.start : span.end]) for span in window.spans
+            Passage(span.start, window.audio[:, span.start : span.end], continuous=True)
+            for span in window.spans
         )
         return Generation(
-            fills=tuple(Fill(passages, continuous=True) for _ in seeds),
+            fills=tuple(Fill(passages) for _ in seeds),
             model=wish.model,
             model_revision=__version__,
             mode="auto",

@@ -34,19 +34,16 @@ LEAD_S = 0.03
 
 Draw = Callable[[int, np.random.Generator, StepCall], Passage]
 """From a seed and what it leaves to chance to a passage."""
+_Takes = list[Passage]
+"""A span's passage for each seed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """All that the takes of one span share.
-
-    ``meets`` claims that its passages continue their context and have its level; the
-    splice then leaves them alone, which a stroke right beside an edge needs.
-    """
+    """All that the takes of one span share."""
 
     mode: str
     draw: Draw
-    meets: bool = False
 
 
 class ContextBackend:
@@ -82,7 +79,7 @@ class ContextBackend:
         progress = _Progress(control, len(window.spans))
         short = [_is_short(span, window, wish) for span in window.spans]
         modes: list[str] = []
-        by_span: list[_Passages] = []
+        by_span: list[_Takes] = []
         for is_short, group in groupby(range(len(short)), key=short.__getitem__):
             indices = list(group)
             if is_short:
@@ -94,34 +91,11 @@ class ContextBackend:
                 modes.append(mode)
                 by_span.append(passages)
         return Generation(
-            fills=_fills(window, by_span),
+            fills=tuple(Fill(take) for take in zip(*by_span, strict=True)),
             model=wish.model,
             model_revision=__version__,
             mode="+".join(dict.fromkeys(modes)),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Passages:
-    """A span's passage for each seed, and whether they continue their context."""
-
-    takes: tuple[Passage, ...]
-    meet: bool
-
-
-def _fills(window: Window, by_span: Sequence[_Passages]) -> tuple[Fill, ...]:
-    """Return a fill for each seed.
-
-    A fill can only be continuous as a whole: where one passage is, the others are made so.
-    """
-    continuous = any(passages.meet for passages in by_span)
-    rows = []
-    for span, passages in zip(window.spans, by_span, strict=True):
-        takes = passages.takes
-        if continuous and not passages.meet:
-            takes = tuple(led_in(window, span, passage, LEAD_S) for passage in takes)
-        rows.append(takes)
-    return tuple(Fill(take, continuous) for take in zip(*rows, strict=True))
 
 
 class _Progress:
@@ -169,7 +143,7 @@ def _is_short(span: Span, window: Window, wish: Wish) -> bool:
 
 def _drawn(
     window: Window, index: int, wish: Wish, seeds: Sequence[int], step: StepCall
-) -> tuple[str, _Passages]:
+) -> tuple[str, _Takes]:
     """Fill one span once for each seed, and say how."""
     span = window.spans[index]
     prepared = _prepare(window, span, wish.mode, lambda share: step(0.4 * share))
@@ -181,7 +155,7 @@ def _drawn(
             step(0.4 + 0.6 * (take + share) / len(seeds))
 
         takes.append(prepared.draw(seed, rng, step_take))
-    return prepared.mode, _Passages(tuple(takes), prepared.meets)
+    return prepared.mode, takes
 
 
 def _prepare(window: Window, span: Span, mode: str, step: StepCall) -> Prepared:
@@ -220,9 +194,11 @@ def _similar(window: Window, span: Span, analysis: Analysis, step: StepCall) -> 
     plan = plan_similar(window, span, analysis, step)
 
     def draw(seed: int, rng: np.random.Generator, step: StepCall) -> Passage:
-        return fill_planned(plan, seed, rng, step)
+        # A stroke right beside an edge needs that the splice leaves the passage alone.
+        is_rhythmic = analysis.character is Character.RHYTHMIC
+        return replace(fill_planned(plan, seed, rng, step), continuous=is_rhythmic)
 
-    return Prepared(SIMILAR, draw, meets=analysis.character is Character.RHYTHMIC)
+    return Prepared(SIMILAR, draw)
 
 
 def _ambience(window: Window, span: Span, step: StepCall) -> Prepared:
@@ -232,7 +208,8 @@ def _ambience(window: Window, span: Span, step: StepCall) -> Prepared:
         if around is None:
             silence = np.zeros((window.audio.shape[0], span.length), dtype=np.float32)
             return Passage(span.start, silence)
-        return Passage(span.start, synthesise(around, span.length, rng, step))
+        new_audio = synthesise(around, span.length, rng, step)
+        return Passage(span.start, new_audio, level_matched=True)
 
     return Prepared(AMBIENCE, draw)
 
@@ -246,14 +223,15 @@ def _room(window: Window, pauses: Window, span: Span, step: StepCall) -> Prepare
     ambience = _ambience(pauses, span, step)
 
     def draw(seed: int, rng: np.random.Generator, step: StepCall) -> Passage:
-        return led_in(window, span, ambience.draw(seed, rng, step), LEAD_S)
+        room = led_in(window, span, ambience.draw(seed, rng, step), LEAD_S)
+        return replace(room, continuous=True)
 
-    return Prepared(AMBIENCE, draw, meets=True)
+    return Prepared(AMBIENCE, draw)
 
 
 def _repaired(
     window: Window, indices: Sequence[int], seeds: Sequence[int], step: StepCall
-) -> list[_Passages]:
+) -> list[_Takes]:
     """Interpolate neighbouring spans together, once for each seed.
 
     Only they and what is kept around them is handed on, so that no other span counts
@@ -270,8 +248,7 @@ def _repaired(
     )
     fills = repair(part, seeds, step).fills
     return [
-        _Passages(tuple(_shifted(fill.passages[place], start) for fill in fills), meet=True)
-        for place in range(len(indices))
+        [_shifted(fill.passages[place], start) for fill in fills] for place in range(len(indices))
     ]
 
 

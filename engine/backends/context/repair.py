@@ -113,7 +113,7 @@ def repair(window: Window, seeds: Sequence[int], step: Callable[[float], None]) 
         for take, filled in zip(passages, takes, strict=True):
             take += filled
     step(1.0)
-    fills = tuple(Fill(tuple(take), continuous=True) for take in passages)
+    fills = tuple(Fill(tuple(take)) for take in passages)
     return Repair(fills, _warnings(fills))
 
 
@@ -205,7 +205,7 @@ def _chosen(near: _Region, far: _Region, channels: Sequence[int]) -> tuple[_Regi
 
 def _passage(filled: Real, span: Span, start: int) -> Passage:
     inside = filled[:, span.start - start : span.end - start]
-    return Passage(span.start, np.ascontiguousarray(inside, dtype=np.float32))
+    return Passage(span.start, np.ascontiguousarray(inside, dtype=np.float32), continuous=True)
 
 
 def _alike_channels(region: _Region) -> Iterator[list[int]]:

@@ -248,8 +248,8 @@ class LibraryBackend:
                 rng=np.random.default_rng([seed, index]),
                 step=step_span,
             )
-            passages.append(Passage(span.start, audio))
-        return _Take(Fill(tuple(passages), level_matched=not loops), path, LOOP if loops else ONCE)
+            passages.append(Passage(span.start, audio, level_matched=not loops))
+        return _Take(Fill(tuple(passages)), path, LOOP if loops else ONCE)
 
     def _clip(
         self, matches: Sequence[Match], rank: int, max_s: float, window: Window
