@@ -7,26 +7,29 @@ from bridge.errors import BridgeCode
 from bridge.script_messages import BackendChoice, EngineState
 from engine.protocol.messages import Welcome
 
-CONNECT_ATTEMPTS = 3
+OWN_PATIENCE_S = 20.0
+"""While one engine ends and the next one starts, the last one's address is what is found."""
+NAMED_PATIENCE_S = 1.0
 CONNECT_PAUSE_S = 0.5
-"""An engine that is just ending can be found for a moment, but not reached."""
 
-_PASSING = (BridgeCode.ENGINE_UNREACHABLE, BridgeCode.ENGINE_DIED, BridgeCode.ENGINE_REFUSED)
+_PASSING = (BridgeCode.ENGINE_UNREACHABLE, BridgeCode.ENGINE_DIED)
 
 
 class EngineView:
     """The engine as the service sees it.
 
+    ``patience_s`` is for how long one that can't be reached is looked for again.
     ``is_leaving`` is set of one that said it is stopping, ``is_unwanted`` of one that a
     person asked to stop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float) -> None:
         self.welcome: Welcome | None = None
         self.is_leaving = False
         self.is_unwanted = False
         self.state = EngineState("stopped")
-        self._attempts = 0
+        self._patience_s = patience_s
+        self._asked_s: float | None = None
         self._retry_s: float | None = None
 
     @property
@@ -57,24 +60,25 @@ class EngineView:
         """Take note of an engine."""
         self.welcome = welcome
         self.is_leaving = self.is_unwanted = False
-        self._attempts, self._retry_s = 0, None
+        self._asked_s = self._retry_s = None
         self.state = EngineState("ready")
 
-    def is_asked_for(self) -> None:
+    def is_asked_for(self, now_s: float) -> None:
         """Take note that one is looked for."""
-        self._attempts += 1
+        if self._asked_s is None:
+            self._asked_s = now_s
         self._retry_s = None
         if not self.is_connected:
             self.state = EngineState("starting")
 
     def is_gone(self, event: Disconnected, now_s: float) -> bool:
         """Take note that there is none; returns whether it will be looked for again."""
-        was_asked = self.state.state == "starting"
         self.is_leaving = self.is_unwanted = False
-        if was_asked and self._attempts < CONNECT_ATTEMPTS and event.error.code in _PASSING:
+        is_patient = self._asked_s is not None and now_s < self._asked_s + self._patience_s
+        if not self.is_connected and is_patient and event.error.code in _PASSING:
             self._retry_s = now_s + CONNECT_PAUSE_S
             return True
-        self._attempts, self._retry_s = 0, None
+        self._asked_s = self._retry_s = None
         if event.was_told or event.error.code == BridgeCode.ENGINE_NOT_RUNNING:
             self.state = EngineState("stopped")
         else:

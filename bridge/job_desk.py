@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.engine_link import Answer, Connected, Disconnected, EngineLink, LinkEvent
-from bridge.engine_view import EngineView
+from bridge.engine_view import NAMED_PATIENCE_S, OWN_PATIENCE_S, EngineView
 from bridge.errors import BridgeError
 from bridge.running_jobs import RunningJob, RunningWindow, WindowState, rename, unsend
 from bridge.script_answers import (
@@ -27,6 +27,7 @@ from bridge.script_answers import (
     our_mistake,
     taken_up_too_often,
     too_large,
+    without_engine,
 )
 from bridge.script_jobs import PlannedJob, WindowResult, plan_job, write_job
 from bridge.script_messages import Failure, Result
@@ -101,7 +102,7 @@ class JobDesk:
     def __init__(
         self, spool: Spool, endpoint: str | None, post: Callable[[DeskEvent], None]
     ) -> None:
-        self.engine = EngineView()
+        self.engine = EngineView(NAMED_PATIENCE_S if endpoint else OWN_PATIENCE_S)
         self._spool = spool
         self._post = post
         self._jobs: dict[str, RunningJob] = {}
@@ -221,7 +222,7 @@ class JobDesk:
 
     def start_engine(self) -> None:
         """Have an engine ready."""
-        self.engine.is_asked_for()
+        self.engine.is_asked_for(time.monotonic())
         self._link.connect()
 
     def stop_engine(self) -> None:
@@ -343,13 +344,14 @@ class JobDesk:
     def _on_disconnected(self, event: Disconnected) -> None:
         _log.warning("no engine: %s", event.error)
         was_connected, was_unwanted = self.engine.is_connected, self.engine.is_unwanted
+        error = without_engine(event.error)
         will_retry = self.engine.is_gone(event, time.monotonic())
         if was_connected:
-            self._on_lost(event.error, was_unwanted=was_unwanted)
+            self._on_lost(error, was_unwanted=was_unwanted)
         elif not will_retry:
             for job in tuple(self._jobs.values()):
                 if not job.is_writing:
-                    self._fail(job, event.error)
+                    self._fail(job, error)
 
     def _on_lost(self, error: ReaPaintError, *, was_unwanted: bool) -> None:
         """Decide for every job that the engine had: it is sent again, or fails."""

@@ -1,6 +1,6 @@
 """The answers to jobs that came to nothing, and the sentences in them."""
 
-from bridge.errors import BridgeError
+from bridge.errors import BridgeCode, BridgeError
 from bridge.script_messages import ErrorText, Failure
 from engine.protocol.errors import ErrorCode, ReaPaintError
 from engine.protocol.messages import Failed, Rejected
@@ -19,6 +19,16 @@ def cancelled(job_id: str) -> Failure:
 def error_of(message: Failed | Rejected) -> ReaPaintError:
     """Return what the engine said."""
     return ReaPaintError(message.code, message.message, hint=message.hint)
+
+
+def without_engine(error: ReaPaintError) -> ReaPaintError:
+    """Return an error of the engine's end with what to do in REAPER, not in a terminal."""
+    if error.code not in (BridgeCode.ENGINE_DIED, BridgeCode.ENGINE_UNREACHABLE):
+        return error
+    hint = (
+        "Run the action again: it starts an engine where none runs. `reapaint doctor` tells more."
+    )
+    return ReaPaintError(error.code, error.message, hint=hint)
 
 
 def taken_up_too_often(starts: int) -> BridgeError:

@@ -13,7 +13,7 @@ import pytest
 
 from bridge import job_desk
 from bridge.engine_link import Answer, Connected, Disconnected, LinkEvent
-from bridge.engine_view import CONNECT_ATTEMPTS
+from bridge.engine_view import OWN_PATIENCE_S
 from bridge.errors import BridgeCode, EngineUnavailable
 from bridge.job_desk import MAX_STARTS, MAX_WINDOWS, JobDesk
 from bridge.script_messages import EngineState, Heartbeat
@@ -375,13 +375,17 @@ def test_an_engine_that_is_just_ending_is_looked_for_again(
 ) -> None:
     monkeypatch.setattr("bridge.engine_view.CONNECT_PAUSE_S", 0.0)
     job_id = desk.send()
-    error = EngineUnavailable(BridgeCode.ENGINE_UNREACHABLE, "It is gone.")
-    for attempt in range(1, CONNECT_ATTEMPTS):
-        desk.link.say(Disconnected(error))
+    gone = Disconnected(EngineUnavailable(BridgeCode.ENGINE_UNREACHABLE, "It is gone."))
+    for attempt in range(1, 6):
+        desk.link.say(gone)
         desk.turn()
         assert desk.link.connects == attempt + 1
         assert not desk.spool.is_answered(job_id)
-    desk.link.say(Disconnected(error))
+    later_s = time.monotonic() + OWN_PATIENCE_S
+    with monkeypatch.context() as patch:
+        patch.setattr("bridge.job_desk.time.monotonic", lambda: later_s)
+        desk.link.say(gone)
+        desk.turn()
     assert desk.result(job_id)["error"]["code"] == "engine_unreachable"
 
 

@@ -17,7 +17,7 @@ import numpy as np
 ROOT = Path(__file__).parent.parent.parent
 
 
-def wait_until(is_true: Callable[[], Any], what: str, timeout_s: float = 20.0) -> Any:
+def wait_until(is_true: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
     """Wait for an event until a deadline, and return what made it true."""
     deadline_s = time.monotonic() + timeout_s
     while not (value := is_true()):
@@ -67,7 +67,7 @@ class ScriptSide:
         (self.spool / "control").mkdir(parents=True, exist_ok=True)
         (self.spool / "control" / name).touch()
 
-    def result(self, job_id: str, timeout_s: float = 30.0) -> dict[str, Any]:
+    def result(self, job_id: str, timeout_s: float = 60.0) -> dict[str, Any]:
         """Wait for a job's result."""
         path = self.folder(job_id) / "result.json"
         wait_until(path.exists, f"the result of {job_id}", timeout_s)
