@@ -381,6 +381,8 @@ class Reaper:
     def tick(self, count: int = 1) -> None:
         """Let REAPER's timer run deferred scripts this many times."""
         for _ in range(count):
+            if self.dialogs.is_open:
+                raise RuntimeError("no timer runs while a modal window is open")
             self._settle()
             self.tick_count += 1
             self.now += self.tick_s
@@ -542,6 +544,7 @@ class Reaper:
                 history.depth = 1
                 history.end("ReaScript: Run", -1)
                 self.blame("an undo block was open at the end of the tick", script)
+            history.end_of_slice()
             for text in history.uncovered:
                 self.blame(f"undo point {text}", script)
             history.uncovered.clear()

@@ -104,6 +104,13 @@ def test_a_modal_window_stops_every_defer_and_lets_time_pass(sim):
     assert (sim.tick_count, sim.now - before) == (ticks, 60)
 
 
+def test_no_tick_passes_while_a_window_is_open(sim):
+    sim.answer_inputs(["x"], meanwhile=sim.tick)
+    with pytest.raises(SimulationError, match="modal window is open"):
+        sim.run_lua("reaper.GetUserInputs('t', 1, 'a', '')")
+    sim.violations.clear()
+
+
 @pytest.mark.parametrize("always", [True, False])
 def test_an_action_without_block_or_defer_gets_an_undo_point(action, always):
     switches = Switches(auto_undo_when_unchanged=always)

@@ -121,6 +121,30 @@ def test_a_users_edit_is_a_point_of_its_own(sim, item):
     assert sim.undo() == "User edit"
 
 
+def test_a_users_edit_takes_up_what_a_script_left(sim, item):
+    code = "reaper.SetMediaItemInfo_Value(reaper.GetMediaItem(0, 0), 'D_VOL', 0.5)"
+    sim.run_lua(code + " reaper.defer(function() end)")
+    sim.tick(2)
+    assert sim.history().texts == ["User edit"]
+    item.length = 2.0
+    sim.tick()
+    assert sim.history().texts == ["User edit", "User edit"]
+    sim.undo()
+    assert (sim.project.items[0].length, sim.project.items[0].values["D_VOL"]) == (4.0, 1.0)
+
+
+def test_an_action_of_reapers_makes_its_own_point_unless_in_a_block(sim, item, record):
+    item.add_take(record(name="b.wav"))
+    item.selected = True
+    sim.run_lua("reaper.Main_OnCommandEx(40125, 0, 0)")
+    assert sim.undo_texts == ["selected items: next take"]
+    sim.run_lua(
+        "reaper.Undo_BeginBlock2(0) reaper.Main_OnCommandEx(40125, 0, 0)"
+        " reaper.Undo_EndBlock2(0, 'Mine', 4)"
+    )
+    assert sim.undo_texts == ["selected items: next take", "Mine"]
+
+
 def test_deleting_kills_pointers_and_undo_brings_the_item_back(sim, item):
     guid = item.guid
     sim.run_lua("""

@@ -45,6 +45,7 @@ class UndoHistory:
         """How many blocks are open."""
         self.has_script_edits = False
         """Whether edits of a script outside of any block wait for the next that closes."""
+        self._left_by_script = ("", "")
         self.uncovered: list[str] = []
         """Points whose flags leave out what was changed."""
 
@@ -56,6 +57,11 @@ class UndoHistory:
     def changed(self) -> bool:
         """Say whether the project differs from the last undo point."""
         return self._fingerprint() != self.points[self.index].fingerprint
+
+    def end_of_slice(self) -> None:
+        """Remember what a script left outside of blocks, to tell it from a user's edits."""
+        if self.has_script_edits:
+            self._left_by_script = self._fingerprint()
 
     def begin(self) -> None:
         """Open a block; blocks nest."""
@@ -85,7 +91,7 @@ class UndoHistory:
 
     def settle(self) -> None:
         """Make what a user did by hand an undo point of its own, selection aside."""
-        if self.has_script_edits:
+        if self.has_script_edits and self._fingerprint() == self._left_by_script:
             return
         if not self.add("User edit"):
             now = self._capture("", EVERYTHING)

@@ -41,6 +41,7 @@ class Dialogs:
         self._sim = sim
         self._planned: dict[str, deque[_Planned]] = {}
         self.shown: list[Dialog] = []
+        self.is_open = False
         self.box_default: int | None = 1
         """What message boxes are answered with when nothing was planned; None fails."""
 
@@ -60,8 +61,12 @@ class Dialogs:
             raise self._sim.fail(f"nobody expected the {dialog.kind} window {dialog}", script)
         planned = queue.popleft()
         self._sim.now += planned.after_s
-        if planned.meanwhile is not None:
-            planned.meanwhile()
+        self.is_open = True
+        try:
+            if planned.meanwhile is not None:
+                planned.meanwhile()
+        finally:
+            self.is_open = False
         return planned.answer(dialog) if callable(planned.answer) else planned.answer
 
     @property

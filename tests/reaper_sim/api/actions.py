@@ -66,6 +66,10 @@ def Main_OnCommandEx(caller: Caller, command: int, flag: int, project: Project) 
         raise sim.fail(f"the double does not provide action {command} ({what})", caller.script)
     if function(caller, project):
         caller.edits(project)
+        history = sim.history(project)
+        if history.depth == 0:
+            # An action of REAPER's makes its own undo point, unless a block holds it.
+            history.add(native_actions().get(command, str(command)))
 
 
 @provides
