@@ -18,6 +18,9 @@ MAX_TEXT_BYTES = 1 << 20
 MAX_CHARACTERS = 2000
 
 _FORMS = {b"RIFF": "<", b"RF64": "<", b"BW64": "<", b"FORM": ">"}
+_FARTHEST = 1 << 62
+"""What a damaged header says lies beyond can't even be looked for."""
+
 _UNKNOWN_SIZE = 0xFFFFFFFF
 _BEXT_DESCRIPTION_BYTES = 256
 _INFO_NAMES = (b"INAM", b"ISBJ", b"ICMT", b"IKEY", b"IGNR", b"IPRD")
@@ -71,6 +74,8 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
         size = large if size == _UNKNOWN_SIZE else size
         yield name, size
         position += 8 + size + size % 2
+        if position > _FARTHEST:
+            return
 
 
 def _ixml_fields(body: bytes) -> Iterator[str]:

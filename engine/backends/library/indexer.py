@@ -17,16 +17,9 @@ from typing import TypeVar
 
 from engine.backends.library.audio import UnreadableClip, probe_clip
 from engine.backends.library.descriptions import read_description
-from engine.backends.library.listing import Found, Walk, texts_of
-from engine.backends.library.store import (
-    LISTED,
-    READ,
-    UNREADABLE,
-    open_store,
-    transaction,
-    unusable,
-)
-from engine.backends.library.words import stem
+from engine.backends.library.listing import Walk
+from engine.backends.library.store import LISTED, READ, UNREADABLE, open_store, unusable
+from engine.backends.library.writer import Header, Writer
 from engine.protocol.errors import ReaPaintError
 
 LISTING_BATCH = 1000
@@ -54,7 +47,7 @@ class Indexer:
     def __init__(self, folder: Path, database: Path) -> None:
         self._folder = folder
         self._database = database
-        self._condition = threading.Condition()
+        self._condition = threading.Condition(threading.RLock())
         self._is_busy = False
         self._stopping = threading.Event()
         self._progress = Progress()
@@ -113,12 +106,10 @@ class Indexer:
             try:
                 self._update()
             except ReaPaintError as error:
-                self._report(failure=error)
+                self._fail(error)
             except (OSError, sqlite3.Error) as error:
                 _log.warning("indexing %s ended: %s", self._folder, error)
-                self._report(failure=unusable(self._database, error))
-            with self._condition:
-                self._is_busy = False
+                self._fail(unusable(self._database, error))
 
     def _wait_for_request(self) -> bool:
         with self._condition:
@@ -127,17 +118,18 @@ class Indexer:
 
     def _update(self) -> None:
         connection = open_store(self._database)
+        writer = Writer(connection)
         try:
             if not self._folder.is_dir():
                 # An unplugged disk comes back with the same files: its index is kept.
                 _log.warning("the library %s is not there", self._folder)
-            elif not (self._list(connection) and self._read(connection)):
+            elif not (self._list(connection, writer) and self._read(connection, writer)):
                 return
-            self._report(is_listed=True, is_read=True, finished_s=time.monotonic())
+            self._finish()
         finally:
             connection.close()
 
-    def _list(self, connection: sqlite3.Connection) -> bool:
+    def _list(self, connection: sqlite3.Connection, writer: Writer) -> bool:
         started_s = time.monotonic()
         known = {
             path: (size, modified_ns)
@@ -149,23 +141,24 @@ class Indexer:
         for batch in _batches(walk.files(), LISTING_BATCH):
             if self._stopping.is_set():
                 return False
-            new = [file for file in batch if known.pop(file.path, None) != _state(file)]
-            _write_listed(connection, new)
+            writer.write_listed(
+                [file for file in batch if known.pop(file.path, None) != file.state]
+            )
             listed += len(batch)
             self._report(listed=listed)
-        _forget(connection, [path for path in known if not _is_under(path, walk.missed)])
+        writer.forget([path for path in known if not _is_under(path, walk.missed)])
         _log.info("listed %d files in %.1f s", listed, time.monotonic() - started_s)
         self._report(is_listed=True)
         return True
 
-    def _read(self, connection: sqlite3.Connection) -> bool:
+    def _read(self, connection: sqlite3.Connection, writer: Writer) -> bool:
         started_s, files = time.monotonic(), 0
         pending = connection.execute(
             "SELECT id, path FROM files WHERE state = ? ORDER BY path", (LISTED,)
         ).fetchall()
         for batch in _batches(pending, READING_BATCH):
-            read = [(number, path, *self._header(path)) for number, path in batch]
-            _write_read(connection, read)
+            read = [Header(number, path, *self._header(path)) for number, path in batch]
+            writer.write_read(read)
             files += len(read)
             if self._stopping.is_set():
                 return False
@@ -187,6 +180,16 @@ class Indexer:
             _log.warning("%s in the library can't be read: %s", path, error)
             return LISTED, ""
 
+    def _finish(self) -> None:
+        with self._condition:
+            self._is_busy = False
+            self._report(is_listed=True, is_read=True, finished_s=time.monotonic())
+
+    def _fail(self, error: ReaPaintError) -> None:
+        with self._condition:
+            self._is_busy = False
+            self._report(failure=error)
+
     def _report(self, **changes: object) -> None:
         with self._condition:
             self._progress = replace(self._progress, **changes)  # type: ignore[arg-type]
@@ -199,62 +202,5 @@ def _batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
         yield batch
 
 
-def _state(file: Found) -> tuple[int, int]:
-    return file.size, file.modified_ns
-
-
 def _is_under(path: str, folders: list[str]) -> bool:
     return any(folder == "." or path.startswith(folder + "/") for folder in folders)
-
-
-def _write_listed(connection: sqlite3.Connection, files: list[Found]) -> None:
-    if not files:
-        return
-    with transaction(connection):
-        for file in files:
-            (number,) = connection.execute(
-                "INSERT INTO files (path, size, modified_ns, state) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (path) DO UPDATE SET size = excluded.size,"
-                " modified_ns = excluded.modified_ns, state = excluded.state,"
-                " description = '', vector = NULL RETURNING id",
-                (file.path, *_state(file), LISTED),
-            ).fetchone()
-            _write_texts(connection, number, file.path, "")
-
-
-def _write_read(connection: sqlite3.Connection, files: list[tuple[int, str, int, str]]) -> None:
-    with transaction(connection):
-        for number, path, state, description in files:
-            connection.execute(
-                "UPDATE files SET state = ?, description = ? WHERE id = ?",
-                (state, description, number),
-            )
-            if state == UNREADABLE:
-                connection.execute("DELETE FROM texts WHERE rowid = ?", (number,))
-            elif description:
-                _write_texts(connection, number, path, description)
-
-
-def _write_texts(connection: sqlite3.Connection, number: int, path: str, description: str) -> None:
-    texts = texts_of(path, description)
-    connection.execute("DELETE FROM texts WHERE rowid = ?", (number,))
-    connection.execute(
-        "INSERT INTO texts (rowid, name, category, description, folders, related)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        (number, *texts.as_row()),
-    )
-    connection.executemany(
-        "INSERT OR IGNORE INTO words (stem, word) VALUES (?, ?)",
-        {(stem(word), word) for word in texts.all_words()},
-    )
-
-
-def _forget(connection: sqlite3.Connection, paths: list[str]) -> None:
-    if not paths:
-        return
-    with transaction(connection):
-        for path in paths:
-            connection.execute(
-                "DELETE FROM texts WHERE rowid = (SELECT id FROM files WHERE path = ?)", (path,)
-            )
-            connection.execute("DELETE FROM files WHERE path = ?", (path,))

@@ -18,11 +18,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A sound file: its path from the library's folder on, with ``/``, and its state."""
+    """A sound file: its path from the library's folder on, with ``/``, its size and its time."""
 
     path: str
     size: int
     modified_ns: int
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """What changes with the file's content."""
+        return self.size, self.modified_ns
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 _TELLS_NOTHING = (
     "a an and any are as at be by for from has in into is it its like of on or some sound"
@@ -25,13 +26,8 @@ def words_of(text: str) -> list[str]:
 
     ``DoorSlam_02`` is ``door`` and ``slam``.
     """
-    plain = "".join(
-        letter
-        for letter in unicodedata.normalize("NFKD", text)
-        if not unicodedata.combining(letter)
-    )
     words = []
-    for token in _TOKEN.findall(_HUMP.sub(" ", plain)):
+    for token in _TOKEN.findall(_HUMP.sub(" ", _plain(text))):
         word = _TAKE_NUMBER.sub("", token).lower()
         if not word.isdigit() or len(word) >= SHORTEST_NUMBER:
             words.append(word)
@@ -44,6 +40,7 @@ def meaningful(words: Iterable[str]) -> list[str]:
     return [word for word in unique if word not in STOP_WORDS] or unique
 
 
+@lru_cache(maxsize=1 << 16)
 def stem(word: str) -> str:
     """Return what a word has in common with its plural and its other forms.
 
@@ -61,6 +58,13 @@ def stem(word: str) -> str:
         if len(word) > 4:
             word = word.removesuffix(ending)
     return word
+
+
+def _plain(text: str) -> str:
+    if text.isascii():
+        return text
+    letters = unicodedata.normalize("NFKD", text)
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
 def _singular(word: str) -> str:
