@@ -45,7 +45,7 @@ UNCERTAIN_S = 0.02
 """Up to the one a gap is filled by the likeliest sound; from the other on with what can't
 be predicted too, or else noise would sink to silence in mid-gap. Evenly between."""
 
-UNPREDICTED_SHARE = 0.85
+UNPREDICTED_SHARE = 0.8
 """How much of the unpredictable amplitude is added: LSD is least from 0.7 to 0.85, and at
 the upper end the level in mid-gap is kept."""
 
@@ -63,6 +63,9 @@ POLES_INWARD = (1.0, 0.999, 0.99, 0.9)
 
 ALIKE = 0.6
 """Channels share a predictor when their normalised autocorrelations differ by less."""
+
+QUIETEST = 1e-3
+"""A stretch below this share of the loudest is silence: it is not raised further."""
 
 COMPARED_LAGS = 32
 LEAST_FRAMES = 8
@@ -225,9 +228,12 @@ def _predictor(region: _Region, channels: Sequence[int], reach: Reach) -> Real:
     stretches = region.stretches()
     longest = max((stretch.shape[1] for stretch in stretches), default=0)
     order = min(_order(reach, region.sample_rate), longest // 2)
-    # Quiet channels count as much as loud ones.
-    sizes = np.maximum(_size(region.audio), 1e-30)
-    return burg([s[c] / sizes[c] for c in channels for s in stretches], order)
+    # Quiet stretches and channels count as much as loud ones: a stroke on one side would
+    # else give the gap its spectrum, and the other side's sound be taken for silence.
+    rows = [stretch[channel] for channel in channels for stretch in stretches]
+    sizes = [np.sqrt(np.mean(np.square(row))) for row in rows]
+    least = max(QUIETEST * max(sizes, default=0.0), 1e-30)
+    return burg([row / max(size, least) for row, size in zip(rows, sizes, strict=True)], order)
 
 
 def _is_steady(region: _Region, channels: Sequence[int], coefficients: Real) -> bool:
@@ -270,7 +276,8 @@ def _fill_channels(
         for drawn, seed in zip(wanted[1:], seeds, strict=True):
             rng = np.random.default_rng([seed, region.start])
             drawn[:] = share * _unpredicted(region, channels, coefficients, rng)
-    bound = SWELL_BOUND * np.max(np.abs(region.audio[channels]), axis=1, keepdims=True)
+    peaks = np.max(np.abs(region.audio[channels]), axis=1, keepdims=True)
+    bound = np.maximum(SWELL_BOUND * peaks, 1e-30)
     likeliest, *draws = _tamed(region, channels, coefficients, wanted, bound)
     likeliest = np.clip(likeliest, -bound, bound)
     swells = [float(np.max(np.abs(drawn) / bound)) for drawn in draws]
