@@ -599,3 +599,30 @@ def test_a_clock_that_jumps_changes_nothing(
     _run(BridgeConfig(scripts.spool, idle_exit_s=0.2))
     assert time.monotonic() - begun_s >= 0.2
     assert (scripts.folder(job_id) / "request.json").exists()
+
+
+def test_a_result_that_found_no_room_is_tried_again_with_every_beat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_desk, "EngineLink", FakeLink)
+    monkeypatch.setattr("bridge.service.BEAT_INTERVAL_S", 0.01)
+    scripts = ScriptSide(tmp_path, tmp_path / "media")
+    job_id = scripts.send(scripts.request(tmp_path / "a.wav", (1, 2)))
+    scripts.touch(job_id, "cancel")
+    commit, refusals, beats = Spool.commit_result, iter([True] * 5), []
+
+    def full(spool: Spool, result: Any) -> None:
+        # What is tried once more at the very end must not be what helps.
+        if next(refusals, False) or len(beats) >= 50:
+            raise job_desk.BridgeError("disk_full", "There is no room.")
+        commit(spool, result)
+
+    def stop_after_some(spool: Spool, heartbeat: Heartbeat) -> None:
+        beats.append(heartbeat.beat)
+        if len(beats) == 50:
+            spool.wish("stop_bridge")
+
+    monkeypatch.setattr(Spool, "commit_result", full)
+    monkeypatch.setattr(Spool, "write_heartbeat", stop_after_some)
+    _run(BridgeConfig(scripts.spool))
+    assert scripts.result(job_id)["error"]["code"] == "cancelled"
