@@ -12,7 +12,7 @@ from engine.clock import StageClock
 from engine.dsp.channels import ChannelMap, map_channels
 from engine.dsp.masks import kept_stretches
 from engine.dsp.resampling import resample
-from engine.dsp.splicing import Seam, Splice, splice
+from engine.dsp.splicing import Levelling, Seam, Splice, splice
 from engine.dsp.windows import passage_at_rate, spans_at_rate
 from engine.errors import JobError
 from engine.protocol.errors import ErrorCode
@@ -228,7 +228,7 @@ def _splice_take(
                 new_audio,
                 sample_rate=rate,
                 crossfade_frames=crossfade_frames(resolved.crossfade_s, span.length, rate),
-                match_level=resolved.match_level and not passage.level_matched,
+                levelling=passage.levelling if resolved.match_level else Levelling.LEAVE,
                 continuous=passage.continuous,
                 within=_surroundings(index, window),
             )

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from engine.dsp.splicing import Levelling
 from engine.protocol.messages import BackendInfo
 from engine.protocol.spans import Span
 
@@ -73,15 +74,14 @@ class Passage:
     """New audio from ``start`` of the window on; it covers its span and may go beyond.
 
     ``continuous`` claims that it already meets its context sample by sample, as an
-    interpolation does, so that a hard join is free of clicks. ``level_matched`` claims
-    that it is as loud as it should be: an event near an edge, over background, is no
-    reason to turn that background down.
+    interpolation does, so that a hard join is free of clicks; its level is then left
+    alone. ``levelling`` says how much of its level it leaves to the recipe.
     """
 
     start: int
     audio: Audio
     continuous: bool = False
-    level_matched: bool = False
+    levelling: Levelling = Levelling.MATCH
 
 
 @dataclass(frozen=True, slots=True)

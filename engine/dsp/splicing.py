@@ -1,6 +1,7 @@
 """Putting new audio in the place of a span."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,19 @@ HARD = "hard"
 
 CONTINUOUS = "continuous"
 """Law of a seam without a crossfade, because the new audio already meets its edge."""
+
+
+class Levelling(StrEnum):
+    """How far new audio is brought to the level of what is beside it."""
+
+    MATCH = "match"
+    """As a whole, and at its edges."""
+
+    SETTLE = "settle"
+    """At its edges: as a whole it has its level, which an event beside it must not change."""
+
+    LEAVE = "leave"
+    """Not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +84,7 @@ def splice(
     *,
     sample_rate: int,
     crossfade_frames: int,
-    match_level: bool = True,
+    levelling: Levelling = Levelling.MATCH,
     continuous: bool = False,
     within: Span | None = None,
 ) -> Splice:
@@ -96,8 +110,8 @@ def splice(
     crossfade_frames
         The length of each crossfade, at most a quarter of the span; 0 joins hard. An
         edge with nothing beside it has none.
-    match_level
-        Bring the new audio to its surroundings' level.
+    levelling
+        How far the new audio is brought to its surroundings' level.
     continuous
         The new audio already meets its context sample by sample: it is left at its
         level, and joined without a crossfade where the original isn't natural.
@@ -116,8 +130,10 @@ def splice(
     before = window_audio[:, within.start : span.start if span.start <= audio_frames else 0]
     original = window_audio[:, span.start : min(span.end, audio_frames)]
     after = window_audio[:, span.end : min(within.end, audio_frames)]
-    adjust = match_level and not continuous
-    patch = matched(new_audio, before, after, sample_rate) if adjust else new_audio.copy()
+    if continuous:
+        levelling = Levelling.LEAVE
+    is_matched = levelling is Levelling.MATCH
+    patch = matched(new_audio, before, after, sample_rate) if is_matched else new_audio.copy()
     fade = min(crossfade_frames, span.length // LARGEST_CROSSFADE_SHARE)
     left = _join(before, original, patch, fade, sample_rate, continuous=continuous)
     right = _join(
@@ -132,7 +148,7 @@ def splice(
         patch[:, : left.frames] = left.head
     if right is not None:
         patch[:, span.length - right.frames :] = right.head[:, ::-1]
-    if adjust:
+    if levelling is not Levelling.LEAVE:
         _settle(patch, before, sample_rate)
         _settle(patch[:, ::-1], after[:, ::-1], sample_rate)
     return Splice(

@@ -15,6 +15,7 @@ from engine.backends.context.pauses import pauses_only
 from engine.backends.context.pieces import led_in
 from engine.backends.context.repair import repair
 from engine.backends.context.similar import fill_planned, plan_similar
+from engine.dsp.splicing import Levelling
 from engine.errors import JobError
 from engine.protocol.errors import ErrorCode
 from engine.protocol.messages import BackendInfo
@@ -29,8 +30,8 @@ MIN_CONTEXT_S = 0.01
 """Less than this tells nothing about a sound."""
 PASSAGE_CONTEXT_S = 0.5
 """From less than this a passage would be heard as a stutter, but for a steady tone."""
-LEAD_S = 0.03
-"""How long the sound at an edge takes to give way where the splice adds no crossfade."""
+WORD_LEAD_S = 0.15
+"""How long a word takes to give way to the room: cut off at once it would be heard as cut."""
 
 Draw = Callable[[int, np.random.Generator, StepCall], Passage]
 """From a seed and what it leaves to chance to a passage."""
@@ -209,7 +210,7 @@ def _ambience(window: Window, span: Span, step: StepCall) -> Prepared:
             silence = np.zeros((window.audio.shape[0], span.length), dtype=np.float32)
             return Passage(span.start, silence)
         new_audio = synthesise(around, span.length, rng, step)
-        return Passage(span.start, new_audio, level_matched=True)
+        return Passage(span.start, new_audio, levelling=Levelling.SETTLE)
 
     return Prepared(AMBIENCE, draw)
 
@@ -223,8 +224,8 @@ def _room(window: Window, pauses: Window, span: Span, step: StepCall) -> Prepare
     ambience = _ambience(pauses, span, step)
 
     def draw(seed: int, rng: np.random.Generator, step: StepCall) -> Passage:
-        room = led_in(window, span, ambience.draw(seed, rng, step), LEAD_S)
-        return replace(room, continuous=True)
+        room = led_in(window, span, ambience.draw(seed, rng, step), WORD_LEAD_S)
+        return replace(room, levelling=Levelling.SETTLE)
 
     return Prepared(AMBIENCE, draw)
 

@@ -18,6 +18,7 @@ from engine.backends.library.indexer import Indexer, Progress
 from engine.backends.library.meaning import Meaning, reranked, widened
 from engine.backends.library.search import Match, find, parse
 from engine.backends.library.store import LISTED, UNREADABLE, VERSION, open_store, unusable
+from engine.dsp.splicing import Levelling
 from engine.errors import JobError
 from engine.protocol.errors import ErrorCode, ProtocolError
 from engine.protocol.folders import cache_folder
@@ -232,6 +233,8 @@ class LibraryBackend:
         variation, rank = divmod(seed, len(matches))
         path, clip = self._clip(matches, rank, max(SHORTEST_READ_S, 2 * longest_s), window)
         loops = clip.sustained is not None if wish.mode == AUTO else wish.mode == LOOP
+        # An event near an edge, over background, is no reason to turn that background down.
+        levelling = Levelling.MATCH if loops else Levelling.LEAVE
         passages = []
         for index, span in enumerate(window.spans):
             fill = looped if loops else once
@@ -248,7 +251,7 @@ class LibraryBackend:
                 rng=np.random.default_rng([seed, index]),
                 step=step_span,
             )
-            passages.append(Passage(span.start, audio, level_matched=not loops))
+            passages.append(Passage(span.start, audio, levelling=levelling))
         return _Take(Fill(tuple(passages)), path, LOOP if loops else ONCE)
 
     def _clip(

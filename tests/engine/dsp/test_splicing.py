@@ -1,4 +1,3 @@
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +6,7 @@ from scipy.signal import lfilter
 
 from engine.dsp.crossfades import ADAPTIVE, COMPLEMENTARY, EQUAL_POWER
 from engine.dsp.seams import click_ratio
-from engine.dsp.splicing import CONTINUOUS, HARD, splice
+from engine.dsp.splicing import CONTINUOUS, HARD, Levelling, splice
 from engine.protocol.spans import Span
 
 RATE = 48_000
@@ -61,7 +60,7 @@ def test_any_span_of_any_window_is_filled_exactly(job, fade, level, continuous, 
         new_audio,
         sample_rate=RATE,
         crossfade_frames=fade,
-        match_level=level,
+        levelling=Levelling.MATCH if level else Levelling.LEAVE,
         continuous=continuous,
     )
     assert result.patch.shape == (channels, span.length)
@@ -103,7 +102,7 @@ def test_a_span_filled_with_what_it_held_stays_as_it_was():
         held,
         sample_rate=RATE,
         crossfade_frames=FADE,
-        match_level=False,
+        levelling=Levelling.LEAVE,
     )
     np.testing.assert_allclose(result.patch, held, rtol=1e-6)
     assert {result.left.law, result.right.law} == {COMPLEMENTARY}
@@ -120,7 +119,7 @@ def test_beyond_its_crossfades_the_new_audio_is_untouched():
             new_audio,
             sample_rate=RATE,
             crossfade_frames=FADE,
-            match_level=continuous,
+            levelling=Levelling.MATCH if continuous else Levelling.LEAVE,
             continuous=continuous,
         )
         inner = slice(FADE, -FADE)
@@ -179,7 +178,7 @@ def test_a_hard_cut_is_the_new_audio_itself():
         new_audio,
         sample_rate=RATE,
         crossfade_frames=0,
-        match_level=False,
+        levelling=Levelling.LEAVE,
     )
     assert np.array_equal(result.patch, new_audio)
     assert result.left.law == result.right.law == HARD

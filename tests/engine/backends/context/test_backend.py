@@ -8,6 +8,7 @@ import pytest
 
 from engine.backends.base import Generation, Window, Wish
 from engine.backends.context.backend import ContextBackend
+from engine.dsp.splicing import Levelling
 from engine.errors import JobCancelled, JobError
 from engine.protocol.errors import ErrorCode
 from engine.protocol.spans import Span
@@ -211,7 +212,7 @@ def test_a_gap_in_speech_is_filled_with_its_pauses() -> None:
     made = generate(windowed(audio, span, rate=rate))
     passage = made.fills[0].passages[0]
     assert made.mode == "ambience"
-    assert passage.continuous
+    assert passage.levelling is Levelling.SETTLE
     middle = passage.audio[:, span.start - passage.start + rate // 8 :][:, : 3 * rate // 4]
     # As loud as the pauses are, and no louder.
     runs = np.square(audio[0, : audio.size // 800 * 800]).reshape(-1, 800).mean(axis=1)
