@@ -1,4 +1,3 @@
-import time
 
 import numpy as np
 import pytest
@@ -144,18 +143,6 @@ def test_a_continuation_stays_bounded(seed: int, frames: int, order: int, shape:
     continued = continue_audio(signal[np.newaxis], 3000, order=order)
     assert np.isfinite(continued).all()
     assert np.abs(continued).max() <= CONTINUATION_HEADROOM * np.abs(signal).max() * (1 + 1e-6)
-
-
-def test_order_1000_is_quick() -> None:
-    audio = noise(20_000)[0]
-    lpc(audio, 1000)
-    times_s = []
-    for _ in range(3):
-        began = time.perf_counter()
-        lpc(audio, 1000)
-        times_s.append(time.perf_counter() - began)
-    # Levinson's recursion takes a few milliseconds; a general solver takes 30 times that.
-    assert min(times_s) < 0.1
 
 
 def test_burg_finds_the_coefficients_of_an_autoregressive_process() -> None:
