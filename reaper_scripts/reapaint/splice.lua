@@ -124,7 +124,6 @@ local function add_takes(job, result, opened, part_index, item, like, origin, in
   local part_start_s = project.item_span(item).start_s
   local like_guid = project.take_guid(like)
   local first_guid
-  origin.like = like_guid
   for index, result_take in ipairs(result.takes) do
     local file = file_for(result_take, part_index)
     local holder = opened[index][part_index]
@@ -138,6 +137,12 @@ local function add_takes(job, result, opened, part_index, item, like, origin, in
     project.copy_envelopes_to_last(item, project.find_take(like_guid, in_project))
   end
   project.activate(project.find_take(first_guid, in_project))
+end
+
+--- What a part that is painted already was cut from: a further take does not change that.
+local function origin_of(part)
+  local _, before = planning.painted_take(part)
+  return before and before.origin
 end
 
 local function change(job, result, opened, item, take, in_project)
@@ -154,15 +159,17 @@ local function change(job, result, opened, item, take, in_project)
   for part_index, part in ipairs(painted) do
     local span = project.item_span(part)
     local like = project.takes(part)[index]
-    local origin = {
-      cut_left = span.start_s > whole.start_s + geometry.EDGE_S,
-      cut_right = span.end_s < whole.end_s - geometry.EDGE_S,
-      extended = job.extend_to_s ~= nil,
-      position = whole.start_s,
-      length = length,
-      loops = loops,
-      fade_out = origin_fade,
-    }
+    local origin = #pieces == 1 and origin_of(part)
+      or {
+        cut_left = span.start_s > whole.start_s + geometry.EDGE_S,
+        cut_right = span.end_s < whole.end_s - geometry.EDGE_S,
+        extended = job.extend_to_s ~= nil,
+        position = whole.start_s,
+        length = length,
+        loops = loops,
+        fade_out = origin_fade,
+        like = project.take_guid(like),
+      }
     if loops ~= 0 and not needs_loop(part, like) then
       project.set_value(part, "B_LOOPSRC", 0)
     end

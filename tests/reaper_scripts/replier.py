@@ -88,9 +88,7 @@ class Replier:
     def fail(self, job: Path, code: str, message: str, hint: str = "") -> None:
         """Reply that a job could not be done."""
         error = {"code": code, "message": message, "hint": hint}
-        self.reply(
-            job, {"protocol": "1.0", "job_id": job.name, "ok": False, "error": error}
-        )
+        self.reply(job, {"protocol": "1.0", "job_id": job.name, "ok": False, "error": error})
 
     def reply(self, job: Path, result: dict[str, Any]) -> None:
         """Put a result in its place by rename."""

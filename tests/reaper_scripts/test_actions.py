@@ -31,7 +31,7 @@ def test_the_request_says_what_is_heard(bench: Workbench) -> None:
     assert take is not None
     take.values["D_STARTOFFS"] = 0.75
     bench.select(2.0, 2.6)
-    bench.paint("a, b; \"c\"", **{"Leave out": "music", "Seed (empty = new)": "7"})
+    bench.paint('a, b; "c"', **{"Leave out": "music", "Seed (empty = new)": "7"})
     (request,) = requests(bench)
     source = request["source"]
     assert source["route"] == "file"

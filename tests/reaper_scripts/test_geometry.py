@@ -157,9 +157,7 @@ def test_context_is_as_much_as_the_selection_and_five_seconds_at_least(lua: Any)
 
 
 @settings(deadline=None, max_examples=100)
-@given(
-    raw=st.lists(st.tuples(st.integers(0, 40), st.integers(1, 10)), min_size=1, max_size=8)
-)
+@given(raw=st.lists(st.tuples(st.integers(0, 40), st.integers(1, 10)), min_size=1, max_size=8))
 def test_union_covers_the_same_time_in_order(raw: list[tuple[int, int]]) -> None:
     runtime, geometry = MODULES["5.3"]
     given_pairs = [(start, start + length) for start, length in raw]

@@ -32,9 +32,7 @@ SET_UP = "ReaPaint_Set up.lua"
 LISTENER = "ReaPaint_Listener.lua"
 
 
-def recording(
-    seconds: float = 6.0, *, channels: int = 2, rate: int = RATE, seed: int = 1
-) -> Audio:
+def recording(seconds: float = 6.0, *, channels: int = 2, rate: int = RATE, seed: int = 1) -> Audio:
     """Return noise with a slow swell: no two stretches of it are alike."""
     random = np.random.default_rng(seed)
     frames = round(seconds * rate)
@@ -104,9 +102,7 @@ class Workbench:
     def finish(self, ticks: int = 6) -> None:
         """Let all jobs be read, answered and spliced."""
         notes = list(self.replier.jobs_folder.glob("*/script.json"))
-        self.sim.tick_until(
-            lambda: all(self._is_sent(note.parent) for note in notes)
-        )
+        self.sim.tick_until(lambda: all(self._is_sent(note.parent) for note in notes))
         self.replier.answer_all()
         self.sim.tick(ticks)
 
@@ -131,4 +127,3 @@ def painted_takes(item: Item) -> list[Any]:
 def frames_that_differ(before: Audio, after: Audio) -> np.ndarray:
     """Return the frames at which two timelines differ."""
     return np.flatnonzero((before != after).any(axis=0))
-
