@@ -33,11 +33,17 @@ PAUSE_S = 1.0
 """After a longer pause begins another performance: libraries hold several in a file."""
 
 EVEN_WINDOW_S = 0.2
+EVEN_RANGE_DB = 25.0
+"""Pauses, so far below the loudest, say nothing about how loud a sound usually is."""
+
 EVEN_DB = 9.0
 EVEN_SHARE = 0.8
 EVEN_TREND_DB = 8.0
 """A sound is sustained if so much of it is within this of its usual level, and if its
 last third is no quieter than its first by more: a gong rings long, but it dies away."""
+
+LEAST_EVEN_SHARE = 0.5
+"""Fades take less than this much of a sustained sound; what fades all the time is none."""
 
 SHORTEST_SUSTAINED_S = 1.0
 EDGE_DB = 6.0
@@ -153,10 +159,13 @@ def _sustained(levels: Levels, first: int, last: int, frame: int, frames: int) -
         return None
     powers = 10 ** (levels[first:last] / 10)
     smooth = 10 * np.log10(np.convolve(powers, np.ones(width) / width, mode="valid"))
-    usual = float(np.median(smooth))
+    heard = smooth[smooth > np.percentile(smooth, 95) - EVEN_RANGE_DB]
+    usual = float(np.median(heard))
     near = np.flatnonzero(np.abs(smooth - usual) <= EDGE_DB)
     begin, end = int(near[0]), int(near[-1]) + 1
     inside = smooth[begin:end]
+    if inside.size < LEAST_EVEN_SHARE * smooth.size:
+        return None
     third = max(1, inside.size // 3)
     trend = float(np.median(inside[:third]) - np.median(inside[-third:]))
     is_even = float(np.mean(np.abs(inside - usual) <= EVEN_DB)) >= EVEN_SHARE

@@ -73,7 +73,8 @@ class Walk:
                 _log.warning("a folder of the library can't be read: %s", error)
                 self.missed.append(self._relative(folder))
                 continue
-            pending += [Path(entry.path) for entry in reversed(ordered) if self._is_folder(entry)]
+            folders = [Path(entry.path) for entry in ordered if self._is_folder(entry)]
+            pending += reversed(folders)
             yield from filter(None, map(self._found, ordered))
 
     def _is_folder(self, entry: "os.DirEntry[str]") -> bool:

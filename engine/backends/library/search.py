@@ -22,8 +22,8 @@ MAX_SCORED = 6_000
 """Words that more files have tell little, and are scored in this many of them only: each
 takes 1.6 microseconds."""
 
-LEAST_SHARE = 0.25
-"""Files with some of the words follow if they score this much of the best one's."""
+LEAST_SHARE = 0.4
+"""Files with some of the words follow, down to this much of the best such one's score."""
 
 _WEIGHTS = ", ".join(str(WEIGHTS[field]) for field in FIELDS)
 _FIND = f"""
@@ -84,15 +84,18 @@ def find(connection: sqlite3.Connection, query: Query, limit: int) -> list[Match
     if not stems:
         return []
     every = " AND ".join(map(_quoted, stems))
-    some = " OR ".join(map(_quoted, _affordable(query)))
     best: dict[int, Match] = {}
-    for expression in (f"{{name category}} : ({every})", every, some):
-        least = LEAST_SHARE * max((match.score for match in best.values()), default=0.0)
+    for expression in (f"{{name category}} : ({every})", every):
         for match in _matches(connection, expression, query, limit):
-            if match.score >= least or expression != some:
-                best.setdefault(match.number, match)
+            best.setdefault(match.number, match)
         if len(best) >= limit:
-            break
+            return list(best.values())[:limit]
+    if len(stems) > 1:
+        some = " OR ".join(map(_quoted, _affordable(query)))
+        found = _matches(connection, some, query, limit)
+        more = [match for match in found if match.number not in best]
+        least = LEAST_SHARE * max((match.score for match in more), default=0.0)
+        best |= {match.number: match for match in more if match.score >= least}
     return list(best.values())[:limit]
 
 
