@@ -73,9 +73,10 @@ def find_or_start(endpoint: str | None, *, options: Sequence[str] = ()) -> Engin
             return _local_address(connection, process=None)
         if not is_ours:
             raise _not_started("another command has been starting one for too long")
+        stale = discovery.read_connection_file()
         process = _start_process(options)
         _started.append(process)
-        return _local_address(_wait_for_start(process), process)
+        return _local_address(_wait_for_start(process, stale), process)
 
 
 def _start_process(options: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -114,11 +115,14 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _wait_for_start(process: subprocess.Popen[bytes]) -> ConnectionFile:
+def _wait_for_start(
+    process: subprocess.Popen[bytes], stale: ConnectionFile | None
+) -> ConnectionFile:
+    """Wait for the new engine's connection file; a dead one's may lie there for a moment."""
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline_s:
         connection = discovery.find_engine()
-        if connection is not None:
+        if connection is not None and connection != stale:
             return connection
         if process.poll() is not None:
             raise _not_started(_last_log_line() or _exit_text(process.returncode))

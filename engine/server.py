@@ -44,6 +44,8 @@ def serve(config: EngineConfig, backends: dict[str, Backend]) -> None:
     with discovery.engine_lock() as is_ours:
         if not is_ours:
             raise _already_running()
+        # The lock is ours, so a file that lies here is a dead engine's.
+        discovery.remove_connection_file()
         with contextlib.ExitStack() as stack:
             context = stack.enter_context(_zmq_context())
             socket = stack.enter_context(_router(context, config))

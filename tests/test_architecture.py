@@ -28,6 +28,7 @@ ONLY_IN = {
     "pedalboard": ("bridge.", "engine.backends.library.audio"),
     "av": ("bridge.",),
     "rich": ("bridge.terminal",),
+    "watchdog": ("bridge.spool_watch",),
 }
 """What each package of others is reached through."""
 

@@ -28,6 +28,7 @@ NEEDED = (
     "pyzmq",
     "scipy",
     "soxr",
+    "watchdog",
 )
 EXIT_SOMETHING_WRONG = 1
 
@@ -52,7 +53,10 @@ class Finding:
 
 def run(terminal: Terminal) -> int:
     """Make every check, show what was found, and return 1 if something is wrong."""
-    findings = [_guarded(check) for check in CHECKS]
+    # Imported here: it names what it finds with this module's words.
+    from bridge.reaper_checks import find_reaper
+
+    findings = [*(_guarded(check) for check in CHECKS), *find_reaper()]
     rows = [
         (finding.verdict.value, finding.name, f"{finding.text} {finding.advice}".strip())
         for finding in findings
