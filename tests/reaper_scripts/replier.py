@@ -5,7 +5,6 @@ that meets the original at every edge, so that a timeline shows where new sound 
 """
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -97,7 +96,7 @@ class Replier:
             assert isinstance(read_result(text), Result)
         draft = job / "result.json.tmp"
         draft.write_bytes(text)
-        os.replace(draft, job / "result.json")
+        draft.replace(job / "result.json")
 
     def progress(self, job: Path, stage: str, fraction: float) -> None:
         """Say how far a job is."""

@@ -1,5 +1,6 @@
 """Where things lie in time, as the Lua scripts reckon it."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -164,4 +165,4 @@ def test_union_covers_the_same_time_in_order(raw: list[tuple[int, int]]) -> None
     merged = pairs(geometry.union(spans(runtime, *given_pairs)))
     covered = {second for start, end in given_pairs for second in range(start, end)}
     assert {second for start, end in merged for second in range(start, end)} == covered
-    assert all(left[1] < right[0] for left, right in zip(merged, merged[1:], strict=False))
+    assert all(left[1] < right[0] for left, right in pairwise(merged))

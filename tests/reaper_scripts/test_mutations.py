@@ -180,9 +180,16 @@ def broken_result(scripts: Path, folder: Path) -> None:
 
 
 SCENARIOS: list[Callable[[Path, Path], None]] = [
-    plain, whole_item, several_at_once, moved_meanwhile, cancelled, refused, broken_result, under_a_fade,
+    plain,
+    whole_item,
+    several_at_once,
+    moved_meanwhile,
+    cancelled,
+    refused,
+    broken_result,
+    under_a_fade,
     through_reaper,
-]  # fmt: skip
+]
 
 EDITING, READING = "project/editing.lua", "project/reading.lua"
 BUGS: list[tuple[str, str, str, str]] = [
@@ -215,9 +222,11 @@ BUGS: list[tuple[str, str, str, str]] = [
     ("fade of the split kept", EDITING, '  M.set_fade(right, "IN")\n', ""),
     ("overlap of the split kept", EDITING, "  square_cut(item, right, at_s)\n", ""),
     ("colour lost", EDITING, '"I_CUSTOMCOLOR", "B_UISEL"', '"B_UISEL"'),
-    ("cut from the front", "splice.lua", "for index = #parts, 1, -1 do", "for index = 1, #parts do"),
+    ("cut from the front", "splice.lua", "for index = #parts, 1, -1 do",
+     "for index = 1, #parts do"),
     ("cut through a fade", "geometry.lua", "start_s < item.position + item.fade_in_s", "false"),
-    ("cut beside the samples", "geometry.lua", "local start_s = item.position + first / sample_rate",
+    ("cut beside the samples", "geometry.lua",
+     "local start_s = item.position + first / sample_rate",
      "local start_s = span.start_s"),
     ("cut inside the selection", "geometry.lua",
      "math.floor((span.start_s - item.position) * sample_rate + SNAP_SAMPLES)",

@@ -1,0 +1,66 @@
+"""Progress and messages: seen, and without taking the focus."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.reaper_scripts import workbench as actions
+from tests.reaper_scripts.workbench import Workbench
+
+SHOWN = "Progress: auto or tooltip or window"
+
+
+def choose(bench: Workbench, display: str) -> None:
+    bench.sim.answer_inputs({SHOWN: display})
+    bench.sim.run_action(actions.SETTINGS)
+    bench.sim.tick(2)
+
+
+def test_a_plain_window_opens_only_where_it_is_asked_for(bench: Workbench) -> None:
+    bench.select(2.0, 2.6)
+    bench.sim.run_action(actions.FILL)
+    bench.sim.tick(3)
+    assert not bench.sim.window.is_open
+    choose(bench, "window")
+    assert bench.sim.window.is_open
+    bench.finish()
+    bench.sim.tick(2)
+    assert not bench.sim.window.is_open
+
+
+def test_the_window_cancels(bench: Workbench) -> None:
+    choose(bench, "window")
+    bench.select(2.0, 2.6)
+    bench.sim.run_action(actions.FILL)
+    bench.sim.tick(3)
+    bench.sim.window.keys.append(27)
+    bench.sim.tick(3)
+    assert (bench.replier.jobs()[0] / "cancel").exists()
+
+
+def test_many_jobs_are_told_in_few_lines(bench: Workbench) -> None:
+    bench.select(2.0, 2.6)
+    for _ in range(7):
+        bench.sim.run_action(actions.TRY_AGAIN)
+    bench.sim.tick(2)
+    assert "(and 3 more)" in bench.sim.tooltip
+    assert len(bench.sim.tooltip.splitlines()) == 5
+
+
+def test_without_the_library_behind_reaimgui_the_tooltip_serves(tmp_path: Path) -> None:
+    with Workbench(tmp_path, extensions=("ReaImGui",)) as bench:
+        bench.select(2.0, 2.6)
+        bench.sim.run_action(actions.FILL)
+        bench.sim.tick(2)
+        assert "fill from surroundings" in bench.sim.tooltip
+        bench.finish()
+        assert bench.painted()
+
+
+@pytest.mark.parametrize("display", ["tooltip", "nonsense"])
+def test_other_words_mean_the_tooltip(bench: Workbench, display: str) -> None:
+    choose(bench, display)
+    bench.select(2.0, 2.6)
+    bench.sim.run_action(actions.FILL)
+    bench.sim.tick(2)
+    assert "fill from surroundings" in bench.sim.tooltip
