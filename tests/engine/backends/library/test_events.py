@@ -1,12 +1,15 @@
 """What happens in clips."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from engine.backends.library.audio import read_clip
 from engine.backends.library.events import describe_clip
 
+RECORDINGS = Path(__file__).parents[4] / "bridge" / "recordings"
 RATE = 48_000
 Make = Callable[..., np.ndarray]
 
@@ -51,6 +54,16 @@ def test_noise_and_hums_are_sustained_without_their_fades(noise: Make, channels:
     assert RATE < clip.sustained.start < RATE + fade.size
     assert clip.sustained.end < 4 * RATE
     assert clip.sustained.length > 2 * RATE
+
+
+@pytest.mark.parametrize(
+    ("name", "is_sustained"),
+    [("river", True), ("birds_96k", True), ("vinyl", True), ("speech", False), ("tabla", False)],
+)
+def test_recordings(name: str, is_sustained: bool) -> None:
+    clip = describe_clip(*read_clip(RECORDINGS / f"{name}.flac", 60.0))
+    assert clip is not None
+    assert (clip.sustained is not None) is is_sustained
 
 
 def test_a_gong_is_not_sustained() -> None:
