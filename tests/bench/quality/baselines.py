@@ -178,7 +178,7 @@ def enveloped_noise(audio: Audio, span: Span, sample_rate: int, rng: np.random.G
     size: int = 2 ** round(float(np.log2(0.023 * sample_rate)))
     offset = int(rng.integers(heard.shape[1]))
     model = np.take(heard, offset + np.arange(span.length + 2 * size), axis=1, mode="wrap")
-    noise = rng.standard_normal(model.shape[1])
+    noise = rng.standard_normal((model.shape[1],))
     window = np.sqrt(np.hanning(size + 1)[:-1])
     edges = np.unique(np.geomspace(1, size // 2 + 1, 25).astype(int)) - 1
     widths = np.diff(edges, append=size // 2 + 1)
