@@ -152,7 +152,10 @@ end
 function M.update(display, lines, on_cancel)
   lines = first_lines(lines)
   if display.kind == "imgui" then
-    draw_imgui(display, lines, on_cancel)
+    if not pcall(draw_imgui, display, lines, on_cancel) then
+      -- Whatever another version of it dislikes, jobs go on and are told of.
+      display.kind, display.context = "tooltip", nil
+    end
   elseif display.kind == "gfx" then
     draw_gfx(display, lines, on_cancel)
   end

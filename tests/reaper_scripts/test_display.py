@@ -47,14 +47,28 @@ def test_many_jobs_are_told_in_few_lines(bench: Workbench) -> None:
     assert len(bench.sim.tooltip.splitlines()) == 5
 
 
-def test_without_the_library_behind_reaimgui_the_tooltip_serves(tmp_path: Path) -> None:
+def test_reaimgui_shows_progress_and_cancels_where_it_is_installed(tmp_path: Path) -> None:
     with Workbench(tmp_path, extensions=("ReaImGui",)) as bench:
+        bench.select(2.0, 2.6)
+        bench.sim.run_action(actions.FILL)
+        bench.replier.progress(bench.replier.jobs()[0], "sample", 0.5)
+        bench.sim.tick(8)
+        assert "fill from surroundings: painting" in bench.sim.imgui.shown
+        assert bench.sim.tooltip == ""
+        bench.sim.imgui.press("Cancel")
+        bench.sim.tick(2)
+        assert (bench.replier.jobs()[0] / "cancel").exists()
+        assert not bench.sim.imgui.shown
+
+
+def test_a_tooltip_can_be_preferred_to_reaimgui(tmp_path: Path) -> None:
+    with Workbench(tmp_path, extensions=("ReaImGui",)) as bench:
+        choose(bench, "tooltip")
         bench.select(2.0, 2.6)
         bench.sim.run_action(actions.FILL)
         bench.sim.tick(2)
         assert "fill from surroundings" in bench.sim.tooltip
-        bench.finish()
-        assert bench.painted()
+        assert not bench.sim.imgui.shown
 
 
 @pytest.mark.parametrize("display", ["tooltip", "nonsense"])
@@ -64,3 +78,17 @@ def test_other_words_mean_the_tooltip(bench: Workbench, display: str) -> None:
     bench.sim.run_action(actions.FILL)
     bench.sim.tick(2)
     assert "fill from surroundings" in bench.sim.tooltip
+
+
+def test_a_question_mark_offers_earlier_prompts(bench: Workbench) -> None:
+    for prompt in ("first | one", "second"):
+        bench.select(2.0, 2.6)
+        bench.paint(prompt)
+        bench.finish()
+    bench.sim.answer_inputs({"Prompt (? = earlier ones)": "?"})
+    bench.sim.window.menu_answers.append(2)
+    bench.sim.answer_inputs({})
+    bench.sim.run_action(actions.INPAINT)
+    assert bench.sim.window.menus == [" second| first / one"]
+    request = bench.replier.request(bench.replier.jobs()[-1])
+    assert request["settings"]["prompt"] == "first | one"
