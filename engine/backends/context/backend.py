@@ -81,11 +81,14 @@ class ContextBackend:
         short = [_is_short(span, window, wish) for span in window.spans]
         modes: list[str] = []
         by_span: list[_Takes] = []
+        warnings: list[str] = []
         for is_short, group in groupby(range(len(short)), key=short.__getitem__):
             indices = list(group)
             if is_short:
                 modes += [REPAIR] * len(indices)
-                by_span += _repaired(window, indices, seeds, progress.part(len(indices)))
+                takes, said = _repaired(window, indices, seeds, progress.part(len(indices)))
+                by_span += takes
+                warnings += said
                 continue
             for index in indices:
                 mode, passages = _drawn(window, index, wish, seeds, progress.part(1))
@@ -96,6 +99,7 @@ class ContextBackend:
             model=wish.model,
             model_revision=__version__,
             mode="+".join(dict.fromkeys(modes)),
+            warnings=tuple(dict.fromkeys(warnings)),
         )
 
 
@@ -232,7 +236,7 @@ def _room(window: Window, pauses: Window, span: Span, step: StepCall) -> Prepare
 
 def _repaired(
     window: Window, indices: Sequence[int], seeds: Sequence[int], step: StepCall
-) -> list[_Takes]:
+) -> tuple[list[_Takes], tuple[str, ...]]:
     """Interpolate neighbouring spans together, once for each seed.
 
     Only they and what is kept around them is handed on, so that no other span counts
@@ -247,10 +251,12 @@ def _repaired(
         spans=tuple(window.spans[index].shifted(-start) for index in indices),
         audio_frames=min(window.audio_frames, end) - start,
     )
-    fills = repair(part, seeds, step).fills
-    return [
-        [_shifted(fill.passages[place], start) for fill in fills] for place in range(len(indices))
+    repaired = repair(part, seeds, step)
+    takes = [
+        [_shifted(fill.passages[place], start) for fill in repaired.fills]
+        for place in range(len(indices))
     ]
+    return takes, repaired.warnings
 
 
 def _shifted(passage: Passage, frames: int) -> Passage:
