@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[:1] == ["serve"]:
         return _serve(words[1:])
     terminal = Terminal(is_json="--json" in words)
-    logging.basicConfig(level=os.environ.get("REAPAINT_LOG_LEVEL", "").upper() or "WARNING")
     try:
+        logging.basicConfig(level=_log_level())
         with _termination_as_interrupt():
             options = _make_parser().parse_args(words)
             handler: Handler = options.handler
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         terminal.fail(error)
         return error.exit_code if isinstance(error, BridgeError) else EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        terminal.fail(ReaPaintError("interrupted", "Interrupted; nothing was changed."))
+        terminal.fail(ReaPaintError("interrupted", "Interrupted; no half-written file was left."))
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has gone; Python would complain once more at its end.
@@ -171,10 +171,10 @@ def _stop(options: argparse.Namespace, terminal: Terminal) -> None:
     engines.stop(options.engine, terminal)
 
 
-def _doctor(_options: argparse.Namespace, terminal: Terminal) -> int:
+def _doctor(options: argparse.Namespace, terminal: Terminal) -> int:
     from bridge.commands import doctor
 
-    return doctor.run(terminal)
+    return doctor.run(terminal, options.resource_path)
 
 
 def _bench(options: argparse.Namespace, terminal: Terminal) -> None:
@@ -261,7 +261,8 @@ def _make_parser() -> argparse.ArgumentParser:
         if name == "cancel":
             command.add_argument("job", metavar="JOB", help="its id, as `reapaint status` shows")
         _add_engine_flag(command)
-    add("doctor", _doctor, "look whether everything is where it should be")
+    doctor = add("doctor", _doctor, "look whether everything is where it should be")
+    _add_resource_flag(doctor)
     bench = add("bench", _bench, "measure how long the road to the engine takes")
     bench.add_argument("--rounds", type=int, default=50, help="how often (default: %(default)s)")
     _add_bridge_flags(add("bridge", _bridge, "carry jobs between REAPER and an engine"))
@@ -368,20 +369,24 @@ def _add_reaper_flags(parser: argparse.ArgumentParser) -> None:
         "--force", action="store_true", help="remove scripts that were changed as well"
     )
     for action in (install, uninstall):
-        action.add_argument(
-            "--resource-path",
-            type=Path,
-            metavar="DIR",
-            help="REAPER's resource folder (default: the one found)",
-        )
+        _add_resource_flag(action)
         action.add_argument(
             "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object"
         )
 
 
+def _add_resource_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--resource-path",
+        type=Path,
+        metavar="DIR",
+        help="REAPER's resource folder (default: the one found)",
+    )
+
+
 def _add_keys_flags(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
-    actions.add_parser("new", help="make this machine's key pair")
+    new = actions.add_parser("new", help="make this machine's key pair")
     trust = actions.add_parser("trust", help="trust another machine's public key")
     trust.add_argument("file", type=Path, metavar="FILE", help="its .key file")
     trust.add_argument(
@@ -389,14 +394,33 @@ def _add_keys_flags(parser: argparse.ArgumentParser) -> None:
         metavar="ENDPOINT",
         help="it is the key of the engine at this address (default: a client's)",
     )
+    for action in (new, trust):
+        action.add_argument(
+            "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object"
+        )
 
 
 def _seconds(text: str) -> float:
     """Read ``90``, ``90.5``, ``1:30.5`` or ``0:01:30.5`` as seconds."""
     total = 0.0
-    for part in text.split(":"):
-        total = total * 60 + float(part)
+    try:
+        for part in text.split(":"):
+            total = total * 60 + float(part)
+    except ValueError as error:
+        reason = f"{text!r} is no time; give seconds or h:m:s"
+        raise argparse.ArgumentTypeError(reason) from error
     return total
+
+
+def _log_level() -> str:
+    level = os.environ.get("REAPAINT_LOG_LEVEL", "").upper() or "WARNING"
+    if level not in logging.getLevelNamesMapping():
+        raise InputError(
+            BridgeCode.INVALID_OPTION,
+            f"REAPAINT_LOG_LEVEL is {level}, which is no level.",
+            hint="Set it to DEBUG, INFO, WARNING or ERROR.",
+        )
+    return level
 
 
 def _our_mistake(error: Exception) -> ReaPaintError:

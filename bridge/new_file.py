@@ -96,6 +96,10 @@ class NewFile(io.RawIOBase):
             self._file = self._temporary.open("x+b", buffering=0)
         except OSError as error:
             raise write_error(path, error) from error
+        except BaseException:
+            # A Ctrl-C that came while the file was made: nobody else would remove it.
+            self._temporary.unlink(missing_ok=True)
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -110,11 +114,13 @@ class NewFile(io.RawIOBase):
 
     def discard(self) -> None:
         """Close the file, and remove it unless it was committed."""
-        with contextlib.suppress(OSError):
-            self._file.close()
-        if not self._is_committed:
-            self._temporary.unlink(missing_ok=True)
-        self.close()
+        try:
+            with contextlib.suppress(OSError):
+                self._file.close()
+        finally:
+            if not self._is_committed:
+                self._temporary.unlink(missing_ok=True)
+            self.close()
 
     def write(self, data: object, /) -> int:
         """Write all of the data, or raise what stands in the way."""
@@ -187,7 +193,7 @@ def write_error(path: Path, error: OSError) -> BridgeError:
         return BridgeError(
             BridgeCode.DISK_FULL,
             f"There is no room left for {path.name} in {path.parent}.",
-            hint="Free some space or write to another disk; nothing was left behind.",
+            hint="Free some space or write to another disk; no half-written file was left.",
         )
     reason = error.strerror or str(error)
     return BridgeError(

@@ -13,6 +13,8 @@ from bridge.errors import BridgeCode, InputError
 from bridge.local_engine import Engine
 from bridge.media import AudioInfo, Patch, check_output, probe, read_frames, write_spliced
 from bridge.windows import WindowPlan, merge_selections, plan_windows
+from engine.protocol.codec import is_finite
+from engine.protocol.errors import ErrorCode
 from engine.protocol.messages import BackendInfo, Done, InpaintRequest, SeamReport, Timings
 from engine.protocol.requests import check_request
 from engine.protocol.spans import Span, span_from_seconds
@@ -159,7 +161,7 @@ def carry_out(prepared: Prepared, engine: Engine, on_progress: OnProgress) -> Re
     results: list[tuple[WindowPlan, Done, tuple[Audio, ...]]] = []
     for number, (plan, request) in enumerate(zip(plans, requests, strict=True)):
         share = _share_of(on_progress, number / len(plans), 1 / len(plans))
-        audio = read_frames(info, plan.start, plan.start + plan.audio_frames)
+        audio = _read_window(info, plan)
         done, patches = engine.run(replace(request, seed=seed), audio, share)
         # All windows of a take share its seed, also when the engine drew it.
         seed = done.request.seed
@@ -223,6 +225,17 @@ def _check_choice(kind: str, name: str | None, choices: tuple[str, ...]) -> None
             f"There is no {kind} {name!r}.",
             hint=f"Choose one of: {', '.join(choices)}.",
         )
+
+
+def _read_window(info: AudioInfo, plan: WindowPlan) -> Audio:
+    audio = read_frames(info, plan.start, plan.start + plan.audio_frames)
+    if not is_finite(audio):
+        raise InputError(
+            ErrorCode.NOT_FINITE,
+            "The recording holds samples near the selection that are not numbers.",
+            hint="Repair the file: it has NaN or infinite samples.",
+        )
+    return audio
 
 
 def _request(order: Order, info: AudioInfo, plan: WindowPlan) -> InpaintRequest:

@@ -1,6 +1,7 @@
 """What a person sees: text, tables and progress, or one JSON object for a script."""
 
 import contextlib
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,9 @@ class Terminal:
 
     def __init__(self, *, is_json: bool) -> None:
         self.is_json = is_json
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # A name that the console can't show is no reason to fail.
+            sys.stdout.reconfigure(errors="backslashreplace")
 
     def say(self, text: str) -> None:
         """Show a line of text to a person."""
@@ -60,7 +64,8 @@ class Terminal:
     def result(self, answer: object) -> None:
         """Print the one JSON object, if JSON was asked for."""
         if self.is_json:
-            sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+            # In ASCII: whatever encoding a script or a console expects, it can read this.
+            sys.stdout.write(json.dumps(answer) + "\n")
             sys.stdout.flush()
 
     @contextlib.contextmanager

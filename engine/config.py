@@ -1,6 +1,7 @@
 """What an engine is told at its start: flags first, then REAPAINT_*, then defaults."""
 
 import ipaddress
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,8 +63,7 @@ def check_config(config: EngineConfig, backends: Mapping[str, object]) -> None:
     StartError
         Naming the setting and what it may be.
     """
-    parts = urlsplit(config.endpoint)
-    if parts.scheme != "tcp" or not parts.hostname or ":" not in parts.netloc:
+    if not _is_endpoint(config.endpoint):
         raise StartError(
             "invalid_endpoint",
             f"{config.endpoint!r} is no endpoint.",
@@ -75,6 +75,12 @@ def check_config(config: EngineConfig, backends: Mapping[str, object]) -> None:
             f"There is no backend {config.backend!r}.",
             hint=f"Choose one of: {', '.join(backends)}.",
         )
+    if not 0 <= config.idle_exit_s < math.inf:
+        raise StartError(
+            "invalid_option",
+            f"--idle-exit can't be {config.idle_exit_s:g} seconds.",
+            hint="Give 0 seconds or more; 0 = never.",
+        )
     for name in ("max_window_mib", "max_queued_jobs", "max_queued_mib"):
         if getattr(config, name) < 1:
             raise StartError(
@@ -82,6 +88,16 @@ def check_config(config: EngineConfig, backends: Mapping[str, object]) -> None:
                 f"--{name.replace('_', '-')} must be at least 1.",
                 hint="Leave it out to use the default.",
             )
+
+
+def _is_endpoint(endpoint: str) -> bool:
+    parts = urlsplit(endpoint)
+    try:
+        # Asking for the port raises beyond 65535, which the socket would wrap around.
+        has_port = parts.netloc.endswith(":*") or parts.port is not None
+    except ValueError:
+        return False
+    return parts.scheme == "tcp" and bool(parts.hostname) and has_port
 
 
 def library_folder(chosen: Path | None) -> Path | None:

@@ -235,9 +235,10 @@ def _router(
         try:
             socket.bind(config.endpoint)
         except zmq.ZMQError as error:
+            reason = zmq.strerror(error.errno or 0).lower()
             raise StartError(
                 "endpoint_not_usable",
-                f"The engine can't listen on {config.endpoint}: {error.strerror.lower()}.",
+                f"The engine can't listen on {config.endpoint}: {reason}.",
                 hint="Choose another port, or leave --endpoint out to take any that is free.",
             ) from error
         yield socket

@@ -1,8 +1,10 @@
 """The command line as a script sees it: exit codes, one JSON object, files."""
 
+import io
 import json
 import os
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -224,6 +226,7 @@ def test_bad_sources(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: s
         (("--start", "1", "--end", "3", "--start", "2", "--end", "4"), "invalid_time"),
         (("--start", "1", "--end", "1.0000001"), "invalid_time"),
         (("--start", "one", "--end", "2"), "invalid_option"),
+        (("--start", "1:x", "--end", "2"), "invalid_option"),
         (("--start", "1"), "invalid_option"),
         (("--start", "1", "--end", "2", "--end", "3"), "invalid_option"),
         (("--start", "1", "--end", "2", "--steps", "0"), "invalid_steps"),
@@ -308,6 +311,55 @@ def test_models_are_listed_without_an_engine(capsys: pytest.CaptureFixture[str])
 def test_an_unknown_command_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
     code, answer = _run(capsys, "conjure")
     assert (code, answer["error"]["code"]) == (2, "invalid_option")
+
+
+def test_samples_that_are_no_numbers_are_bad_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, data = tmp_path / "in.wav", np.zeros(48000, np.float32)
+    data[20000] = np.nan
+    header = (b"RIFF", 36 + data.nbytes, b"WAVE", b"fmt ", 16, 3, 1, 48000, 192000, 4, 32)
+    source.write_bytes(
+        struct.pack("<4sI4s4sIHHIIHH", *header)
+        + struct.pack("<4sI", b"data", data.nbytes)
+        + data.tobytes()
+    )
+    code, answer = _inpaint(capsys, source, tmp_path / "out.wav", "--start", 0.2, "--end", 0.3)
+    assert (code, answer["error"]["code"]) == (2, "not_finite")
+
+
+def test_an_unknown_log_level_is_bad_input(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REAPAINT_LOG_LEVEL", "loud")
+    code, answer = _run(capsys, "models")
+    assert (code, answer["error"]["code"]) == (2, "invalid_option")
+
+
+def test_json_may_stand_after_what_to_do_with_keys(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REAPAINT_CONFIG_DIR", str(tmp_path))
+    code, answer = _run(capsys, "keys", "new")
+    assert (code, answer["ok"]) == (0, True)
+    code, answer = _run(capsys, "keys", "trust", str(answer["public_key"]))
+    assert (code, answer["ok"]) == (0, True)
+
+
+@pytest.mark.parametrize("is_json", [True, False])
+def test_a_name_that_the_console_cannot_show_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_json: bool
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="cp1252"))
+    target = tmp_path / "出.wav"
+    words = ["inpaint", str(RIVER), str(target), "--in-process", "--start", "1", "--end", "1.1"]
+    assert main([*words, "--json"] if is_json else words) == 0
+    sys.stdout.flush()
+    said = raw.getvalue().decode("cp1252")
+    assert "\\u51fa" in said
+    if is_json:
+        assert json.loads(said)["outputs"][0]["path"] == str(target)
 
 
 def test_errors_for_people_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:

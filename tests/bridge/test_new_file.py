@@ -1,6 +1,7 @@
 """Files appear whole or not at all."""
 
 import errno
+import io
 import os
 import signal
 from pathlib import Path
@@ -138,3 +139,26 @@ def test_a_foreign_sink_keeps_an_interrupt_for_later() -> None:
     assert inner.taken == 1
     with pytest.raises(KeyboardInterrupt):
         sink.check()
+
+
+@pytest.mark.parametrize("where", ["open", "close"])
+def test_an_interrupt_while_a_file_is_made_or_closed_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    really_open = Path.open
+
+    class Interrupting(io.FileIO):
+        def close(self) -> None:
+            super().close()
+            raise KeyboardInterrupt
+
+    def opened(path: Path, *words: object, **more: object) -> object:
+        if where == "close":
+            return Interrupting(path, "x+")
+        really_open(path, *words, **more).close()  # type: ignore[call-overload]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "open", opened)
+    with pytest.raises(KeyboardInterrupt):
+        NewFile(tmp_path / "goal", force=False).discard()
+    assert not list(tmp_path.iterdir())

@@ -119,6 +119,9 @@ def test_serve_refuses_bad_options() -> None:
         ("--endpoint", "nonsense"),
         ("--endpoint", "ipc:///tmp/x"),
         ("--backend", "magic"),
+        ("--endpoint", "tcp://127.0.0.1:99999"),
+        ("--idle-exit", "-1"),
+        ("--idle-exit", "nan"),
         ("--max-queued-jobs", "0"),
         ("--max-queued-jobs", "many"),
     ):
