@@ -6,7 +6,7 @@ from collections.abc import Callable
 from engine.errors import JobCancelled
 
 PROGRESS_INTERVAL_S = 0.05
-"""More often than a person can see would only load the wire."""
+"""More often than a person can see would only hold up a quick job."""
 BACKEND_SHARE = 0.95
 """How much of a job's progress is the backend's; the rest is splicing."""
 
@@ -33,10 +33,9 @@ class StageClock:
         if self._is_cancelled():
             raise JobCancelled
         now_s = time.monotonic()
-        is_new_stage = stage != self._stage
         self.stop()
         self._stage, self._since_s = stage, now_s
-        if is_new_stage or now_s - self._reported_s >= PROGRESS_INTERVAL_S:
+        if now_s - self._reported_s >= PROGRESS_INTERVAL_S:
             self._reported_s = now_s
             self._report(stage, fraction)
 

@@ -231,7 +231,8 @@ def test_a_cancelled_job_ends_at_the_next_step() -> None:
     assert steps == ["encode"]
 
 
-def test_progress_grows_and_stages_are_timed() -> None:
+def test_progress_grows_and_stages_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.clock.PROGRESS_INTERVAL_S", 0.0)
     reports: list[tuple[str, float]] = []
     clock = StageClock(lambda: False, lambda stage, fraction: reports.append((stage, fraction)))
     inpaint(
