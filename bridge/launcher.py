@@ -134,12 +134,36 @@ def _wait_for_start(
 def _local_address(
     connection: ConnectionFile, process: subprocess.Popen[bytes] | None
 ) -> EngineAddress:
+    if not connection.token:
+        # An engine for other machines: it knows us by our key, which is its own.
+        pair = _own_keys()
+        return EngineAddress(
+            endpoint=_reachable(connection.endpoint),
+            keys=pair,
+            engine_key=pair.public,
+            is_gone=_is_gone(connection, process),
+            cause_of_death=_cause_of_death(connection, process),
+        )
     return EngineAddress(
         endpoint=connection.endpoint,
         token=connection.token,
         is_gone=_is_gone(connection, process),
         cause_of_death=_cause_of_death(connection, process),
     )
+
+
+def _own_keys() -> keys.KeyPair:
+    try:
+        return keys.load_key_pair()
+    except ProtocolError as error:
+        raise EngineUnavailable(
+            BridgeCode.ENGINE_REFUSED, error.message, hint=error.hint
+        ) from error
+
+
+def _reachable(endpoint: str) -> str:
+    """Return an address of this machine where an engine listens on all of them."""
+    return endpoint.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
 
 
 def _is_gone(
@@ -185,7 +209,8 @@ def _last_log_line() -> str:
 
 
 def _named_address(endpoint: str) -> EngineAddress:
-    if endpoint.startswith(_LOOPBACK_PREFIXES):
+    # One that is known by its key may be another user's, or the end of a tunnel.
+    if endpoint.startswith(_LOOPBACK_PREFIXES) and not keys.is_engine_trusted(endpoint):
         raise EngineUnavailable(
             BridgeCode.ENGINE_UNREACHABLE,
             f"No engine of this user listens at {endpoint}.",

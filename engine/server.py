@@ -265,6 +265,8 @@ def _authenticator(
     authenticator.start()
     try:
         authenticator.configure_curve(domain="*", location=keys.clients_folder())
+        # Whoever started the engine may use it as well.
+        authenticator.certs["*"][pair.public] = True
         socket.curve_server = True
         socket.curve_publickey, socket.curve_secretkey = pair.public, pair.secret
         yield

@@ -4,6 +4,7 @@ Every machine has one pair. An engine admits the clients whose public keys it wa
 a client knows the public key of each engine it talks to. The files are pyzmq's own.
 """
 
+import hashlib
 import re
 import shutil
 from dataclasses import dataclass
@@ -68,8 +69,10 @@ def load_key_pair() -> KeyPair:
 
 def trust_client(path: Path) -> Path:
     """Let whoever holds this public key's secret use the engines of this machine."""
-    _load(path)
-    return _copy(path, clients_folder() / path.name)
+    public, _ = _load(path)
+    # Every machine's file has the same name: what tells them apart is the key.
+    number = hashlib.sha256(public).hexdigest()[:8]
+    return _copy(path, clients_folder() / f"{path.stem}-{number}.key")
 
 
 def trust_engine(path: Path, endpoint: str) -> Path:
@@ -95,6 +98,11 @@ def load_engine_key(endpoint: str) -> bytes:
             f" {endpoint}`.",
         )
     return _load(path)[0]
+
+
+def is_engine_trusted(endpoint: str) -> bool:
+    """Tell whether the key of the engine at an endpoint is known."""
+    return _engine_key_path(endpoint).exists()
 
 
 def public_key_path() -> Path:

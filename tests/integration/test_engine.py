@@ -19,7 +19,7 @@ import zmq
 from bridge import launcher
 from bridge.client import EngineAddress, EngineClient
 from bridge.errors import EngineUnavailable, JobFailed
-from engine.protocol import discovery, messages
+from engine.protocol import discovery, keys, messages
 from engine.protocol.codec import decode, encode
 from engine.protocol.messages import InpaintRequest, Placement
 from engine.protocol.spans import Span
@@ -465,6 +465,16 @@ def test_without_keys_an_engine_does_not_bind_beyond_loopback() -> None:
     assert "reapaint keys trust" in answer.stderr
 
 
+def test_several_clients_can_be_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        monkeypatch.setenv("REAPAINT_CONFIG_DIR", str(tmp_path / name))
+        _reapaint("keys", "new")
+    monkeypatch.setenv("REAPAINT_CONFIG_DIR", str(tmp_path / "engine"))
+    for name in ("a", "b", "a"):
+        _reapaint("keys", "trust", str(tmp_path / name / "keys" / "reapaint.key"))
+    assert len(keys.trusted_clients()) == 2
+
+
 def test_keys_let_the_right_client_in_and_nobody_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -486,7 +496,7 @@ def test_keys_let_the_right_client_in_and_nobody_else(
             with pytest.raises(EngineUnavailable, match="No key is known"):
                 launcher.find_address("tcp://192.0.2.1:5555")
             _reapaint("keys", "trust", str(engine_home / public), "--engine", endpoint)
-            address = launcher.keyed_address(endpoint)
+            address = launcher.find_address(endpoint)
             if is_known:
                 with EngineClient(address) as client:
                     client.run(_request(), _audio(), _ignore)
@@ -495,6 +505,10 @@ def test_keys_let_the_right_client_in_and_nobody_else(
                     EngineClient(address)
         with pytest.raises(EngineUnavailable):
             EngineClient(EngineAddress(endpoint, token="anything"))
+        # On its own machine its own key is enough.
+        monkeypatch.setenv("REAPAINT_CONFIG_DIR", str(engine_home))
+        with EngineClient(launcher.find_address(None)) as client:
+            client.run(_request(), _audio(), _ignore)
     finally:
         process.terminate()
         _end(process)
