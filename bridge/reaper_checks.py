@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bridge import reaper_install
 from bridge.commands.doctor import Finding, Verdict
-from bridge.reaper_folders import resource_folders
+from bridge.reaper_folders import find_resource_folder, resource_folders
 from bridge.script_messages import SPOOL_PROTOCOL
 from bridge.spool import Spool
 from engine.protocol.version import __version__
@@ -12,9 +12,15 @@ from engine.protocol.version import __version__
 _INSTALL = "Run `reapaint reaper install`"
 
 
-def find_reaper() -> list[Finding]:
-    """Return what is to be said of REAPER on this machine; without one, only that."""
-    folders = resource_folders()
+def find_reaper(named: Path | None = None) -> list[Finding]:
+    """Return what is to be said of REAPER on this machine; without one, only that.
+
+    Raises
+    ------
+    InputError
+        ``file_not_found``: there is no such folder as the named one.
+    """
+    folders = resource_folders() if named is None else [find_resource_folder(named)]
     if not folders:
         text = "no resource folder was found; only the actions in REAPER need one."
         return [Finding("reaper", Verdict.NOTE, text, _INSTALL + " with --resource-path.")]

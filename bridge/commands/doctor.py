@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib import metadata
+from pathlib import Path
 
 from bridge.client import EngineClient
 from bridge.launcher import engine_log_path, find_address
@@ -51,12 +52,18 @@ class Finding:
     advice: str = ""
 
 
-def run(terminal: Terminal) -> int:
-    """Make every check, show what was found, and return 1 if something is wrong."""
+def run(terminal: Terminal, resource_path: Path | None) -> int:
+    """Make every check, show what was found, and return 1 if something is wrong.
+
+    Parameters
+    ----------
+    resource_path
+        REAPER's resource folder, where it is none of those that are found.
+    """
     # Imported here: it names what it finds with this module's words.
     from bridge.reaper_checks import find_reaper
 
-    findings = [*(_guarded(check) for check in CHECKS), *find_reaper()]
+    findings = [*(_guarded(check) for check in CHECKS), *find_reaper(resource_path)]
     rows = [
         (finding.verdict.value, finding.name, f"{finding.text} {finding.advice}".strip())
         for finding in findings
@@ -140,8 +147,17 @@ def _check_engine() -> Finding:
 
 
 def _check_engine_log() -> Finding:
-    path = engine_log_path()
-    return Finding("engine log", Verdict.GOOD, str(path) if path.exists() else "none yet")
+    return _find_log("engine log", engine_log_path())
+
+
+def _check_bridge_log() -> Finding:
+    from bridge.commands.service import bridge_log_path
+
+    return _find_log("bridge log", bridge_log_path())
+
+
+def _find_log(name: str, path: Path) -> Finding:
+    return Finding(name, Verdict.GOOD, str(path) if path.exists() else "none yet")
 
 
 def _check_keys() -> Finding:
@@ -188,6 +204,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     _check_loopback,
     _check_engine,
     _check_engine_log,
+    _check_bridge_log,
     _check_keys,
     _check_preview,
     _check_torch,

@@ -11,6 +11,7 @@ import pytest
 from bridge import reaper_folders, reaper_install
 from bridge.cli import main
 from bridge.commands.doctor import Verdict
+from bridge.commands.service import bridge_log_path
 from bridge.errors import BridgeError, InputError
 from bridge.reaper_checks import check_folder, find_reaper
 from bridge.reaper_install import DATA_FOLDER, LAUNCH, MANIFEST, SCRIPTS_FOLDER, SPOOL
@@ -356,6 +357,23 @@ def test_the_doctor_does_without_reaper(home: Path, monkeypatch: pytest.MonkeyPa
     assert finding.verdict is Verdict.NOTE
     _reaper_at(home / ".config" / "REAPER")
     assert [each.name for each in find_reaper()] == ["reaper", "reaper scripts"]
+
+
+@pytest.mark.usefixtures("home")
+def test_the_doctor_looks_at_a_named_folder(
+    resources: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["doctor", "--json", "--resource-path", str(resources)])
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    assert str(resources) in [each["text"] for each in findings]
+
+
+@pytest.mark.usefixtures("home")
+def test_the_doctor_names_the_logs(capsys: pytest.CaptureFixture[str]) -> None:
+    bridge_log_path().touch()
+    main(["doctor", "--json"])
+    found = {each["name"]: each["text"] for each in json.loads(capsys.readouterr().out)["findings"]}
+    assert found["bridge log"] == str(bridge_log_path())
 
 
 def test_the_doctors_checks_load_without_the_client() -> None:
