@@ -43,12 +43,18 @@ function M.receive()
   return words
 end
 
---- Say something beside the mouse, where it takes no focus; the listener clears it.
+--- Say something beside the mouse, where it takes no focus; the listener keeps it there for a
+--- while, and clears it.
 ---@param text string
 function M.say(text)
   local x, y = reaper.GetMousePosition()
   reaper.TrackCtl_SetToolTip(text, x + TOOLTIP_OFFSET, y + TOOLTIP_OFFSET, true)
-  M.post("said")
+  M.post("said " .. text:gsub("%s*[\r\n]+%s*", " "))
+end
+
+--- Take note that a modal window was open: it held up the listener too, which is not deaf.
+function M.forgive_silence()
+  set("inbox_since", string.format("%.3f", reaper.time_precise()))
 end
 
 --- Take the listener's place; one that held it before sees that and ends.

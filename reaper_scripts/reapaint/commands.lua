@@ -136,9 +136,11 @@ end
 ---@param folder string
 ---@return boolean?, reapaint.Error?
 local function submit(in_project, targets, choose, folder)
-  if channel.jobs_under_way() + #targets > MAX_JOBS then
+  local count = channel.jobs_under_way() + #targets
+  if count > MAX_JOBS then
+    local message = "That would make %d jobs at once; %d are the most."
     return nil,
-      errors.new("too_many_jobs", "So many jobs are under way that no more are taken.", "Wait.")
+      errors.new("too_many_jobs", message:format(count, MAX_JOBS), "Select less, or wait.")
   end
   local problem, sent = nil, 0
   for _, target in ipairs(targets) do
@@ -265,31 +267,32 @@ function M.extend(folder)
   end, folder)
 end
 
-local function said(text, err)
-  if text then
-    channel.say(text)
+local function say(folder, text, err)
+  if not text then
+    return nil, err
   end
-  return text and true, err
+  channel.say(text)
+  return channel.ensure_listener(folder)
 end
 
-function M.next_take()
-  return said(takes.step(project.current(), 1))
+function M.next_take(folder)
+  return say(folder, takes.step(project.current(), 1))
 end
 
-function M.previous_take()
-  return said(takes.step(project.current(), -1))
+function M.previous_take(folder)
+  return say(folder, takes.step(project.current(), -1))
 end
 
-function M.keep_take()
-  return said(takes.keep(project.current()))
+function M.keep_take(folder)
+  return say(folder, takes.keep(project.current()))
 end
 
-function M.restore()
-  return said(takes.restore(project.current()))
+function M.restore(folder)
+  return say(folder, takes.restore(project.current()))
 end
 
-function M.recall()
-  return said(takes.recall(project.current()))
+function M.recall(folder)
+  return say(folder, takes.recall(project.current()))
 end
 
 function M.cancel(folder)
@@ -318,7 +321,7 @@ function M.start_engine(folder)
   if not ok then
     return nil, err
   end
-  channel.post("launch")
+  channel.post("launch start_engine")
   channel.say("Starting ReaPaint's engine.")
   return channel.ensure_listener(folder)
 end

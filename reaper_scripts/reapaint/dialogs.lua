@@ -1,5 +1,6 @@
 --- What is asked of a person: the few modal windows, opened only by actions that are for asking.
 
+local channel = require("reapaint.channel")
 local errors = require("reapaint.errors")
 local settings = require("reapaint.settings")
 
@@ -35,6 +36,7 @@ local function ask(title, captions, values)
     table.concat(captions, ",") .. OPTIONS,
     table.concat(defaults, "\n")
   )
+  channel.forgive_silence()
   if not ok then
     return nil
   end
@@ -48,12 +50,15 @@ end
 ---@param text string
 function M.tell(text)
   reaper.MB(text, TITLE, 0)
+  channel.forgive_silence()
 end
 
 ---@param text string
 ---@return "yes"|"no"|nil
 function M.yes_no_cancel(text)
-  return ANSWERS[reaper.MB(text, TITLE, YES_NO_CANCEL)]
+  local answer = reaper.MB(text, TITLE, YES_NO_CANCEL)
+  channel.forgive_silence()
+  return ANSWERS[answer]
 end
 
 --- Choose one of the earlier prompts from a menu at the mouse.

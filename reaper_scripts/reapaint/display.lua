@@ -44,17 +44,16 @@ function M.new(preference)
   return display
 end
 
---- Show a sentence for some seconds.
+--- Show a sentence for some seconds, below what was said in the same tick.
 ---@param display reapaint.Display
 ---@param text string
 function M.say(display, text)
-  display.message, display.message_ticks = text, MESSAGE_TICKS
-end
-
---- An action has put up a tooltip itself; clear it in due time.
----@param display reapaint.Display
-function M.expire_tooltip(display)
-  display.foreign_ticks = MESSAGE_TICKS
+  local before = display.message_ticks == MESSAGE_TICKS and display.message
+  if before and before:find(text, 1, true) then
+    return
+  end
+  display.message = before and before .. "\n" .. text or text
+  display.message_ticks = MESSAGE_TICKS
 end
 
 local function set_tooltip(display, text)
@@ -166,14 +165,6 @@ function M.update(display, lines, on_cancel)
     if display.message_ticks <= 0 then
       display.message = nil
     end
-  end
-  if display.foreign_ticks then
-    display.foreign_ticks = display.foreign_ticks - 1
-    if display.foreign_ticks > 0 and text == "" then
-      return
-    end
-    display.foreign_ticks = nil
-    display.shown = "?"
   end
   set_tooltip(display, text)
 end

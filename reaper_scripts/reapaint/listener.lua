@@ -19,6 +19,8 @@ local M = {}
 --- Every so many ticks a job's probe is for its progress instead of its result.
 local PROGRESS_EVERY = 5
 local OPEN_BUDGET_S = 0.004
+--- A bridge beats once a second: an older beat tells of an engine that was asked for before.
+local ENGINE_NEWS_TICKS = 70
 local STAGES = {
   reading = "reading",
   queued = "waiting",
@@ -47,6 +49,7 @@ local STAGES = {
 ---@field bridge reapaint.BridgeState
 ---@field display reapaint.Display
 ---@field ticks integer
+---@field engine_ticks integer? since a person asked for the engine; nil once it was told of
 
 local function say(listener, text)
   display.say(listener.display, text)
@@ -267,7 +270,10 @@ local function probe(listener, job, index)
   elseif spool.has(job.job_id, "result.json") then
     local path = spool.job_path(job.job_id, "result.json")
     local result, err = spool.read_message(path, job.job_id)
-    if not result then
+    if not result and err.code == "missing_file" then
+      -- It is there, but another program has it open: the next tick will do.
+      return
+    elseif not result then
       return fail(listener, job, err)
     end
     receive(listener, job, result)
@@ -387,12 +393,11 @@ local WORDS = {
   cancel_all = cancel_all,
   dismiss = dismiss,
   place = place,
-  said = function(listener)
-    display.expire_tooltip(listener.display)
-  end,
-  launch = function(listener)
+  said = say,
+  launch = function(listener, what)
     bridge.hope_again(listener.bridge)
     listener.wants_bridge = true
+    listener.engine_ticks = what == "start_engine" and 0 or nil
   end,
   display = function(listener)
     display.close(listener.display)
@@ -540,6 +545,37 @@ local function progress_lines(listener)
   return lines
 end
 
+--- Say how starting the engine went, once a heartbeat can know of it.
+local function report_engine(listener)
+  local state = listener.bridge
+  listener.engine_ticks = listener.engine_ticks + 1
+  if listener.engine_ticks < ENGINE_NEWS_TICKS or not (state.is_alive and state.engine) then
+    return
+  elseif state.engine.state == "ready" then
+    say(listener, "ReaPaint's engine is ready.")
+  elseif state.engine.state == "unreachable" then
+    say(listener, state.engine.message)
+  else
+    return
+  end
+  listener.engine_ticks = nil
+end
+
+local function see_to_bridge(listener, busy)
+  bridge.tick(listener.bridge)
+  if busy > 0 or listener.wants_bridge or listener.engine_ticks then
+    listener.wants_bridge = false
+    local ok, err = bridge.ensure(listener.bridge)
+    if not ok then
+      listener.engine_ticks = nil
+      say(listener, errors.sentence(err))
+    end
+  end
+  if listener.engine_ticks then
+    report_engine(listener)
+  end
+end
+
 --- One cycle. False when another listener took over.
 ---@param listener reapaint.Listener
 ---@return boolean
@@ -550,15 +586,7 @@ function M.tick(listener)
   listener.ticks = listener.ticks + 1
   obey(listener)
   step_jobs(listener)
-  local busy = forget_done(listener)
-  bridge.tick(listener.bridge)
-  if busy > 0 or listener.wants_bridge then
-    listener.wants_bridge = false
-    local ok, err = bridge.ensure(listener.bridge)
-    if not ok then
-      say(listener, errors.sentence(err))
-    end
-  end
+  see_to_bridge(listener, forget_done(listener))
   display.update(listener.display, progress_lines(listener), function()
     cancel_all(listener)
   end)

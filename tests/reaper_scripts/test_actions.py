@@ -104,6 +104,29 @@ def test_razor_areas_become_a_job_an_item(bench: Workbench) -> None:
     assert len(bench.sim.undo_texts) == 2
 
 
+@pytest.mark.parametrize("razor", [True, False])
+def test_items_that_share_a_crossfade_are_both_painted(bench: Workbench, razor: bool) -> None:
+    bench.item.length = 2.0
+    bench.add_item(position_s=2.99, length_s=2.0, offset=2.0)
+    bench.item.selected = False
+    if razor:
+        bench.track.razor((2.5, 4.0))
+    else:
+        bench.select(2.5, 4.0)
+    bench.sim.run_action(actions.FILL)
+    spans = [request["spans"] for request in requests(bench)]
+    assert sorted(round(span["end_s"] - span["start_s"], 6) for (span,) in spans) == [0.5, 1.01]
+
+
+def test_of_items_on_top_of_each_other_the_last_is_meant(bench: Workbench) -> None:
+    bench.item.selected = False
+    bench.add_item(position_s=1.5, length_s=2.0, offset=3.0)
+    bench.select(2.0, 2.6)
+    bench.sim.run_action(actions.FILL)
+    (request,) = requests(bench)
+    assert request["spans"][0]["start_s"] == pytest.approx(3.5)
+
+
 def test_extending_goes_on_to_the_end_of_the_selection(bench: Workbench) -> None:
     bench.item.values |= {"D_FADEOUTLEN": 0.2}
     bench.select(3.0, 5.25)
@@ -298,6 +321,17 @@ def test_an_empty_take_lane_is_refused(bench: Workbench) -> None:
 def test_a_locked_item_is_refused(bench: Workbench) -> None:
     bench.item.values["C_LOCK"] = 1.0
     refuse(bench, "is locked")
+
+
+def test_an_item_that_plays_all_takes_is_refused(bench: Workbench) -> None:
+    bench.item.values["B_ALLTAKESPLAY"] = 1.0
+    refuse(bench, "plays all its takes")
+
+
+def test_more_items_than_jobs_are_taken_are_refused(bench: Workbench) -> None:
+    for number in range(32):
+        bench.add_item(position_s=5.0 + 4 * number).selected = True
+    refuse(bench, "33 jobs")
 
 
 @pytest.mark.parametrize("extensions", [(), ("SWS",)])

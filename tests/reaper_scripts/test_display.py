@@ -80,6 +80,31 @@ def test_other_words_mean_the_tooltip(bench: Workbench, display: str) -> None:
     assert "fill from surroundings" in bench.sim.tooltip
 
 
+def test_progress_does_not_cover_what_an_action_says(bench: Workbench) -> None:
+    bench.select(2.0, 2.6)
+    bench.sim.run_action(actions.FILL)
+    bench.sim.tick(3)
+    bench.item.values["C_LOCK"] = 1.0
+    bench.sim.run_action(actions.TRY_AGAIN)
+    bench.sim.tick(20)
+    assert "is locked" in bench.sim.tooltip
+    bench.sim.tick(220)
+    assert "fill from surroundings" in bench.sim.tooltip
+
+
+@pytest.mark.parametrize("action", [actions.NEXT_TAKE, actions.RECALL, actions.RESTORE])
+def test_what_an_action_says_goes_away(bench: Workbench, action: str) -> None:
+    bench.select(2.0, 2.6)
+    bench.paint()
+    bench.finish()
+    (listener,) = bench.sim.running(actions.LISTENER)
+    bench.sim.terminate(listener)
+    bench.sim.run_action(action)
+    assert bench.sim.tooltip
+    bench.sim.tick(250)
+    assert bench.sim.tooltip == ""
+
+
 def test_a_question_mark_offers_earlier_prompts(bench: Workbench) -> None:
     for prompt in ("first | one", "second"):
         bench.select(2.0, 2.6)

@@ -315,6 +315,12 @@ def test_a_damaged_result_is_said_and_changes_nothing(asked: Workbench, text: st
     assert asked.sim.chunk() == before
 
 
+def test_a_result_that_cannot_be_opened_yet_is_waited_for(asked: Workbench) -> None:
+    asked.sim.files.fail("open", "*/result.json", "The file is in use", times=3)
+    asked.finish(ticks=10)
+    assert len(asked.painted()) == 1
+
+
 def test_a_missing_result_file_is_said_and_changes_nothing(asked: Workbench) -> None:
     before = asked.sim.chunk()
     asked.replier.answer(job_of(asked))
@@ -352,9 +358,10 @@ def test_a_full_disk_is_said(bench: Workbench, pattern: str) -> None:
 # The bridge
 
 
-def beat(bench: Workbench, number: int) -> None:
+def beat(bench: Workbench, number: int, **changes: object) -> None:
     sample = Path(__file__).parents[1] / "contract" / "spool" / "bridge.json"
-    message = json.loads(sample.read_text()) | {"beat": number}
+    bench.replier.spool.mkdir(parents=True, exist_ok=True)
+    message = json.loads(sample.read_text()) | {"beat": number} | changes
     (bench.replier.spool / "bridge.json").write_text(json.dumps(message))
 
 
@@ -388,6 +395,29 @@ def test_a_window_that_stops_scripts_for_minutes_is_no_crash(asked: Workbench) -
     assert len(asked.sim.processes.commands) == 1
 
 
+@pytest.mark.parametrize(
+    ("state", "message", "said"),
+    [("ready", "", "is ready"), ("unreachable", "No room for it.", "No room for it.")],
+)
+def test_how_starting_the_engine_went_is_said(
+    bench: Workbench, state: str, message: str, said: str
+) -> None:
+    beat(bench, 0, engine={"state": "unreachable", "message": "long ago"})
+    bench.sim.run_action(actions.START_ENGINE)
+    for number in range(1, 9):
+        engine = {"state": "starting" if number < 6 else state, "message": message}
+        beat(bench, number, engine=engine)
+        bench.sim.tick(32)
+        assert "long ago" not in bench.sim.tooltip
+    assert said in bench.sim.tooltip
+
+
+def test_a_bridge_that_cannot_start_the_engine_is_said(bench: Workbench) -> None:
+    bench.sim.run_action(actions.START_ENGINE)
+    bench.sim.tick(1450)
+    assert "does not answer" in bench.sim.tooltip
+
+
 def test_without_an_installation_that_is_said(bench: Workbench) -> None:
     (bench.sim.resource_path / "ReaPaint" / "launch.json").unlink()
     bench.select(2.0, 2.6)
@@ -405,6 +435,27 @@ def test_a_program_that_cannot_be_started_is_said(bench: Workbench) -> None:
 
 
 # Life
+
+
+@pytest.mark.parametrize("version", ["6.83", "7.78"])
+def test_a_window_of_an_action_does_not_make_the_listener_deaf(
+    version: str, tmp_path: Path
+) -> None:
+    with Workbench(tmp_path, version=version) as bench:
+        bench.select(2.0, 2.6)
+        bench.paint("first")
+        bench.sim.tick(2)
+        after_a_move(bench)
+        bench.finish()
+        bench.sim.run_action(actions.TRY_AGAIN)
+        bench.sim.tick(2)
+        running = job_of(bench)
+        bench.sim.answer_box(6)
+        bench.sim.answer_inputs({}, after_s=9.0, meanwhile=lambda: bench.replier.answer(running))
+        bench.sim.run_action(actions.INPAINT)
+        bench.sim.tick(6)
+        assert (running / "applied").exists(), "a result that came meanwhile is spliced"
+        assert len(bench.sim.running(actions.LISTENER)) == 1
 
 
 def test_there_is_one_listener_however_often_it_is_started(asked: Workbench) -> None:
@@ -442,6 +493,15 @@ def test_a_result_that_came_after_reaper_closed_is_offered(asked: Workbench, cra
     asked.sim.run_action(actions.INPAINT)
     asked.sim.tick(4)
     assert len(asked.painted()) == 1, "in its place, which is as it was"
+
+
+def test_what_waits_is_said_beside_what_the_action_says(asked: Workbench) -> None:
+    asked.sim.restart()
+    asked.replier.answer_all()
+    asked.sim.run_action(actions.NEXT_TAKE)
+    asked.sim.tick(5)
+    assert "There is no painted part here." in asked.sim.tooltip
+    assert "1 results wait" in asked.sim.tooltip
 
 
 def test_a_job_goes_on_when_reaper_is_back(asked: Workbench) -> None:

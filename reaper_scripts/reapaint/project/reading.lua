@@ -162,7 +162,8 @@ local function is_heard(track, item)
     or reaper.GetMediaItemInfo_Value(item, "C_LANEPLAYS") ~= 0
 end
 
---- The items of a track that are heard in a span; of those that overlap there, the last.
+--- The items of a track that are heard in a span. One that lies under the next there is not
+--- meant; two that share a crossfade both are.
 ---@param track MediaTrack
 ---@param span reapaint.Span
 ---@return MediaItem[]
@@ -172,7 +173,8 @@ function M.heard_items(track, span)
     local covered = geometry.overlap(M.item_span(item), span)
     if covered and is_heard(track, item) then
       local last = items[#items]
-      if last and geometry.overlap(M.item_span(last), covered) then
+      local below = last and geometry.overlap(M.item_span(last), span)
+      if below and covered.start_s <= below.start_s and covered.end_s >= below.end_s then
         items[#items] = nil
       end
       items[#items + 1] = item

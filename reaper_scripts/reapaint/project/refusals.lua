@@ -79,6 +79,13 @@ function M.refusal(project, item)
   if not take then
     return errors.new(table.unpack(REFUSED_TYPES.EMPTY))
   end
+  if reaper.GetMediaItemInfo_Value(item, "B_ALLTAKESPLAY") ~= 0 then
+    return errors.new(
+      "plays_all_takes",
+      "This item plays all its takes at once, and would play the new one over the old.",
+      "Turn that off in its properties first."
+    )
+  end
   return refuse_source(item, take)
 end
 
