@@ -1,8 +1,19 @@
-"""``python -m bridge``: the same as ``reapaint``."""
+"""The program ``reapaint``, also as ``python -m bridge``."""
 
 import sys
 
-from bridge.cli import main
+EXIT_INTERRUPTED = 130
+
+
+def main() -> int:
+    """Run one command; an interrupt while Python still loads it is no mistake either."""
+    try:
+        from bridge.cli import main as run
+
+        return run()
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
 
 if __name__ == "__main__":
     sys.exit(main())
