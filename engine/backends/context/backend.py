@@ -214,7 +214,7 @@ def _ambience(window: Window, span: Span, step: StepCall) -> Prepared:
             silence = np.zeros((window.audio.shape[0], span.length), dtype=np.float32)
             return Passage(span.start, silence)
         new_audio = synthesise(around, span.length, rng, step)
-        return Passage(span.start, new_audio, levelling=Levelling.SETTLE)
+        return Passage(span.start, new_audio)
 
     return Prepared(AMBIENCE, draw)
 
