@@ -24,8 +24,6 @@ IDLE_EXIT_S = 900.0
 _started: list[subprocess.Popen[bytes]] = []
 """Engines are meant to outlive this process: Python would warn of each it lets go of."""
 
-_LOOPBACK_PREFIXES = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:")
-
 
 def engine_log_path() -> Path:
     """Return the log of the engine that clients start."""
@@ -210,7 +208,7 @@ def _last_log_line() -> str:
 
 def _named_address(endpoint: str) -> EngineAddress:
     # One that is known by its key may be another user's, or the end of a tunnel.
-    if endpoint.startswith(_LOOPBACK_PREFIXES) and not keys.is_engine_trusted(endpoint):
+    if discovery.is_loopback(endpoint) and not keys.is_engine_trusted(endpoint):
         raise EngineUnavailable(
             BridgeCode.ENGINE_UNREACHABLE,
             f"No engine of this user listens at {endpoint}.",

@@ -9,7 +9,7 @@ from bridge.formats import aiff, splicing, targets, wav
 from bridge.formats.conversion import clipping_warnings, convert
 from bridge.formats.decoder import not_readable
 from bridge.formats.recording import AudioInfo, changed, probe, read_frames
-from bridge.formats.samples import SampleFormat, count_over_full_scale
+from bridge.formats.samples import SampleFormat
 from bridge.formats.splicing import Patch
 from bridge.new_file import NewFile
 
@@ -111,7 +111,7 @@ def _rewrite(
         raise not_readable(info.path, error) from error
     if info.sample_format.is_float:
         return []
-    return clipping_warnings(sum(count_over_full_scale(patch.audio) for patch in patches))
+    return clipping_warnings(splicing.count_clipped(patches))
 
 
 def _check_unchanged(info: AudioInfo) -> None:

@@ -1,6 +1,5 @@
 """What an engine is told at its start: flags first, then REAPAINT_*, then defaults."""
 
-import ipaddress
 import math
 import os
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from engine.errors import StartError
+from engine.protocol.discovery import is_loopback
 from engine.protocol.messages import Limits
 
 LOOPBACK_ENDPOINT = "tcp://127.0.0.1:*"
@@ -42,17 +42,6 @@ class EngineConfig:
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the endpoint."""
         return is_loopback(self.endpoint)
-
-
-def is_loopback(endpoint: str) -> bool:
-    """Tell whether an endpoint such as ``tcp://127.0.0.1:5555`` stays on this machine."""
-    host = urlsplit(endpoint.replace("*", "0")).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_config(config: EngineConfig, backends: Mapping[str, object]) -> None:

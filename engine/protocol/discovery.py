@@ -5,10 +5,12 @@ ends, however it ends. So a connection file beside a free lock is a dead engine'
 """
 
 import contextlib
+import ipaddress
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -30,6 +32,15 @@ class ConnectionFile(msgspec.Struct, frozen=True):
 def connection_path() -> Path:
     """Return where the connection file of this user's engine lies."""
     return runtime_folder() / "engine.json"
+
+
+def is_loopback(endpoint: str) -> bool:
+    """Tell whether an endpoint such as ``tcp://127.0.0.1:5555`` stays on this machine."""
+    try:
+        host = urlsplit(endpoint.replace("*", "0")).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def new_token() -> str:
