@@ -22,6 +22,10 @@ ALLOWED = {
 
 ONLY_IN = {
     "torch": ("engine.backends.",),
+    "diffusers": ("engine.backends.stable_audio_3.",),
+    "transformers": ("engine.backends.stable_audio_3.",),
+    "safetensors": ("engine.backends.stable_audio_3.",),
+    "huggingface_hub": ("engine.backends.stable_audio_3.hub",),
     "zmq": ("engine.server", "bridge.client", "engine.protocol.keys"),
     "sounddevice": ("bridge.preview",),
     "matplotlib": ("bridge.plot",),
