@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bridge import reaper_install
+from bridge import reaper_install, reaper_sandbox
 from bridge.commands.doctor import Finding, Verdict
 from bridge.reaper_folders import find_resource_folder, resource_folders
 from bridge.script_messages import SPOOL_PROTOCOL
@@ -38,6 +38,7 @@ def check_folder(folder: Path) -> list[Finding]:
         *findings,
         _check_scripts(folder, manifest),
         _check_launch(folder),
+        *_check_sandbox(folder),
         _check_bridge(folder),
     ]
 
@@ -62,10 +63,31 @@ def _check_launch(folder: Path) -> Finding:
     if launch is None:
         text = f"{folder / reaper_install.LAUNCH} can't be read."
         return Finding(name, Verdict.WRONG, text, _INSTALL + " again.")
-    if not Path(launch.python).exists():
-        text = f"{launch.python} is gone."
+    is_outside = launch.python == reaper_sandbox.SPAWN
+    if is_outside is not bool(reaper_sandbox.flatpak_app(folder)):
+        text = "the folder has moved into Flatpak's sandbox, or out of it."
+        return Finding(name, Verdict.WRONG, text, _INSTALL + " again.")
+    python = reaper_sandbox.program_outside(launch.arguments) if is_outside else launch.python
+    if not Path(python).exists():
+        text = f"{python} is gone."
         return Finding(name, Verdict.WRONG, text, _INSTALL + " from where ReaPaint is now.")
-    return Finding(name, Verdict.GOOD, launch.python)
+    return Finding(name, Verdict.GOOD, python)
+
+
+def _check_sandbox(folder: Path) -> list[Finding]:
+    """Return whether Flatpak lets REAPER start the bridge; nothing for another REAPER."""
+    app = reaper_sandbox.flatpak_app(folder)
+    if app is None:
+        return []
+    name, advice = "reaper's sandbox", f"Run `{reaper_sandbox.permission_command(app)}`"
+    may_leave = reaper_sandbox.may_start_outside(app)
+    if may_leave is None:
+        text = f"Flatpak does not tell whether {app} may start the bridge outside of it."
+        return [Finding(name, Verdict.NOTE, text, f"{advice} if no action of ReaPaint works.")]
+    if not may_leave:
+        text = f"Flatpak does not let {app} start the bridge, which is outside of it."
+        return [Finding(name, Verdict.WRONG, text, f"{advice}, and restart REAPER.")]
+    return [Finding(name, Verdict.GOOD, f"{app} may start the bridge outside of Flatpak")]
 
 
 def _check_bridge(folder: Path) -> Finding:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from bridge.errors import BridgeCode, BridgeError, InputError
+from bridge.reaper_sandbox import flatpak_app, host_command
 from bridge.script_messages import Launch, read, write
 from bridge.spool import Spool
 from bridge.take_names import alternatives
@@ -30,7 +31,7 @@ TRIAL_TIMEOUT_S = 60.0
 STOP_PATIENCE_S = 10.0
 POLL_INTERVAL_S = 0.05
 
-_MODULE = ("-m", "bridge", "bridge")
+_MODULE: tuple[str, ...] = ("-m", "bridge", "bridge")
 
 
 class InstalledFile(msgspec.Struct, frozen=True):
@@ -99,7 +100,7 @@ def install(resource_folder: Path) -> Installed:
         for path in sorted(source.rglob("*.lua"))
     }
     launch = make_launch(resource_folder)
-    if launch.arguments[0] != _MODULE[0]:
+    if _MODULE[0] not in launch.arguments:
         new[STARTER] = _starter()
     new[LAUNCH] = write(launch)
     old = read_manifest(resource_folder)
@@ -189,7 +190,8 @@ def changed_files(resource_folder: Path, manifest: Manifest) -> list[Path]:
 def make_launch(resource_folder: Path) -> Launch:
     """Return how the scripts are to start the bridge, tried out.
 
-    A package that only works from its own folder is started by a small file instead.
+    A package that only works from its own folder is started by a small file instead. A
+    REAPER from Flatpak sees no Python of this machine, and has it started from outside.
 
     Raises
     ------
@@ -197,17 +199,19 @@ def make_launch(resource_folder: Path) -> Launch:
         ``python_not_usable``: neither way works.
     """
     python = _python()
-    spool = ("--spool", str(resource_folder / SPOOL))
     if _works((str(python), *_MODULE[:2], "--version")):
-        return Launch(str(python), (*_MODULE, *spool))
-    code = _starter().decode()
-    if not _works((str(python), "-c", code, "--version")):
+        arguments = _MODULE
+    elif _works((str(python), "-c", _starter().decode(), "--version")):
+        arguments = (str(resource_folder / STARTER), "bridge")
+    else:
         raise BridgeError(
             "python_not_usable",
             f"{python} can't run ReaPaint's bridge.",
             hint="Install ReaPaint again, and run `reapaint reaper install` from there.",
         )
-    return Launch(str(python), (str(resource_folder / STARTER), "bridge", *spool))
+    outside = host_command() if flatpak_app(resource_folder) else ()
+    command = (*outside, str(python), *arguments, "--spool", str(resource_folder / SPOOL))
+    return Launch(command[0], command[1:])
 
 
 def _python() -> Path:

@@ -229,7 +229,10 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """``launch.json``: how the scripts start the bridge."""
+    """``launch.json``: how the scripts start the bridge.
+
+    ``python`` is the program to call: Python, or what starts it outside a sandbox.
+    """
 
     python: str
     arguments: tuple[str, ...]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bridge.errors import InputError
 from bridge.job_desk import DeskEvent, JobDesk, Written
+from bridge.reaper_sandbox import flatpak_app
 from bridge.script_messages import Heartbeat
 from bridge.spool import LOCK_PATIENCE_S, Spool
 from bridge.spool_watch import SpoolWatch
@@ -179,9 +180,11 @@ class Service:
     def _is_reaper_gone(self) -> bool:
         """Tell whether the process that started this one has ended, or can't be known.
 
-        On Windows a virtual environment puts a process of its own between the two.
+        On Windows a virtual environment puts a process of its own between the two, and
+        what comes out of Flatpak's sandbox is a child of Flatpak's helper.
         """
-        return sys.platform == "win32" or self._parent == 1 or os.getppid() != self._parent
+        is_unknown = sys.platform == "win32" or flatpak_app(self._config.spool) is not None
+        return is_unknown or self._parent == 1 or os.getppid() != self._parent
 
     # The spool
 

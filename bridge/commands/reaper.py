@@ -4,6 +4,7 @@ from pathlib import Path
 
 from bridge import reaper_install
 from bridge.reaper_folders import MARK, find_resource_folder
+from bridge.reaper_sandbox import flatpak_app, may_start_outside, permission_command
 from bridge.terminal import Terminal
 from engine.protocol.version import __version__
 
@@ -31,6 +32,12 @@ def install(resource_path: Path | None, terminal: Terminal) -> None:
     terminal.say(f"{len(done.written)} files of ReaPaint {__version__} are in {folder}.")
     for path in done.kept:
         terminal.warn(f"{folder / path} is yours: it was not as an installation had left it.")
+    app = flatpak_app(folder)
+    if app is not None and not may_start_outside(app):
+        terminal.warn(
+            "This REAPER is Flatpak's, and may start nothing outside of its sandbox: allow it"
+            f" with `{permission_command(app)}`, and restart REAPER."
+        )
     terminal.say("In REAPER: Actions > Show action list > New action > Load ReaScript,")
     terminal.say(f"choose {scripts / SET_UP_SCRIPT}, and run it once.")
     terminal.result(
