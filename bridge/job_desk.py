@@ -170,7 +170,7 @@ class JobDesk:
                 raise taken_up_too_often(memory.starts)
         except ReaPaintError as error:
             _log.warning("%s refused: %s [%s]", job_id, error, error.code)
-            self._commit(failure(job_id, error))
+            self._commit(failure(job_id, error, self._spool.instance(job_id)))
             return
         seed = next(
             each
@@ -392,7 +392,7 @@ class JobDesk:
             result = write_job(planned, job.results, rescue_folder=self._spool.rescued)
             if job.is_cancelled:
                 _remove_files(result)
-                answer: Result | Failure = cancelled(job.job_id)
+                answer: Result | Failure = cancelled(job.request)
             else:
                 answer = result
             return Written(job, answer, self._commit(answer))
@@ -421,7 +421,7 @@ class JobDesk:
             return
         _log.info("%s cancelled", job.job_id)
         self._cancel_in_engine(job)
-        self._answer(job, cancelled(job.job_id))
+        self._answer(job, cancelled(job.request))
 
     def _cancel_in_engine(self, job: RunningJob) -> None:
         for window in job.windows:
@@ -433,7 +433,7 @@ class JobDesk:
             return
         _log.warning("%s failed: %s [%s]", job.job_id, error, error.code)
         self._cancel_in_engine(job)
-        self._answer(job, failure(job.job_id, error))
+        self._answer(job, failure(job.job_id, error, job.request.instance))
 
     def _answer(self, job: RunningJob, answer: Result | Failure) -> None:
         """Put a result in place, now or as soon as there is room for it."""

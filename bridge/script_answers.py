@@ -1,19 +1,20 @@
 """The answers to jobs that came to nothing, and the sentences in them."""
 
 from bridge.errors import BridgeCode, BridgeError
-from bridge.script_messages import ErrorText, Failure
+from bridge.script_messages import ErrorText, Failure, Request
 from engine.protocol.errors import ErrorCode, ReaPaintError
 from engine.protocol.messages import Failed, Rejected
 
 
-def failure(job_id: str, error: ReaPaintError) -> Failure:
+def failure(job_id: str, error: ReaPaintError, instance: str) -> Failure:
     """Return the answer for a job that was refused or could not be done."""
-    return Failure(job_id, ErrorText(error.code, error.message, error.hint))
+    return Failure(job_id, ErrorText(error.code, error.message, error.hint), instance)
 
 
-def cancelled(job_id: str) -> Failure:
+def cancelled(request: Request) -> Failure:
     """Return the answer for a job that was asked to end."""
-    return Failure(job_id, ErrorText(ErrorCode.CANCELLED.value, "The job was cancelled."))
+    text = ErrorText(ErrorCode.CANCELLED.value, "The job was cancelled.")
+    return Failure(request.job_id, text, request.instance)
 
 
 def error_of(message: Failed | Rejected) -> ReaPaintError:

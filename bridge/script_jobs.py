@@ -239,6 +239,7 @@ def _write_job(job: PlannedJob, results: Sequence[WindowResult], folder: Path) -
         takes=tuple(takes),
         record=record,
         warnings=tuple(dict.fromkeys([*job.audio.warnings, *said, *clipped])),
+        instance=job.request.instance,
     )
 
 

@@ -105,7 +105,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """``request.json``: one job."""
+    """``request.json``: one job.
+
+    ``instance`` names the running REAPER that asked: several may share a resource folder.
+    """
 
     protocol: str
     job_id: str
@@ -115,6 +118,7 @@ class Request:
     item: Item = Item()
     settings: Settings = Settings()
     handles_s: float = 2.0
+    instance: str = ""
 
 
 # From the bridge
@@ -165,7 +169,10 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """``result.json`` of a job that was done; ``record`` is all that makes it again."""
+    """``result.json`` of a job that was done; ``record`` is all that makes it again.
+
+    ``instance`` is the request's: the REAPER that the result is for.
+    """
 
     job_id: str
     backend: str
@@ -175,6 +182,7 @@ class Result:
     takes: tuple[Take, ...]
     record: dict[str, Any]
     warnings: tuple[str, ...] = ()
+    instance: str = ""
     ok: bool = True
     protocol: str = spool_protocol()
 
@@ -194,6 +202,7 @@ class Failure:
 
     job_id: str
     error: ErrorText
+    instance: str = ""
     ok: bool = False
     protocol: str = spool_protocol()
 
@@ -248,6 +257,11 @@ _Message = TypeVar("_Message", bound=Message)
 class _Envelope:
     protocol: str
     ok: bool = field(default=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    instance: str = ""
 
 
 def write(message: Message) -> bytes:
@@ -317,6 +331,14 @@ def read_request(data: bytes, job_id: str) -> Request:
     if context_s is not None:
         _check_time(context_s, 0, MAX_SOURCE_S, "context_s")
     return request
+
+
+def read_instance(data: bytes) -> str:
+    """Return the REAPER that a request is from, even if the rest of it can't be used."""
+    try:
+        return msgspec.json.decode(data, type=_Sender).instance
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        return ""
 
 
 def _check_envelope(data: bytes) -> _Envelope:

@@ -39,6 +39,7 @@ from bridge.script_messages import (
     Result,
     is_job_id,
     read,
+    read_instance,
     read_request,
     read_result,
     write,
@@ -198,6 +199,13 @@ class Spool:
             ``file_not_readable``.
         """
         return read_request(self._read(self.folder(job_id) / _REQUEST), job_id)
+
+    def instance(self, job_id: str) -> str:
+        """Return the REAPER that a job is from, as far as it says so."""
+        try:
+            return read_instance(self._read(self.folder(job_id) / _REQUEST))
+        except BridgeError:
+            return ""
 
     def take_controls(self) -> list[str]:
         """Return what the scripts wish, and take note that it is obeyed."""

@@ -21,6 +21,7 @@ from engine.protocol.errors import ProtocolError
 
 SAMPLES = Path(__file__).parent.parent / "contract" / "spool"
 JOB_ID = "0123456789abcdef0123456789abcdef"
+REAPER = "{8F3A1C52-0B7E-4D19-9A64-5E2C7D1B0F38}"
 KINDS = {"request": Request, "progress": Progress, "bridge": Heartbeat, "launch": Launch}
 REFUSED = json.loads((SAMPLES / "refused-requests.json").read_text(encoding="utf-8"))
 
@@ -55,6 +56,7 @@ def test_a_request_of_a_file_says_what_lua_wrote() -> None:
     assert request.spans[0].start_s == 1.2345678901234567
     assert request.settings.prompt == 'Regen auf "Blech", \\ leise\nzweite Zeile'
     assert request.item.name == "Möwen 03.wav"
+    assert request.instance == REAPER
 
 
 def test_a_request_of_accessor_audio_says_what_lua_wrote() -> None:
@@ -68,7 +70,7 @@ def test_a_request_of_accessor_audio_says_what_lua_wrote() -> None:
 def test_what_a_request_leaves_out_is_a_default() -> None:
     request = script_messages.read_request(_sample("request-fewest-fields.json"), JOB_ID)
     assert request.settings == script_messages.Settings()
-    assert (request.handles_s, request.item.name) == (2.0, "")
+    assert (request.handles_s, request.item.name, request.instance) == (2.0, "", "")
 
 
 def test_a_result_is_told_from_a_failure() -> None:
@@ -76,6 +78,23 @@ def test_a_result_is_told_from_a_failure() -> None:
     failed = script_messages.read_result(_sample("result-failed.json"))
     assert isinstance(failed, Failure)
     assert failed.error.code == "disk_full"
+    for name in ("result", "result-failed", "result-cancelled"):
+        assert script_messages.read_result(_sample(f"{name}.json")).instance == REAPER
+
+
+@pytest.mark.parametrize(
+    ("data", "instance"),
+    [
+        (b'{"instance": "{A}", "protocol": "9", "spans": 1}', "{A}"),
+        (b'{"instance": 7}', ""),
+        (b'{"instance": "{A}"', ""),
+        (b"[" * 5000, ""),
+        (b'{"instance": "\xff"}', ""),
+        (b"{}", ""),
+    ],
+)
+def test_whose_a_request_is_can_be_told_of_one_that_is_refused(data: bytes, instance: str) -> None:
+    assert script_messages.read_instance(data) == instance
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: case["why"])

@@ -232,6 +232,35 @@ def test_a_cancelled_job_ends_at_once_and_late_answers_change_nothing(desk: Desk
     assert len(list(desk.scripts.media.rglob("*.wav"))) == 1
 
 
+def test_every_answer_goes_to_the_reaper_that_asked(desk: Desk) -> None:
+    """Two REAPERs on one resource folder: one cancels all its jobs, and only its own end."""
+    one, other = "{1}", "{2}"
+
+    def send(instance: str, **changes: Any) -> str:
+        request = desk.scripts.request(desk.source, (3, 4)) | {"instance": instance} | changes
+        job_id = desk.scripts.send(request)
+        desk.desk.take_up(job_id)
+        return job_id
+
+    desk.connect()
+    kept, *dropped = send(one), send(other), send(other)
+    desk.until_sent(3)
+    for job_id in dropped:
+        desk.scripts.touch(job_id, "cancel")
+    for job_id in (kept, *dropped):
+        desk.desk.cancel_if_asked(job_id)
+    refused = send(other, spans=[])
+    unreadable = send(other, protocol="9.0")
+    for job_id in (*dropped, refused, unreadable):
+        result = desk.result(job_id)
+        assert (result["ok"], result["instance"]) == (False, other)
+    assert desk.link.cancelled == dropped
+    desk.link.finish(desk.link.sent_ids().index(kept))
+    result = desk.result(kept)
+    assert (result["ok"], result["instance"]) == (True, one)
+    assert "instance" not in result["record"]
+
+
 def test_a_job_cancelled_before_it_began_asks_no_engine(desk: Desk) -> None:
     request = desk.scripts.request(desk.source, (3, 4))
     job_id = desk.scripts.send(request)
