@@ -5,12 +5,14 @@ from collections.abc import Callable
 from bridge.engine_link import Disconnected
 from bridge.errors import BridgeCode
 from bridge.script_messages import BackendChoice, EngineState
-from engine.protocol.messages import Welcome
+from engine.protocol.messages import BackendInfo, Welcome
 
 OWN_PATIENCE_S = 20.0
 """While one engine ends and the next one starts, the last one's address is what is found."""
 NAMED_PATIENCE_S = 1.0
 CONNECT_PAUSE_S = 0.5
+MAX_CHOICES = 32
+"""Of each kind: what a dialog can show, and what a file can hold that is read all the time."""
 
 _PASSING = (BridgeCode.ENGINE_UNREACHABLE, BridgeCode.ENGINE_DIED)
 
@@ -49,12 +51,10 @@ class EngineView:
 
     @property
     def backends(self) -> tuple[BackendChoice, ...]:
-        """What the scripts can offer."""
+        """What the scripts can offer; the last engine's while there is none."""
         if self.welcome is None:
             return ()
-        return tuple(
-            BackendChoice(each.name, each.modes, each.models) for each in self.welcome.backends
-        )
+        return tuple(_choice(each) for each in self.welcome.backends[:MAX_CHOICES])
 
     def is_there(self, welcome: Welcome) -> None:
         """Take note of an engine."""
@@ -89,3 +89,10 @@ class EngineView:
         """Look for an engine again when it is time."""
         if self._retry_s is not None and now_s >= self._retry_s:
             connect()
+
+
+def _choice(info: BackendInfo) -> BackendChoice:
+    """Return what a person can choose of a backend; its default model comes first."""
+    others = (model for model in info.models if model != info.default_model)
+    models = (info.default_model, *others) if info.models else ()
+    return BackendChoice(info.name, info.modes[:MAX_CHOICES], models[:MAX_CHOICES])

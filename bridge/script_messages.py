@@ -217,7 +217,7 @@ class EngineState:
 
 @dataclass(frozen=True, slots=True)
 class BackendChoice:
-    """What a person can choose from."""
+    """What a person can choose from; the model that is taken unasked comes first."""
 
     name: str
     modes: tuple[str, ...] = ()
