@@ -25,12 +25,16 @@ MANIFEST = DATA_FOLDER / "installed.json"
 LAUNCH = DATA_FOLDER / "launch.json"
 STARTER = DATA_FOLDER / "bridge.pyw"
 SPOOL = DATA_FOLDER / "spool"
+RESCUED = DATA_FOLDER / "rescued"
+SELF_TEST = DATA_FOLDER / "self-test"
+SELF_TEST_REPORT = DATA_FOLDER / "self-test.txt"
 
 KEPT_SUFFIX = ".yours"
 TRIAL_TIMEOUT_S = 60.0
 STOP_PATIENCE_S = 10.0
 POLL_INTERVAL_S = 0.05
 
+_SELF_TEST_SUFFIXES = frozenset((".wav", ".reapeaks", ".txt", ".tmp"))
 _MODULE: tuple[str, ...] = ("-m", "bridge", "bridge")
 
 
@@ -59,12 +63,20 @@ class Installed:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """A file or folder that a removal left, relative to the resource folder, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Uninstalled:
-    """What came of a removal; ``kept`` was changed by a user, or holds a result."""
+    """What came of a removal; results and what is not ReaPaint's own are kept."""
 
     resource_folder: Path
     removed: tuple[Path, ...]
-    kept: tuple[Path, ...]
+    kept: tuple[Kept, ...]
 
 
 def scripts_source() -> Path:
@@ -115,7 +127,9 @@ def install(resource_folder: Path) -> Installed:
 
 
 def uninstall(resource_folder: Path, *, force: bool) -> Uninstalled:
-    """Remove what ``install`` wrote; what a user changed stays, unless forced.
+    """Remove what ``install`` and the scripts wrote; what a user changed stays, unless forced.
+
+    Results always stay: those that wait in the spool, and those that were rescued.
 
     Raises
     ------
@@ -132,7 +146,7 @@ def uninstall(resource_folder: Path, *, force: bool) -> Uninstalled:
             hint="Name another folder with --resource-path.",
         )
     _stop_bridge(resource_folder, patience_s=STOP_PATIENCE_S)
-    removed, kept = [], []
+    removed, changed = [], []
     try:
         for file in manifest.files:
             path = resource_folder / file.path
@@ -142,15 +156,15 @@ def uninstall(resource_folder: Path, *, force: bool) -> Uninstalled:
                 path.unlink()
                 removed.append(Path(file.path))
             else:
-                kept.append(Path(file.path))
+                changed.append(Path(file.path))
         (resource_folder / MANIFEST).unlink(missing_ok=True)
-        if _empty_spool(resource_folder):
-            kept.append(SPOOL)
+        removed += _remove_self_test(resource_folder)
+        _empty_spool(resource_folder)
         _remove_empty(resource_folder / SCRIPTS_FOLDER)
         _remove_empty(resource_folder / DATA_FOLDER)
     except OSError as error:
         raise _not_writable(resource_folder, error) from error
-    return Uninstalled(resource_folder, tuple(removed), tuple(kept))
+    return Uninstalled(resource_folder, tuple(removed), _what_stays(resource_folder, changed))
 
 
 def read_manifest(resource_folder: Path) -> Manifest | None:
@@ -308,16 +322,45 @@ def _stop_bridge(resource_folder: Path, *, patience_s: float = 0.0) -> None:
         time.sleep(POLL_INTERVAL_S)
 
 
-def _empty_spool(resource_folder: Path) -> bool:
-    """Remove what is over in the spool, and say whether results still wait in it."""
+def _remove_self_test(resource_folder: Path) -> list[Path]:
+    """Remove the sounds, their peaks and the report that the Self-test made."""
+    folder = resource_folder / SELF_TEST
+    found = list(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
+    made = [path for path in found if path.suffix in _SELF_TEST_SUFFIXES and path.is_file()]
+    report = resource_folder / SELF_TEST_REPORT
+    made += [path for path in (report, report.with_name(f"{report.name}.tmp")) if path.is_file()]
+    for path in made:
+        path.unlink()
+    return [path.relative_to(resource_folder) for path in made]
+
+
+def _empty_spool(resource_folder: Path) -> None:
+    """Remove what is over in the spool, and the spool itself if no result waits in it."""
     spool = Spool(resource_folder / SPOOL)
     if not spool.root.exists():
-        return False
+        return
     spool.sweep_applied()
-    if spool.job_ids():
-        return True
-    spool.remove_own_files()
-    return spool.root.exists()
+    if not spool.job_ids():
+        spool.remove_own_files()
+
+
+def _what_stays(resource_folder: Path, changed: list[Path]) -> tuple[Kept, ...]:
+    """Return all that is left, whoever put it there; a folder of results counts as one."""
+    reasons = dict.fromkeys(changed, "it was changed, and --force removes it")
+    reasons[SPOOL] = "it holds results that wait, or others' files"
+    reasons[RESCUED] = "it holds results that found no room in a project's folder"
+    left = [
+        path.relative_to(resource_folder)
+        for folder in (SCRIPTS_FOLDER, DATA_FOLDER)
+        for path in sorted((resource_folder / folder).rglob("*"))
+        if path.is_symlink() or not path.is_dir()
+    ]
+    for path in left:
+        if not any(each in reasons for each in (path, *path.parents)):
+            reasons[path] = "it is not ReaPaint's"
+    return tuple(
+        Kept(path, why) for path, why in reasons.items() if os.path.lexists(resource_folder / path)
+    )
 
 
 def _remove_empty(folder: Path) -> None:

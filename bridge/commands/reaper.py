@@ -9,6 +9,10 @@ from bridge.terminal import Terminal
 from engine.protocol.version import __version__
 
 SET_UP_SCRIPT = "ReaPaint_Set up.lua"
+RESULTS_STAY = (
+    "Your results stay where your projects keep their recordings, in folders called ReaPaint;"
+    " your settings stay in REAPER's reaper-extstate.ini, and the actions in its action list."
+)
 
 
 def default_spool() -> Path:
@@ -58,16 +62,14 @@ def uninstall(resource_path: Path | None, terminal: Terminal, *, force: bool) ->
     folder = find_resource_folder(resource_path)
     done = reaper_install.uninstall(folder, force=force)
     terminal.say(f"{len(done.removed)} files were removed from {folder}.")
-    for path in done.kept:
-        if path == reaper_install.SPOOL:
-            terminal.warn(f"{folder / path} stays: it holds results that wait, or others' files.")
-        else:
-            terminal.warn(f"{folder / path} stays: it was changed. --force removes it.")
+    for kept in done.kept:
+        terminal.warn(f"{folder / kept.path} stays: {kept.reason}.")
+    terminal.say(RESULTS_STAY)
     terminal.result(
         {
             "ok": True,
             "resource_path": str(folder),
             "removed": [path.as_posix() for path in done.removed],
-            "kept": [path.as_posix() for path in done.kept],
+            "kept": [kept.path.as_posix() for kept in done.kept],
         }
     )

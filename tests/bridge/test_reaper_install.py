@@ -99,8 +99,11 @@ def test_an_update_removes_what_is_no_more_and_keeps_a_users_work(
     assert (installed / "reapaint" / "splice.lua").read_text() == "-- code 2"
     assert not (installed / "ReaPaint_Inpaint time selection.lua").exists()
     assert (installed / "ReaPaint_New action.lua").exists()
-    reaper_install.uninstall(resources, force=False)
+    gone = reaper_install.uninstall(resources, force=False)
     assert _tree(installed) == {"reapaint/splice.lua.yours": b"-- code, changed by me"}
+    assert [(each.path.name, each.reason) for each in gone.kept] == [
+        ("splice.lua.yours", "it is not ReaPaint's")
+    ]
 
 
 @pytest.mark.usefixtures("scripts_source", "launch")
@@ -111,7 +114,8 @@ def test_a_changed_script_stays_unless_forced(resources: Path, force: bool) -> N
     changed.write_text("-- mine now")
     gone = reaper_install.uninstall(resources, force=force)
     assert changed.exists() is not force
-    assert [path.name for path in gone.kept] == ([] if force else ["splice.lua"])
+    assert [each.path.name for each in gone.kept] == ([] if force else ["splice.lua"])
+    assert all("--force" in each.reason for each in gone.kept)
 
 
 @pytest.mark.usefixtures("scripts_source", "launch")
@@ -123,9 +127,35 @@ def test_results_that_wait_are_not_removed(resources: Path, tmp_path: Path) -> N
         (scripts.folder(job_id) / "result.json").write_text('{"protocol": "1.0", "ok": true}')
     scripts.touch(over, "applied")
     gone = reaper_install.uninstall(resources, force=True)
-    assert gone.kept == (SPOOL,)
+    assert [each.path for each in gone.kept] == [SPOOL]
     assert (scripts.folder(waits) / "result.json").exists()
     assert not scripts.folder(over).exists()
+
+
+@pytest.mark.usefixtures("scripts_source", "launch")
+@pytest.mark.parametrize("force", [False, True])
+def test_what_the_self_test_made_is_removed_and_no_result_is(resources: Path, force: bool) -> None:
+    before = _tree(resources)
+    reaper_install.install(resources)
+    data = resources / DATA_FOLDER
+    made = ["self-test/level.wav", "self-test/level.wav.reapeaks", "self-test/Möwe 音 «1».txt.tmp"]
+    for name in (*made, "self-test.txt", "rescued/Möwen - Regen - 7.wav", "self-test/mine.rpp"):
+        (data / name).parent.mkdir(exist_ok=True)
+        (data / name).write_bytes(b"x")
+    gone = reaper_install.uninstall(resources, force=force)
+    removed = {
+        path.relative_to(DATA_FOLDER).as_posix()
+        for path in gone.removed
+        if DATA_FOLDER in path.parents
+    }
+    assert {*made, "self-test.txt"} <= removed
+    assert _tree(resources).keys() - before.keys() == {
+        "ReaPaint/rescued/Möwen - Regen - 7.wav",
+        "ReaPaint/self-test/mine.rpp",
+    }
+    reasons = {each.path: each.reason for each in gone.kept}
+    assert "results" in reasons[DATA_FOLDER / "rescued"]
+    assert reasons[DATA_FOLDER / "self-test" / "mine.rpp"] == "it is not ReaPaint's"
 
 
 def test_removing_what_is_not_there_is_said(resources: Path) -> None:
@@ -198,7 +228,7 @@ def test_the_bridge_starts_as_the_scripts_start_it(resources: Path) -> None:
         (resources / DATA_FOLDER / "installed.json").write_text('{"version": "1"}')
         gone = reaper_install.uninstall(resources, force=False)
         assert process.wait(timeout=20) == 0
-        assert gone.kept == ()
+        assert SPOOL not in [each.path for each in gone.kept]
         assert not spool.root.exists()
     finally:
         process.kill()
@@ -294,6 +324,13 @@ def test_the_command_line_installs_and_removes(
     assert json.loads((resources / LAUNCH).read_text())["protocol"] == "1.0"
     assert main(["reaper", "uninstall", *where]) == 0
     assert json.loads(capsys.readouterr().out)["kept"] == []
+    assert main(["reaper", "install", *where]) == 0
+    script = resources / SCRIPTS_FOLDER / "reapaint" / "splice.lua"
+    script.write_text("-- mine now")
+    assert main(["reaper", "uninstall", *where[:-1]]) == 0
+    said = capsys.readouterr()
+    assert f"{script} stays: it was changed" in said.err
+    assert "Your results stay" in said.out
     assert main(["reaper", "uninstall", *where]) == 2
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "not_installed"
     assert main(["reaper", "install", "--resource-path", str(resources)]) == 0
