@@ -89,6 +89,7 @@ class Report:
     outputs: tuple[Output, ...]
     timings_s: Timings
     warnings: tuple[str, ...]
+    notes: tuple[str, ...]
     requests: tuple[InpaintRequest, ...]
 
     def as_json(self) -> dict[str, object]:
@@ -109,6 +110,7 @@ class Report:
             ],
             "timings_s": {name: round(s, 4) for name, s in asdict(self.timings_s).items()},
             "warnings": list(self.warnings),
+            "notes": list(self.notes),
         }
 
 
@@ -213,7 +215,8 @@ def _find_backend(order: Order, engine: Engine) -> BackendInfo:
     backends = {backend.name: backend for backend in welcome.backends}
     name = order.backend or welcome.default_backend
     _check_choice("backend", name, tuple(backends))
-    _check_choice("model", order.model, backends[name].models)
+    if not backends[name].open_models:
+        _check_choice("model", order.model, backends[name].models)
     _check_choice("mode", order.mode, backends[name].modes)
     return backends[name]
 
@@ -341,6 +344,7 @@ def _report(
                 [*prepared.info.warnings, *_extension_warning(prepared), *said, *warnings]
             )
         ),
+        notes=tuple(dict.fromkeys(note for _, done, _ in results for note in done.notes)),
         requests=tuple(done.request for _, done, _ in results),
     )
 

@@ -67,7 +67,8 @@ def plan_windows(
     file_frames, sample_rate
         The file's length, and its rate in Hz.
     context_s
-        Context on each side in seconds; None = as long as the selection, at least 5 s.
+        Context on each side in seconds; None = as long as the selection, at least 5 s,
+        and more where the backend prefers a longer window.
     backend
         Its limits bound the window.
 
@@ -78,6 +79,9 @@ def plan_windows(
     """
     context = [_context_frames(span, context_s, sample_rate) for span in selections]
     max_frames = seconds_to_frames(backend.max_window_s, sample_rate)
+    # Who asks for a certain context gets no more than that.
+    preferred_s = backend.preferred_window_s if context_s is None else 0.0
+    preferred = min(seconds_to_frames(preferred_s, sample_rate), max_frames)
     max_span = min(seconds_to_frames(backend.max_span_s, sample_rate), max_frames)
     for span in selections:
         if span.length > max_span:
@@ -93,7 +97,9 @@ def plan_windows(
         # A neighbouring selection is about to be replaced: it is nobody's context.
         low = groups[index - 1][-1][0].end if index else 0
         high = groups[index + 1][0][0].start if index + 1 < len(groups) else file_frames
-        plans.append(_plan(group, low, max(high, group[-1][0].end), file_frames, max_frames))
+        within = Span(low, max(high, group[-1][0].end))
+        heard = _lengthen(_heard(group, within, max_frames), within, preferred)
+        plans.append(_plan(group, heard, file_frames))
     return tuple(plans)
 
 
@@ -119,20 +125,33 @@ def _group(selections: Sequence[Span], context: Sequence[int], max_frames: int) 
     return groups
 
 
-def _plan(group: _Group, low: int, high: int, file_frames: int, max_frames: int) -> WindowPlan:
+def _heard(group: _Group, within: Span, max_frames: int) -> Span:
+    """Return the group's selections with their context, in frames of the file."""
     (first, left_context), (last, right_context) = group[0], group[-1]
     # What the backend can take beyond the selections is shared by both sides; what one
     # side lacks the other may have.
     spare = max_frames - (last.end - first.start)
-    left = min(left_context, first.start - low)
-    right = min(right_context, max(high - last.end, 0))
+    left = min(left_context, first.start - within.start)
+    right = min(right_context, within.end - last.end)
     if left + right > spare:
         left = max(min(left, spare // 2), spare - right) if right < spare else min(left, spare // 2)
         right = min(right, spare - left)
-    start, end = first.start - left, last.end + right
+    return Span(first.start - left, last.end + right)
+
+
+def _lengthen(heard: Span, within: Span, preferred: int) -> Span:
+    """Return a window grown on both sides alike to a length, where the file goes on."""
+    missing = max(preferred - heard.length, 0)
+    before, after = heard.start - within.start, within.end - heard.end
+    left = min(max(missing // 2, missing - after), before)
+    right = min(missing - left, after)
+    return Span(heard.start - left, heard.end + right)
+
+
+def _plan(group: _Group, heard: Span, file_frames: int) -> WindowPlan:
     return WindowPlan(
-        start=start,
-        frames=end - start,
-        audio_frames=min(end, file_frames) - start,
-        spans=tuple(span.shifted(-start) for span, _ in group),
+        start=heard.start,
+        frames=heard.length,
+        audio_frames=min(heard.end, file_frames) - heard.start,
+        spans=tuple(span.shifted(-heard.start) for span, _ in group),
     )

@@ -96,7 +96,7 @@ def inpaint(
     seconds = clock.seconds
     return Done(
         job_id=resolved.job_id,
-        request=replace(resolved, model=generation.model),
+        request=_as_carried_out(resolved, generation),
         backend=backend.info.name,
         model=generation.model,
         model_revision=generation.model_revision,
@@ -112,6 +112,7 @@ def inpaint(
             total=time.monotonic() - started_s + queued_s,
         ),
         warnings=_warnings(resolved, backend.info, generation, window, takes),
+        notes=generation.notes,
     ), patches
 
 
@@ -129,7 +130,8 @@ def _choose_backend(
             f"This engine has no backend {name!r}.",
             hint=f"Choose one of: {', '.join(backends)}.",
         )
-    _check_choice("model", request.model, backend.info.models, ErrorCode.UNKNOWN_MODEL)
+    if not backend.info.open_models:
+        _check_choice("model", request.model, backend.info.models, ErrorCode.UNKNOWN_MODEL)
     _check_choice("mode", request.mode, backend.info.modes, ErrorCode.UNKNOWN_MODE)
     return backend
 
@@ -149,6 +151,15 @@ def _resolve(request: InpaintRequest, info: BackendInfo) -> InpaintRequest:
         model=request.model or info.default_model,
         seed=_first_seed(info) if request.seed is None else request.seed,
         crossfade_s=DEFAULT_CROSSFADE_S if request.crossfade_s is None else request.crossfade_s,
+    )
+
+
+def _as_carried_out(resolved: InpaintRequest, generation: Generation) -> InpaintRequest:
+    return replace(
+        resolved,
+        model=generation.model,
+        steps=resolved.steps if generation.steps is None else generation.steps,
+        guidance=resolved.guidance if generation.guidance is None else generation.guidance,
     )
 
 

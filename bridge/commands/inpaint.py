@@ -176,6 +176,8 @@ def shown_around(report: Report) -> Span:
 
 def show(report: Report, plot: Path | None, terminal: Terminal) -> None:
     """Tell a person what was written, and what to know about it."""
+    for note in report.notes:
+        terminal.say(note)
     for warning in report.warnings:
         terminal.warn(warning)
     for output in report.outputs:

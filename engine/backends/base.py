@@ -100,6 +100,11 @@ class Generation:
     model_revision: str
     mode: str
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What is worth knowing and no warning, such as why a model was chosen."""
+    steps: int | None = None
+    guidance: float | None = None
+    """What the model took where the request left it open."""
 
 
 class Backend(Protocol):

@@ -76,6 +76,9 @@ class BackendInfo:
     ``sample_rate`` and ``channels`` are None where the backend works at whatever
     it is given. ``honours`` names the request fields that have an effect. ``first_seed``
     is taken where a request has no seed; None where any will do, and one is drawn.
+    ``preferred_window_s`` is what it hears best: a window is lengthened to it where the
+    source goes on. With ``open_models`` it knows more models than it lists, such as
+    folders, and judges their names itself.
     """
 
     name: str
@@ -89,6 +92,8 @@ class BackendInfo:
     sample_rate: int | None = None
     channels: int | None = None
     first_seed: int | None = None
+    preferred_window_s: float = 0.0
+    open_models: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +272,8 @@ class Done:
     ``request`` is the one that was carried out, with every default filled in: sent
     again with the same audio it gives the same samples. The parts are one patch for
     each span of each take, takes outermost, of shape (channels, span length):
-    crossfaded, at the source's rate, ready to stand in the span's place.
+    crossfaded, at the source's rate, ready to stand in the span's place. ``notes`` say
+    what is worth knowing and no warning: which model was chosen and why, what it cost.
     """
 
     job_id: str
@@ -280,6 +286,7 @@ class Done:
     takes: tuple[TakeReport, ...]
     timings_s: Timings = field(default_factory=Timings)
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def part_shapes(self) -> tuple[Shape, ...]:
         """Return the shapes of all patches in the order they travel."""

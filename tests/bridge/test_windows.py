@@ -10,8 +10,12 @@ from engine.protocol.spans import Span, check_spans
 RATE = 1000
 
 
-def _backend(max_window_s: float = 100.0, max_span_s: float = 60.0) -> BackendInfo:
-    return BackendInfo("b", "", (), "", (), (), max_window_s, max_span_s)
+def _backend(
+    max_window_s: float = 100.0, max_span_s: float = 60.0, preferred_window_s: float = 0.0
+) -> BackendInfo:
+    return BackendInfo(
+        "b", "", (), "", (), (), max_window_s, max_span_s, preferred_window_s=preferred_window_s
+    )
 
 
 def _plan(*selections: Span, file_s: float = 60.0, context_s: float | None = None, **limits: float):
@@ -37,6 +41,21 @@ def test_context_is_as_asked_but_never_nothing() -> None:
     assert (plan.start, plan.frames) == (18_000, 5_000)
     (plan,) = _plan(Span(20_000, 21_000), context_s=0.0)
     assert (plan.start, plan.frames) == (19_950, 1_100)
+
+
+@pytest.mark.parametrize(
+    ("selection", "window"),
+    [((30, 31), (18.5, 42.5)), ((1, 2), (0, 24)), ((59, 60), (36, 60)), ((10, 30), (0, 50))],
+)
+def test_a_window_grows_to_what_the_backend_prefers(
+    selection: tuple[int, int], window: tuple[float, float]
+) -> None:
+    (plan,) = _plan(Span(selection[0] * RATE, selection[1] * RATE), preferred_window_s=24.0)
+    assert (plan.start, plan.start + plan.frames) == tuple(round(s * RATE) for s in window)
+    (plan,) = _plan(
+        Span(selection[0] * RATE, selection[1] * RATE), preferred_window_s=24.0, context_s=2.0
+    )
+    assert plan.frames <= (selection[1] - selection[0] + 4) * RATE
 
 
 def test_the_file_bounds_the_context() -> None:

@@ -81,6 +81,7 @@ SAMPLES: tuple[Message, ...] = (
         takes=(m.TakeReport(4294967295, (SEAM,)),),
         timings_s=m.Timings(queued=0.5, sample=0.25, total=0.75),
         warnings=("The prompt had no effect.",),
+        notes=("small-sfx: the prompt names a sound.",),
     ),
     m.Failed("0123456789abcdef", "out_of_memory", "Too little memory.", "Select less."),
     m.Cancelled("0123456789abcdef"),
