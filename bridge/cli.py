@@ -197,6 +197,8 @@ def _reaper(options: argparse.Namespace, terminal: Terminal) -> None:
 
     if options.action == "install":
         reaper.install(options.resource_path, terminal)
+    elif options.action == "index":
+        reaper.index(options.target, options.address, terminal)
     else:
         reaper.uninstall(options.resource_path, terminal, force=options.force)
 
@@ -368,8 +370,16 @@ def _add_reaper_flags(parser: argparse.ArgumentParser) -> None:
     uninstall.add_argument(
         "--force", action="store_true", help="remove scripts that were changed as well"
     )
+    index = actions.add_parser("index", help="list the scripts for ReaPack")
+    index.add_argument("target", type=Path, metavar="OUT", help="such as index.xml; it is replaced")
+    index.add_argument(
+        "--address",
+        metavar="URL",
+        help="where ReaPack finds a copy of the folder reaper_scripts (default: this installation)",
+    )
     for action in (install, uninstall):
         _add_resource_flag(action)
+    for action in (install, uninstall, index):
         action.add_argument(
             "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object"
         )

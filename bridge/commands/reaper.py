@@ -1,12 +1,18 @@
 """``reapaint reaper``: put the scripts into REAPER, and take them out again."""
 
+import re
 from pathlib import Path
 
-from bridge import reaper_install
+from bridge import reapack, reaper_install
+from bridge.errors import BridgeCode, InputError
+from bridge.new_file import NewFile
 from bridge.reaper_folders import MARK, find_resource_folder
 from bridge.reaper_sandbox import flatpak_app, may_start_outside, permission_command
 from bridge.terminal import Terminal
 from engine.protocol.version import __version__
+
+# ReaPack's own rule for an address, and what it hands to curl.
+_ADDRESS = re.compile(r"(https?|file)://(?:[a-z0-9._~:/\[\]@!$&'()*+,;=-]|%[a-f0-9]{2})+", re.I)
 
 SET_UP_SCRIPT = "ReaPaint_Set up.lua"
 RESULTS_STAY = (
@@ -55,6 +61,31 @@ def install(resource_path: Path | None, terminal: Terminal) -> None:
             "arguments": list(done.launch.arguments),
         }
     )
+
+
+def index(target: Path, address: str | None, terminal: Terminal) -> None:
+    """Write ReaPack's list of the scripts, those of this installation or a copy's.
+
+    Raises
+    ------
+    BridgeError
+        The address is none, or the file can't be written.
+    """
+    scripts = reaper_install.scripts_source()
+    address = (address or scripts.as_uri()).rstrip("/")
+    if not _ADDRESS.fullmatch(address):
+        raise InputError(
+            BridgeCode.INVALID_OPTION,
+            f"{address} is no address that ReaPack can load files from.",
+            hint="Give one such as https://example.org/reaper_scripts, without spaces.",
+        )
+    with NewFile(target, force=True) as file:
+        file.write(reapack.make_index(scripts, address))
+        file.commit()
+    imported = target.absolute().as_uri()
+    terminal.say(f"{target} lists the scripts at {address}.")
+    terminal.say(f"In REAPER: Extensions > ReaPack > Import repositories, and paste {imported}")
+    terminal.result({"ok": True, "path": str(target), "address": address, "import": imported})
 
 
 def uninstall(resource_path: Path | None, terminal: Terminal, *, force: bool) -> None:

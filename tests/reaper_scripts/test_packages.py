@@ -2,8 +2,6 @@
 
 import re
 from pathlib import Path
-from urllib.parse import unquote
-from xml.etree import ElementTree
 
 import pytest
 
@@ -14,20 +12,6 @@ FILES = sorted(path.relative_to(SCRIPTS).as_posix() for path in SCRIPTS.rglob("*
 ACTIONS = [name for name in FILES if name.startswith("ReaPaint_")]
 PACKAGE = "ReaPaint_Inpaint time selection.lua"
 MODULES = [name for name in FILES if name not in ACTIONS]
-
-
-def test_the_index_lists_every_file_once() -> None:
-    (package,) = ElementTree.parse(SCRIPTS / "index.xml").getroot().iter("reapack")
-    (version,) = package.iter("version")
-    assert version.get("name") == __version__
-    listed = {}
-    for source in version.iter("source"):
-        assert source.text is not None
-        name = unquote(source.text.split("/reaper_scripts/")[1])
-        assert source.get("file", package.get("name")) == name
-        listed[name] = source.get("main")
-    assert sorted(listed) == FILES
-    assert {name for name, main in listed.items() if main} == set(ACTIONS)
 
 
 def test_the_header_provides_every_action() -> None:
