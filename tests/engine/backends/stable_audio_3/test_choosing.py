@@ -1,0 +1,137 @@
+"""Which checkpoint a prompt gets."""
+
+import pytest
+
+from engine.backends.stable_audio_3.catalog import MODELS, Kind
+from engine.backends.stable_audio_3.choosing import choose, hear
+from engine.backends.stable_audio_3.devices import DevicePlan
+
+MUSIC = """
+lofi hip hop beat with vinyl crackle
+warm analog synth pad in C minor
+acoustic guitar strumming
+120 BPM techno kick
+drum and bass, dark and fast
+orchestral hit
+a jazz trio: piano, bass and brushes
+string quartet
+guitar in the rain
+heavy metal riff
+music box, slow
+organ music in a church
+drum loop
+trumpet solo over a slow groove
+upbeat song about the ocean
+female choir singing softly
+music with birds in the background
+ambient drone
+snare roll
+rock band playing live
+piano, no rain or thunder
+"""
+
+EFFECTS = """
+rain on a tin roof
+footsteps on gravel
+a dog barking in the distance
+door slamming shut
+thunder over the sea
+whoosh
+glass shattering
+car horn
+heart beat, close
+metal gate creaking
+city street ambience
+room tone of an office
+church bells
+wind chimes
+guitar string snapping and creaking
+foley of a drum being moved
+keyboard typing
+police sirens passing by
+waves breaking, seagulls
+falling rocks
+a field recording of a band far away
+applause, cheering crowd
+clock ticking without music
+sound effect of a piano falling down the stairs
+rain in the forest, no music
+laser zap, sci-fi
+horses galloping
+"""
+
+
+@pytest.mark.parametrize("prompt", MUSIC.strip().splitlines())
+def test_wording_of_music(prompt: str) -> None:
+    assert hear(prompt).kind is Kind.MUSIC
+
+
+@pytest.mark.parametrize("prompt", EFFECTS.strip().splitlines())
+def test_wording_of_sound_effects(prompt: str) -> None:
+    heard = hear(prompt)
+    assert heard.kind is Kind.SOUND_EFFECTS
+    assert heard.words
+
+
+@pytest.mark.parametrize("prompt", ["", "  ", "something brighter", "雨", "no music"])
+def test_without_a_word_that_says_so_it_is_music(prompt: str) -> None:
+    heard = hear(prompt)
+    assert (heard.kind, heard.words) == (Kind.MUSIC, ())
+
+
+def test_at_a_tie_the_first_is_the_subject() -> None:
+    assert hear("rain, guitar").kind is Kind.SOUND_EFFECTS
+    assert hear("guitar, rain").kind is Kind.MUSIC
+
+
+def _plan(device: str = "cpu", *, fits: bool = True) -> DevicePlan:
+    return DevicePlan(device, "float32", "float32", device, f"On {device}.", fits=fits)
+
+
+ALL = tuple(model.name for model in MODELS)
+
+
+@pytest.mark.parametrize(
+    ("installed", "device", "prompt", "chosen"),
+    [
+        (ALL, "cuda:0", "rain", "medium"),
+        (ALL, "mps", "piano", "medium"),
+        (ALL, "cpu", "rain", "small-sfx"),
+        (ALL, "cpu", "piano", "small-music"),
+        (ALL, "cpu", "", "small-music"),
+        (("small-music",), "cuda:0", "rain", "small-music"),
+        (("small-sfx",), "cpu", "piano", "small-sfx"),
+        (("small-music", "small-sfx"), "cuda:0", "rain", "small-sfx"),
+        (("medium", "small-sfx"), "cpu", "piano", "small-sfx"),
+        (("medium",), "cpu", "piano", "medium"),
+        (("medium", "medium-base"), "cuda:0", "piano", "medium"),
+        (("medium-base", "small-sfx-base"), "cuda:0", "piano", None),
+        ((), "cuda:0", "piano", None),
+    ],
+)
+def test_the_choice(
+    installed: tuple[str, ...], device: str, prompt: str, chosen: str | None
+) -> None:
+    choice = choose(prompt, {name: _plan(device) for name in installed})
+    assert choice.name == chosen
+    assert choice.reason.endswith(".")
+    assert (choice.plan is None) is (chosen is None)
+
+
+def test_what_does_not_fit_is_passed_over() -> None:
+    plans = {name: _plan("cuda:0") for name in ALL}
+    plans["medium"] = _plan("cuda:0", fits=False)
+    assert choose("thunder", plans).name == "small-sfx"
+    plans["small-sfx"] = _plan("cuda:0", fits=False)
+    assert choose("thunder", plans).name == "small-music"
+    assert choose("thunder", {name: _plan(fits=False) for name in ALL}).name is None
+
+
+def test_the_choice_says_why_and_how_to_overrule_it() -> None:
+    choice = choose("footsteps in the rain", {name: _plan() for name in ALL})
+    assert choice.reason == (
+        'small-sfx, for "footsteps" and "rain" speak of sound effects;'
+        " --model names another. On cpu."
+    )
+    assert "models get" in choose("", {}).reason
+    assert "--model" in choose("", {"medium-base": _plan()}).reason
