@@ -23,13 +23,13 @@ _MUSIC = {
         indie, jazz, lofi, lo fi, orchestra, orchestral, ragtime, rap, reggae, rock band, salsa,
         samba, shoegaze, soul, symphony, synthwave, tango, techno, trance, trip hop, vaporwave,
         waltz, french horn, english horn, music box, steel drum, wind instrument, choir, major,
-        minor
+        minor, sing, singer
     """,
     1: """
         accordion, bagpipe, band, banjo, bass, bassoon, bongo, brass, cello, chime, clarinet,
         conga, cymbal, didgeridoo, drum, fiddle, flute, glockenspiel, guitar, harmonica, harp,
         harpsichord, hi hat, hihat, kalimba, kick, loop, mandolin, marimba, oboe, organ, pad,
-        percussion, piano, pop, punk, rhodes, rock, saxophone, sax, singer, sing, sitar, snare,
+        percussion, piano, pop, punk, rhodes, rock, saxophone, sax, sitar, snare,
         string, strum, synth, synthesizer, tabla, tambourine, timpani, tom, trombone, trumpet,
         tuba, ukulele, vibraphone, viola, violin, vocal, xylophone
     """,
@@ -48,18 +48,18 @@ _EFFECTS = {
         rock fall, record scratch
     """,
     1: """
-        airplane, alarm, animal, bark, bee, beep, bell, bird, boat, bubble, bullet, car, cat,
+        airplane, alarm, animal, baby, bark, bee, beep, bell, bird, boat, breath, bubble, bullet, cafe, car, cat,
         chain, chainsaw, cheer, chew, chirp, clap, click, clock, cough, cow, creature, cricket,
-        crow, crowd, cutlery, dog, door, drill, drop, duck, earthquake, elevator, engine,
+        crow, crowd, cry, cutlery, dog, door, drill, drop, duck, earthquake, elevator, engine,
         factory, fan, fire, firework, forest, fridge, frog, gate, ghost, glass, gravel, growl,
         gun, hail, hammer, helicopter, horse, howl, hum, ice, impact, insect, jet, kettle,
         keyboard typing, kitchen, knife, knock, laser, laugh, laughter, leaf, leaves, machine,
-        meow, microwave, monster, motor, motorcycle, mud, notification, ocean, office, owl,
+        meow, microwave, monster, motor, motorcycle, mud, murmur, notification, ocean, office, owl,
         paper, printer, radio, rain, rattle, restaurant, ringtone, river, roar, robot, rocket,
-        sand, saw, scream, sea, seagull, sheep, ship, shotgun, siren, snap, sneeze, snore, snow,
-        spaceship, static, steam, stream, storm, street, surf, sword, telephone, thunder,
-        thunderstorm, tick, tire, toilet, tool, traffic, train, tree, truck, typing, vehicle,
-        vinyl, voice over, walk, water, waterfall, wave, whale, whistle, wind, window, wolf, wood,
+        sand, saw, scream, sea, seagull, sheep, ship, shop, shotgun, siren, snap, sneeze, snore, snow,
+        spaceship, speak, speech, static, steam, stream, storm, street, surf, sword, telephone, thunder,
+        thunderstorm, talk, tick, tire, toilet, tool, traffic, train, tree, truck, typing, vehicle,
+        vinyl, voice over, walk, water, waterfall, wave, whale, whisper, whistle, wind, window, wolf, wood,
         zipper
     """,
 }

@@ -57,6 +57,9 @@ clock ticking without music
 sound effect of a piano falling down the stairs
 rain in the forest, no music
 laser zap, sci-fi
+a baby crying
+creepy whispering voice
+male speech
 horses galloping
 """
 
