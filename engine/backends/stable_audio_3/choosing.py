@@ -48,19 +48,19 @@ _EFFECTS = {
         rock fall, record scratch
     """,
     1: """
-        airplane, alarm, animal, baby, bark, bee, beep, bell, bird, boat, breath, bubble, bullet, cafe, car, cat,
-        chain, chainsaw, cheer, chew, chirp, clap, click, clock, cough, cow, creature, cricket,
-        crow, crowd, cry, cutlery, dog, door, drill, drop, duck, earthquake, elevator, engine,
-        factory, fan, fire, firework, forest, fridge, frog, gate, ghost, glass, gravel, growl,
-        gun, hail, hammer, helicopter, horse, howl, hum, ice, impact, insect, jet, kettle,
-        keyboard typing, kitchen, knife, knock, laser, laugh, laughter, leaf, leaves, machine,
-        meow, microwave, monster, motor, motorcycle, mud, murmur, notification, ocean, office, owl,
-        paper, printer, radio, rain, rattle, restaurant, ringtone, river, roar, robot, rocket,
-        sand, saw, scream, sea, seagull, sheep, ship, shop, shotgun, siren, snap, sneeze, snore, snow,
-        spaceship, speak, speech, static, steam, stream, storm, street, surf, sword, telephone, thunder,
-        thunderstorm, talk, tick, tire, toilet, tool, traffic, train, tree, truck, typing, vehicle,
-        vinyl, voice over, walk, water, waterfall, wave, whale, whisper, whistle, wind, window, wolf, wood,
-        zipper
+        airplane, alarm, animal, baby, bark, bee, beep, bell, bird, boat, breath, bubble, bullet,
+        cafe, car, cat, chain, chainsaw, cheer, chew, chirp, clap, click, clock, cough, cow,
+        creature, cricket, crow, crowd, cry, cutlery, dog, door, drill, drop, duck, earthquake,
+        elevator, engine, factory, fan, fire, firework, forest, fridge, frog, gate, ghost, glass,
+        gravel, growl, gun, hail, hammer, helicopter, horse, howl, hum, ice, impact, insect, jet,
+        kettle, keyboard typing, kitchen, knife, knock, laser, laugh, laughter, leaf, leaves,
+        machine, meow, microwave, monster, motor, motorcycle, mud, murmur, notification, ocean,
+        office, owl, paper, printer, radio, rain, rattle, restaurant, ringtone, river, roar,
+        robot, rocket, sand, saw, scream, sea, seagull, sheep, ship, shop, shotgun, siren, snap,
+        sneeze, snore, snow, spaceship, speak, speech, static, steam, storm, stream, street, surf,
+        sword, talk, telephone, thunder, thunderstorm, tick, tire, toilet, tool, traffic, train,
+        tree, truck, typing, vehicle, vinyl, voice over, walk, water, waterfall, wave, whale,
+        whisper, whistle, wind, window, wolf, wood, zipper
     """,
 }
 """Words and what each counts; those that mean both, such as "house", are in no list."""
