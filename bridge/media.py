@@ -18,8 +18,10 @@ __all__ = [
     "Patch",
     "SampleFormat",
     "check_output",
+    "new_output",
     "probe",
     "read_frames",
+    "splice_into",
     "write_spliced",
 ]
 
@@ -48,14 +50,53 @@ def write_spliced(
     record: Mapping[str, object],
     on_progress: Progress = lambda _: None,
 ) -> list[str]:
-    """Write a recording with patches in place of what was there.
+    """Write a recording with patches in place of what was there, whole or not at all.
+
+    As ``splice_into``, with a file of its own.
+
+    Raises
+    ------
+    BridgeError
+        ``disk_full``, and all that ``check_output`` and ``probe`` raise.
+    """
+    with new_output(info, out_path, force=force) as file:
+        warnings = splice_into(
+            file, info, out_path, patches, record=record, on_progress=on_progress
+        )
+        file.commit()
+    return warnings
+
+
+def new_output(info: AudioInfo, out_path: str | os.PathLike[str], *, force: bool) -> NewFile:
+    """Return a file for a result, which appears in its place when it is committed.
+
+    Raises
+    ------
+    BridgeError
+        All that ``check_output`` raises, and ``disk_full``.
+    """
+    check_output(out_path, info, force=force)
+    return NewFile(targets.resolve_output(Path(out_path)), force=force)
+
+
+def splice_into(
+    file: NewFile,
+    info: AudioInfo,
+    out_path: str | os.PathLike[str],
+    patches: Sequence[Patch],
+    *,
+    record: Mapping[str, object],
+    on_progress: Progress = lambda _: None,
+) -> list[str]:
+    """Write a recording into a new file, with patches in place of what was there.
 
     In the input's own format nothing else changes: WAV and AIFF keep every other byte
-    of their samples and every chunk, FLAC every other sample and every tag. The file
-    appears whole or not at all.
+    of their samples and every chunk, FLAC every other sample and every tag.
 
     Parameters
     ----------
+    file
+        What ``new_output`` returned for ``out_path``; it is not committed.
     patches
         In frames of the input; they may go on past its end.
     record
@@ -71,23 +112,19 @@ def write_spliced(
     Raises
     ------
     BridgeError
-        ``disk_full``, and all that ``check_output`` and ``probe`` raise.
+        ``disk_full``, and what ``probe`` raises of an input that was changed or is gone.
     """
-    out_path = Path(out_path)
-    check_output(out_path, info, force=force)
     _check_unchanged(info)
-    target = targets.choose_target(out_path, info)
+    target = targets.choose_target(Path(out_path), info)
     frames = splicing.result_frames(info, patches)
     text = json.dumps(record, ensure_ascii=False, separators=(",", ":")) if record else ""
-    with NewFile(targets.resolve_output(out_path), force=force) as file:
-        if targets.is_rewrite(info, target):
-            warnings = _rewrite(info, file, patches, frames, text.encode(), on_progress)
-        else:
-            warnings = convert(
-                info, file, target, patches, frames=frames, record=text, on_progress=on_progress
-            )
-        _check_unchanged(info)
-        file.commit()
+    if targets.is_rewrite(info, target):
+        warnings = _rewrite(info, file, patches, frames, text.encode(), on_progress)
+    else:
+        warnings = convert(
+            info, file, target, patches, frames=frames, record=text, on_progress=on_progress
+        )
+    _check_unchanged(info)
     return warnings
 
 

@@ -5,6 +5,7 @@ import errno
 import io
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -92,6 +93,7 @@ class NewFile(io.RawIOBase):
         self._temporary = path.with_name(f".reapaint-{secrets.token_hex(6)}.part")
         self._error: BridgeError | None = None
         self._is_committed = False
+        self._has_replaced = False
         try:
             self._file = self._temporary.open("x+b", buffering=0)
         except OSError as error:
@@ -163,6 +165,23 @@ class NewFile(io.RawIOBase):
         if self._error is not None:
             raise self._error
 
+    def finish(self) -> None:
+        """Have the disk keep what was written, still under the temporary name.
+
+        Raises
+        ------
+        BridgeError
+            ``disk_full`` or ``output_not_writable``: some disks say so only now.
+        """
+        self.check()
+        if self._file.closed:
+            return
+        try:
+            os.fsync(self._file.fileno())
+            self._file.close()
+        except OSError as error:
+            raise write_error(self._path, error) from error
+
     def commit(self) -> None:
         """Put the file in its place, for good.
 
@@ -172,11 +191,10 @@ class NewFile(io.RawIOBase):
             ``output_exists`` when another file took the place meanwhile and ``force``
             was not given; ``disk_full`` or ``output_not_writable`` from the disk.
         """
-        self.check()
+        self.finish()
         try:
-            os.fsync(self._file.fileno())
-            self._file.close()
             if self._force:
+                self._has_replaced = os.path.lexists(self._path)
                 self._temporary.replace(self._path)
             else:
                 _place(self._temporary, self._path)
@@ -185,6 +203,33 @@ class NewFile(io.RawIOBase):
         except OSError as error:
             raise write_error(self._path, error) from error
         self._is_committed = True
+
+    def withdraw(self) -> None:
+        """Take a file out of its place again; one that replaced another stays."""
+        if self._is_committed and not self._has_replaced:
+            self._path.unlink(missing_ok=True)
+
+
+def commit_all(files: Sequence[NewFile]) -> None:
+    """Put several files in their places, or none.
+
+    What fails while files are written fails before the first is in its place. A place
+    that is lost after that takes back those that were filled, but for what they replaced.
+
+    Raises
+    ------
+    BridgeError
+        As ``NewFile.commit``.
+    """
+    for file in files:
+        file.finish()
+    try:
+        for file in files:
+            file.commit()
+    except BaseException:
+        for file in files:
+            file.withdraw()
+        raise
 
 
 def write_error(path: Path, error: OSError) -> BridgeError:

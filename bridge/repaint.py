@@ -1,5 +1,6 @@
 """The main job: a sound file in, its repainted version out."""
 
+import contextlib
 import math
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +12,16 @@ import numpy.typing as npt
 
 from bridge.errors import BridgeCode, InputError
 from bridge.local_engine import Engine
-from bridge.media import AudioInfo, Patch, check_output, probe, read_frames, write_spliced
+from bridge.media import (
+    AudioInfo,
+    Patch,
+    check_output,
+    new_output,
+    probe,
+    read_frames,
+    splice_into,
+)
+from bridge.new_file import commit_all
 from bridge.windows import WindowPlan, merge_selections, plan_windows
 from engine.protocol.codec import is_finite
 from engine.protocol.errors import ErrorCode
@@ -144,7 +154,7 @@ def carry_out(prepared: Prepared, engine: Engine, on_progress: OnProgress) -> Re
     Raises
     ------
     BridgeError
-        The engine, the job or the disk failed; files that were written are whole.
+        The engine, the job or the disk failed; no file was written.
     """
     order, info = prepared.order, prepared.info
     backend = _find_backend(order, engine)
@@ -272,17 +282,25 @@ _Result = tuple[WindowPlan, Done, tuple[Audio, ...]]
 def _write_takes(
     prepared: Prepared, results: list[_Result], on_progress: OnProgress
 ) -> tuple[list[Output], list[str]]:
-    outputs, warnings = [], []
-    for take, target in enumerate(prepared.targets):
-        warnings += write_spliced(
-            prepared.info,
-            target,
-            _patches_of(take, results),
-            force=prepared.order.force,
-            record=_record(take, results),
-            on_progress=_writing(on_progress, take, len(prepared.targets)),
-        )
-        outputs.append(_output(target, take, results, prepared.info.sample_rate))
+    """Write every take, or none: half of what was asked for is hard to tell from all."""
+    info, targets = prepared.info, prepared.targets
+    warnings = []
+    with contextlib.ExitStack() as stack:
+        files = []
+        for take, target in enumerate(targets):
+            file = stack.enter_context(new_output(info, target, force=prepared.order.force))
+            warnings += splice_into(
+                file,
+                info,
+                target,
+                _patches_of(take, results),
+                record=_record(take, results),
+                on_progress=_writing(on_progress, take, len(targets)),
+            )
+            file.finish()
+            files.append(file)
+        commit_all(files)
+    outputs = [_output(each, take, results, info.sample_rate) for take, each in enumerate(targets)]
     return outputs, warnings
 
 

@@ -6,12 +6,14 @@ import os
 import struct
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bridge.cli import main
-from bridge.media import probe, read_frames
+from bridge.errors import BridgeCode, BridgeError
+from bridge.media import probe, read_frames, splice_into
 from engine.protocol.spans import Span
 
 RECORDINGS = Path(__file__).parent.parent.parent / "bridge" / "recordings"
@@ -369,13 +371,32 @@ def test_errors_for_people_go_to_standard_error(capsys: pytest.CaptureFixture[st
     assert "There is no file nothing.wav." in shown.err
 
 
+def test_all_takes_are_written_or_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    targets: list[Path] = []
+
+    def full_at_the_third(file: Any, info: Any, target: Path, *rest: Any, **named: Any) -> Any:
+        if len(targets) == 2:
+            raise BridgeError(BridgeCode.DISK_FULL, "There is no room.", hint="Make some.")
+        targets.append(target)
+        return splice_into(file, info, target, *rest, **named)
+
+    monkeypatch.setattr("bridge.repaint.splice_into", full_at_the_third)
+    words = ("--start", 1, "--end", 1.1, "--takes", 3)
+    code, answer = _inpaint(capsys, RIVER, tmp_path / "out.wav", *words)
+    assert (code, answer["error"]["code"]) == (2, "disk_full")
+    assert [path.name for path in targets] == ["out-1.wav", "out-2.wav"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_interrupt_leaves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bridge.repaint.write_spliced", interrupted)
+    monkeypatch.setattr("bridge.repaint.splice_into", interrupted)
     code, answer = _inpaint(capsys, RIVER, tmp_path / "out.wav", "--start", 1, "--end", 1.1)
     assert (code, answer["error"]["code"]) == (130, "interrupted")
     assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ import pytest
 
 from bridge import new_file
 from bridge.errors import BridgeCode, BridgeError
-from bridge.new_file import ForeignSink, NewFile
+from bridge.new_file import ForeignSink, NewFile, commit_all
 
 
 def write(
@@ -96,6 +96,56 @@ def test_a_disk_that_fails_at_the_very_end(
         write(tmp_path / "goal", b"abc", force=False)
     assert caught.value.code == code
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_several_files_appear_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, force: bool
+) -> None:
+    goals = [tmp_path / name for name in ("one", "two", "three")]
+
+    def put_all() -> None:
+        files = [NewFile(goal, force=force) for goal in goals]
+        try:
+            for file in files:
+                file.write(b"new")
+            commit_all(files)
+        finally:
+            for file in files:
+                file.discard()
+
+    def there() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+
+    if force:
+        # What was replaced can't be brought back: the new one stays in its place.
+        goals[0].write_bytes(b"old")
+        goals[2].mkdir()
+    else:
+        goals[2].write_bytes(b"somebody else's")
+    with pytest.raises(BridgeError) as caught:
+        put_all()
+    assert caught.value.code == ("output_not_writable" if force else "output_exists")
+    assert there() == ({"one": b"new"} if force else {"three": b"somebody else's"})
+
+    goals[2].rmdir() if force else goals[2].unlink()
+    synced: list[int] = []
+
+    def full_at_the_second(number: int) -> None:
+        synced.append(number)
+        if len(synced) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = there()
+    with monkeypatch.context() as patch:
+        patch.setattr(new_file.os, "fsync", full_at_the_second)
+        with pytest.raises(BridgeError) as caught:
+            put_all()
+    assert caught.value.code == "disk_full"
+    assert there() == before
+
+    put_all()
+    assert there() == {"one": b"new", "two": b"new", "three": b"new"}
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
