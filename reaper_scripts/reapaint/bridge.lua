@@ -11,6 +11,8 @@ local LOOK_EVERY_TICKS = 10
 local DEAD_AFTER_TICKS = 160
 local LAUNCH_AGAIN_TICKS = 480
 local MAX_LAUNCHES = 3
+--- A bridge beats once a second: an older beat tells of an engine that was asked for before.
+local ENGINE_NEWS_TICKS = 70
 
 ---@class reapaint.BridgeState
 ---@field beat integer?
@@ -19,30 +21,46 @@ local MAX_LAUNCHES = 3
 ---@field launches integer
 ---@field launch_ticks integer since the last launch
 ---@field engine { state: string, message: string }?
----@field backends table?
+---@field foreign reapaint.Error? why this bridge and these scripts can't talk
+---@field is_foreign_told boolean?
+---@field is_wanted boolean? whether a person asked for it
+---@field engine_ticks integer? since a person asked for the engine; nil once it was told of
 
 ---@return reapaint.BridgeState
 function M.new()
   return { quiet_ticks = 0, is_alive = false, launches = 0, launch_ticks = 0 }
 end
 
+local function other_version(beat)
+  return errors.new(
+    "incompatible_version",
+    string.format(
+      "The bridge is of another version (protocol %s, these scripts %s).",
+      tostring(beat.protocol),
+      spool.PROTOCOL
+    ),
+    "Reinstall with `reapaint reaper install`, and restart REAPER."
+  )
+end
+
 local function look(state)
-  local beat = spool.read_message(spool.heartbeat_path())
-  if not beat then
+  local beat, _, foreign = spool.read_message(spool.heartbeat_path())
+  local seen = beat or foreign
+  if not seen then
     return
   end
-  local changed = state.beat ~= nil and beat.beat ~= state.beat
-  state.beat = beat.beat
-  state.engine = beat.engine
-  state.backends = beat.backends
+  local changed = state.beat ~= nil and seen.beat ~= state.beat
+  state.beat = seen.beat
+  state.engine = beat and beat.engine
   if changed then
     state.quiet_ticks, state.is_alive, state.launches = 0, true, 0
+    state.foreign = foreign and other_version(foreign) or nil
+    state.is_foreign_told = state.is_foreign_told and foreign ~= nil
   end
 end
 
 --- Count a tick, and look at the heartbeat now and then.
----@param state reapaint.BridgeState
-function M.tick(state)
+local function tick(state)
   state.quiet_ticks = state.quiet_ticks + 1
   state.launch_ticks = state.launch_ticks + 1
   if state.quiet_ticks % LOOK_EVERY_TICKS == 1 then
@@ -106,9 +124,15 @@ local function launch()
 end
 
 --- See that a bridge runs. A second one that is started by mistake ends at its lock.
----@param state reapaint.BridgeState
 ---@return boolean?, reapaint.Error? once, when it can't be
-function M.ensure(state)
+local function ensure(state)
+  if state.is_alive and state.foreign then
+    if state.is_foreign_told then
+      return true
+    end
+    state.is_foreign_told = true
+    return nil, state.foreign
+  end
   local waits = state.launches > 0 and state.launch_ticks < LAUNCH_AGAIN_TICKS
   if state.is_alive or waits or state.launches > MAX_LAUNCHES then
     return true
@@ -126,12 +150,56 @@ function M.ensure(state)
   return launch()
 end
 
---- Let a new job try again what an older one gave up.
+--- Let a new job, or a person, try again what was given up.
 ---@param state reapaint.BridgeState
 function M.hope_again(state)
+  state.is_foreign_told = false
   if state.launches > MAX_LAUNCHES then
     state.launches = 0
   end
+end
+
+--- See to what a person asked of the bridge.
+---@param state reapaint.BridgeState
+---@param is_engine boolean whether to tell how starting the engine went
+function M.want(state, is_engine)
+  M.hope_again(state)
+  state.is_wanted = true
+  state.engine_ticks = is_engine and 0 or nil
+end
+
+--- Tell how starting the engine went, once a heartbeat can know of it.
+local function engine_news(state)
+  state.engine_ticks = state.engine_ticks + 1
+  if state.engine_ticks < ENGINE_NEWS_TICKS or not (state.is_alive and state.engine) then
+    return nil
+  elseif state.engine.state == "ready" then
+    return "ReaPaint's engine is ready."
+  elseif state.engine.state == "unreachable" then
+    return state.engine.message
+  end
+  return nil
+end
+
+--- One tick: keep a bridge running while it is needed.
+---@param state reapaint.BridgeState
+---@param has_jobs boolean
+---@return string? news for the person
+function M.attend(state, has_jobs)
+  tick(state)
+  if has_jobs or state.is_wanted or state.engine_ticks then
+    state.is_wanted = false
+    local ok, err = ensure(state)
+    if not ok then
+      state.engine_ticks = nil
+      return errors.sentence(err)
+    end
+  end
+  local news = state.engine_ticks and engine_news(state)
+  if news then
+    state.engine_ticks = nil
+  end
+  return news or nil
 end
 
 return M

@@ -4,6 +4,7 @@
 --- REAPER runs one script at a time, so that a read followed by a write needs no lock.
 
 local errors = require("reapaint.errors")
+local spool = require("reapaint.spool")
 
 local M = {}
 
@@ -18,6 +19,17 @@ end
 
 local function set(key, value)
   reaper.SetExtState(SECTION, key, value, false)
+end
+
+--- The name of this REAPER among those that share its resource folder, as long as it runs.
+---@return string
+function M.instance()
+  local name = get("instance")
+  if name == "" then
+    name = spool.new_job_id()
+    set("instance", name)
+  end
+  return name
 end
 
 --- Leave a word for the listener.
@@ -43,12 +55,23 @@ function M.receive()
   return words
 end
 
---- Say something beside the mouse, where it takes no focus; the listener keeps it there for a
---- while, and clears it.
+--- Show a text beside the mouse, where it takes no focus; "" removes it.
+---
+--- In C the text's parameter is called `fmt`: REAPER may read it as a format, in which a per
+--- cent sign asks for a value that nobody passes, or as it is, where doubling the sign would
+--- show. A full-width sign is no format and reads the same either way; words of ours do
+--- without one, as a plain font may lack it.
+---@param text string
+function M.show(text)
+  local x, y = reaper.GetMousePosition()
+  local plain = text:gsub("%%", "\u{FF05}")
+  reaper.TrackCtl_SetToolTip(plain, x + TOOLTIP_OFFSET, y + TOOLTIP_OFFSET, true)
+end
+
+--- Say something; the listener keeps it there for a while, and clears it.
 ---@param text string
 function M.say(text)
-  local x, y = reaper.GetMousePosition()
-  reaper.TrackCtl_SetToolTip(text, x + TOOLTIP_OFFSET, y + TOOLTIP_OFFSET, true)
+  M.show(text)
   M.post("said " .. text:gsub("%s*[\r\n]+%s*", " "))
 end
 
@@ -119,19 +142,27 @@ function M.set_jobs_under_way(count)
   set("busy", tostring(count))
 end
 
---- The results that wait for a word, the oldest first.
----@return string[]
+---@class reapaint.Kept a result that waits for a word
+---@field job_id string
+---@field reason string
+
+--- The results that wait, the oldest first.
+---@return reapaint.Kept[]
 function M.kept()
-  local ids = {}
-  for id in get("kept"):gmatch("%x+") do
-    ids[#ids + 1] = id
+  local kept = {}
+  for job_id, reason in get("kept"):gmatch("(%x+) ([^\n]*)\n") do
+    kept[#kept + 1] = { job_id = job_id, reason = reason }
   end
-  return ids
+  return kept
 end
 
----@param ids string[]
-function M.set_kept(ids)
-  set("kept", table.concat(ids, " "))
+---@param kept reapaint.Kept[]
+function M.set_kept(kept)
+  local lines = {}
+  for index, each in ipairs(kept) do
+    lines[index] = each.job_id .. " " .. each.reason:gsub("[\r\n]+", " ") .. "\n"
+  end
+  set("kept", table.concat(lines))
 end
 
 return M

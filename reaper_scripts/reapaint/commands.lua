@@ -4,6 +4,7 @@ local channel = require("reapaint.channel")
 local dialogs = require("reapaint.dialogs")
 local errors = require("reapaint.errors")
 local geometry = require("reapaint.geometry")
+local instances = require("reapaint.instances")
 local jobs = require("reapaint.jobs")
 local planning = require("reapaint.planning")
 local project = require("reapaint.project")
@@ -117,6 +118,7 @@ local function send(plan, chosen, in_project)
     name = project.name(in_project),
     media_folder = project.media_folder(in_project),
   })
+  instances.appear()
   local ok, err = jobs.store(job)
   if ok and not plan.reading then
     -- A file needs no reading: the request leaves within this very tick.
@@ -187,19 +189,25 @@ end
 
 -- Results that wait
 
+local OFFER = "A result for %q (%s) waits: %s."
+local HERE = "\n\nYes: put it back in its place, or on a new track where that has changed."
+local ELSEWHERE = "\n\nIt was made in %s."
+  .. "\n\nYes: put it on a new track of the project in front."
+local ELSE = "\nNo: drop it (its files stay in the media folder).\nCancel: ask again later."
+
 --- Offer what could not be spliced when it came.
 local function offer_kept(folder)
-  for _, job_id in ipairs(channel.kept()) do
-    local job = jobs.load(job_id)
+  for _, kept in ipairs(channel.kept()) do
+    local job = jobs.load(kept.job_id)
     if job then
-      local text = "A result for %q (%s) waits, because its item changed or REAPER was closed."
-        .. "\n\nYes: put it back in its place, or on a new track where that has changed."
-        .. "\nNo: drop it (its files stay in the media folder).\nCancel: ask again later."
-      local answer = dialogs.yes_no_cancel(text:format(job.name, job.label))
+      local elsewhere = jobs.made_elsewhere(job)
+      local where = elsewhere and ELSEWHERE:format(elsewhere) or HERE
+      local offer = OFFER:format(job.name, job.label, kept.reason)
+      local answer = dialogs.yes_no_cancel(offer .. where .. ELSE)
       if answer == nil then
         break
       end
-      channel.post((answer == "yes" and "place " or "dismiss ") .. job_id)
+      channel.post((answer == "yes" and "place " or "dismiss ") .. kept.job_id)
     end
   end
   return channel.ensure_listener(folder)

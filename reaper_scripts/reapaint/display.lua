@@ -3,10 +3,11 @@
 --- A tooltip beside the mouse by default; a small window with a Cancel button where ReaImGui is
 --- installed; a plain one where the settings ask for it.
 
+local channel = require("reapaint.channel")
+
 local M = {}
 
 local MESSAGE_TICKS = 200
-local OFFSET = 20
 local MAX_LINES = 4
 local IMGUI_VERSION = "0.9.3"
 local WINDOW_TITLE = "ReaPaint"
@@ -61,8 +62,7 @@ local function set_tooltip(display, text)
     return
   end
   display.shown = text
-  local x, y = reaper.GetMousePosition()
-  reaper.TrackCtl_SetToolTip(text, x + OFFSET, y + OFFSET, true)
+  channel.show(text)
 end
 
 local function draw_imgui(display, lines, on_cancel)
@@ -125,7 +125,7 @@ end
 local function as_text(lines)
   local texts = {}
   for index, line in ipairs(lines) do
-    texts[index] = string.format("%s %d %%", line.text, math.floor(line.fraction * 100))
+    texts[index] = string.format("%s, %d of 100", line.text, math.floor(line.fraction * 100))
   end
   if #texts > 0 then
     texts[#texts + 1] = "(the action ReaPaint: Cancel ends it)"

@@ -1,7 +1,9 @@
 --- What these scripts note about a job in its folder, so that it survives them.
 
+local channel = require("reapaint.channel")
 local json = require("reapaint.json")
 local planning = require("reapaint.planning")
+local project = require("reapaint.project")
 local settings = require("reapaint.settings")
 local spool = require("reapaint.spool")
 
@@ -26,6 +28,8 @@ local M = {}
 ---@return reapaint.Job
 function M.new(plan, chosen, in_project)
   local job_id = spool.new_job_id()
+  local request = planning.request(plan, job_id, settings.as_message(chosen), in_project)
+  request.instance = channel.instance()
   return {
     job_id = job_id,
     label = chosen.prompt ~= "" and chosen.prompt or "fill from surroundings",
@@ -36,7 +40,7 @@ function M.new(plan, chosen, in_project)
     axis_shift_s = plan.axis_shift_s,
     extend_to_s = plan.extend_to_s,
     reading = plan.reading,
-    request = planning.request(plan, job_id, settings.as_message(chosen), in_project),
+    request = request,
   }
 end
 
@@ -71,6 +75,32 @@ function M.load(job_id)
     note[key] = json.value(value)
   end
   return note
+end
+
+--- The open project that holds what a job is for.
+---@param job reapaint.Job
+---@return ReaProject?
+function M.home(job)
+  for index = #job.targets, 1, -1 do
+    local take, found = project.find_take(job.targets[index].take)
+    if take then
+      return found
+    end
+  end
+  return nil
+end
+
+--- The project that a job was made in, by its name, where that is not the one in front.
+---@param job reapaint.Job
+---@return string?
+function M.made_elsewhere(job)
+  local home, current = M.home(job), project.current()
+  local made_in = job.request.project
+  local name = home and project.name(home) or (type(made_in) == "table" and made_in.name) or ""
+  if home == current or (not home and name == project.name(current)) then
+    return nil
+  end
+  return name ~= "" and name or "a project that was never saved"
 end
 
 return M

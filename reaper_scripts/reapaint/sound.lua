@@ -4,12 +4,16 @@ local errors = require("reapaint.errors")
 
 local M = {}
 
---- Values a read asks for: a twelfth of a second of stereo, about half a millisecond of work,
---- far below the 4,194,303 values that a reaper.array can hold.
-local SLICE_VALUES = 8192
---- What one tick may spend on reading; the limit that a person feels is 10 ms.
-local BUDGET_S = 0.003
-local MAX_SLICES_A_TICK = 16
+--- Values that one read may ask for: few enough to cost a few milliseconds at most, far below
+--- the 4,194,303 values that a reaper.array can hold.
+local MOST_VALUES = 32768
+local FIRST_VALUES = 4096
+local FEWEST_VALUES = 1024
+--- What one tick may spend on reading: a person feels 10 ms, and a slice may cost more than
+--- the last ones made expect.
+local READ_BUDGET_S = 0.007
+local CAUTION = 0.7
+local PEAK_BUDGET_S = 0.003
 local MAX_PEAK_STEPS = 256
 local PACKED_AT_ONCE = 256
 local PACK_FORMAT = "<" .. ("f"):rep(PACKED_AT_ONCE)
@@ -132,6 +136,7 @@ end
 ---@field start_s number
 ---@field frames integer
 ---@field done integer
+---@field cost_s number? seconds a value, as measured
 
 --- Begin to read a take's sound, as REAPER plays it, into a file of float32.
 ---@param take MediaItem_Take
@@ -162,7 +167,7 @@ function M.open_reader(take, plan, path)
   end
   return {
     accessor = accessor,
-    buffer = reaper.new_array(SLICE_VALUES),
+    buffer = reaper.new_array(MOST_VALUES),
     file = file,
     sample_rate = plan.sample_rate,
     channels = plan.channels,
@@ -201,9 +206,8 @@ local function pack(values, count)
   return table.concat(packed)
 end
 
-local function read_slice(reader)
-  local per_slice = SLICE_VALUES // reader.channels
-  local frames = math.min(per_slice, reader.frames - reader.done)
+local function read_slice(reader, values)
+  local frames = math.min(math.max(1, values // reader.channels), reader.frames - reader.done)
   local start_s = reader.start_s + reader.done / reader.sample_rate
   -- Past its end an item leaves the buffer as it is: what stood there would be heard again.
   reader.buffer.clear()
@@ -228,25 +232,32 @@ local function read_slice(reader)
   return true
 end
 
+--- How many values fit into what is left of a tick; the first slice of all finds out the cost.
+local function affordable(reader, left_s)
+  if not reader.cost_s then
+    return FIRST_VALUES
+  end
+  return math.min(MOST_VALUES, math.floor(left_s * CAUTION / reader.cost_s))
+end
+
 --- Read on for a few milliseconds. Never from a coroutine: an accessor gives nothing there.
 ---@param reader reapaint.Reader
 ---@return boolean? finished nil after an error
 ---@return reapaint.Error?
 function M.read_on(reader)
   local started = reaper.time_precise()
-  for count = 1, MAX_SLICES_A_TICK do
-    if reader.done >= reader.frames then
-      break
-    end
-    local ok, err = read_slice(reader)
+  local values = math.max(FEWEST_VALUES, affordable(reader, READ_BUDGET_S))
+  while reader.done < reader.frames and values >= FEWEST_VALUES do
+    local before_s, before = reaper.time_precise(), reader.done
+    local ok, err = read_slice(reader, values)
     if not ok then
       return nil, err
     end
-    local spent = reaper.time_precise() - started
-    -- Another slice costs what the last ones did.
-    if spent + spent / count > BUDGET_S then
-      break
-    end
+    local now_s = reaper.time_precise()
+    local cost_s = (now_s - before_s) / ((reader.done - before) * reader.channels)
+    -- A slow slice counts at once, and is forgotten slowly.
+    reader.cost_s = math.max(cost_s, 0.8 * (reader.cost_s or 0) + 0.2 * cost_s)
+    values = affordable(reader, READ_BUDGET_S - (now_s - started))
   end
   return reader.done >= reader.frames
 end
@@ -255,16 +266,20 @@ end
 
 --- Open a result and start on its peaks.
 ---@param path string
----@return { source: PCM_source, needs_peaks: boolean }?, reapaint.Error?
+---@return { source: PCM_source, needs_peaks: boolean }?, reapaint.Error? `missing_result` for
+---ever, `unopened_result` for now
 function M.open_result(path)
-  local source = reaper.file_exists(path) and reaper.PCM_Source_CreateFromFile(path)
-  if not source then
+  if not reaper.file_exists(path) then
     return nil,
       errors.new(
         "missing_result",
-        string.format("REAPER could not open the result %s.", path),
+        string.format("The file of the result, %s, is gone.", path),
         "Try again with a new seed."
       )
+  end
+  local source = reaper.PCM_Source_CreateFromFile(path)
+  if not source then
+    return nil, errors.new("unopened_result", "REAPER could not open its file " .. path)
   end
   return { source = source, needs_peaks = reaper.PCM_Source_BuildPeaks(source, 0) ~= 0 }
 end
@@ -281,7 +296,7 @@ function M.build_peaks(results)
         reaper.PCM_Source_BuildPeaks(result.source, 2)
         result.needs_peaks = false
       end
-      if steps >= MAX_PEAK_STEPS or reaper.time_precise() - started > BUDGET_S then
+      if steps >= MAX_PEAK_STEPS or reaper.time_precise() - started > PEAK_BUDGET_S then
         return false
       end
     end

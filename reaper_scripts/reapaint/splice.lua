@@ -119,6 +119,13 @@ local function stored(job, result, result_take, file, origin)
   }
 end
 
+--- Give an opened source away: whatever happens from here on, it dies with its take.
+local function hand_over(opened)
+  local source = opened.source
+  opened.source = nil
+  return source
+end
+
 --- Add all takes of a result to one painted part; the first becomes the one that is heard.
 local function add_takes(job, result, opened, part_index, item, like, origin, in_project)
   local part_start_s = project.item_span(item).start_s
@@ -126,13 +133,12 @@ local function add_takes(job, result, opened, part_index, item, like, origin, in
   local first_guid
   for index, result_take in ipairs(result.takes) do
     local file = file_for(result_take, part_index)
-    local holder = opened[index][part_index]
-    local take = project.add_take(item, project.find_take(like_guid, in_project), holder.source, {
+    local source = hand_over(opened[index][part_index])
+    local take = project.add_take(item, project.find_take(like_guid, in_project), source, {
       name = file_name(file.path),
       offset = part_start_s + job.axis_shift_s - file.file_start_s,
       ext = stored(job, result, result_take, file, origin),
     })
-    holder.source = nil
     first_guid = first_guid or project.take_guid(take)
     project.copy_envelopes_to_last(item, project.find_take(like_guid, in_project))
   end
@@ -196,7 +202,7 @@ end
 function M.apply(job, result, opened, in_project, item, take)
   local pieces, problem = project.edit(in_project, "ReaPaint: " .. job.label, function()
     return change(job, result, opened, item, take, in_project)
-  end)
+  end, project.remember(item))
   if not pieces then
     return nil,
       errors.new(
@@ -256,21 +262,20 @@ function M.place_apart(job, result, opened, in_project)
     for take_number, result_take in ipairs(result.takes) do
       for index, part in ipairs(job.parts) do
         local file = file_for(result_take, index)
-        local holder = opened[take_number][index]
-        project.add_item(in_project, part, holder.source, {
+        project.add_item(in_project, part, hand_over(opened[take_number][index]), {
           name = file_name(file.path),
           offset = part.start_s + job.axis_shift_s - file.file_start_s,
           ext = stored(job, result, result_take, file),
           muted = take_number > 1,
           new_track = take_number == 1 and index == 1,
         })
-        holder.source = nil
       end
     end
     return true
-  end)
+  end, project.remember_tracks(in_project))
   if not done then
-    return nil, errors.new("splice_failed", "The result could not be placed: " .. problem)
+    local reason = tostring(problem):match("[^\n]*")
+    return nil, errors.new("splice_failed", "The result could not be placed: " .. reason)
   end
   return true
 end

@@ -32,6 +32,13 @@ function M.heartbeat_path()
   return join(M.root(), "spool", "bridge.json")
 end
 
+--- Where a REAPER that has jobs shows the others on this resource folder that it lives.
+---@param instance string
+---@return string
+function M.life_path(instance)
+  return join(M.root(), "spool", "reaper-" .. instance .. ".json")
+end
+
 ---@return string
 function M.launch_path()
   return join(M.root(), "launch.json")
@@ -51,11 +58,7 @@ local function write_error(path, reason)
   )
 end
 
---- Write a file where none is, whole or not at all.
----@param path string
----@param text string
----@return boolean?, reapaint.Error?
-function M.write_new(path, text)
+local function write(path, text, may_replace)
   local draft = path .. ".tmp"
   local file, reason = io.open(draft, "wb")
   if not file then
@@ -68,6 +71,11 @@ function M.write_new(path, text)
     return nil, write_error(path, write_reason or close_reason)
   end
   local renamed, rename_reason = os.rename(draft, path)
+  if not renamed and may_replace then
+    -- Windows does not rename onto a file that exists.
+    os.remove(path)
+    renamed, rename_reason = os.rename(draft, path)
+  end
   if not renamed then
     os.remove(draft)
     return nil, write_error(path, rename_reason)
@@ -75,14 +83,20 @@ function M.write_new(path, text)
   return true
 end
 
+--- Write a file where none is, whole or not at all.
+---@param path string
+---@param text string
+---@return boolean?, reapaint.Error?
+function M.write_new(path, text)
+  return write(path, text, false)
+end
+
 --- Write a file that only these scripts read, over an older one.
 ---@param path string
 ---@param text string
 ---@return boolean?, reapaint.Error?
 function M.replace(path, text)
-  -- Windows does not rename onto a file that exists.
-  os.remove(path)
-  return M.write_new(path, text)
+  return write(path, text, true)
 end
 
 ---@param path string
@@ -105,6 +119,7 @@ end
 ---@param path string
 ---@param job_id string?
 ---@return table?, reapaint.Error?
+---@return table? foreign the message where its version alone is wrong
 function M.read_message(path, job_id)
   local text = M.read_text(path)
   if not text then
@@ -124,7 +139,8 @@ function M.read_message(path, job_id)
           M.PROTOCOL
         ),
         "Run `reapaint reaper install`, and restart REAPER."
-      )
+      ),
+      message
   elseif job_id and message.job_id ~= job_id then
     return nil, errors.new("wrong_job", string.format("%s belongs to another job.", path))
   end

@@ -47,6 +47,17 @@ def test_many_jobs_are_told_in_few_lines(bench: Workbench) -> None:
     assert len(bench.sim.tooltip.splitlines()) == 5
 
 
+def test_a_prompt_with_a_per_cent_sign_is_no_format(bench: Workbench) -> None:
+    bench.select(2.0, 2.6)
+    bench.paint("50 %s louder")
+    bench.sim.tick(2)
+    assert "50 \uff05s louder: waiting, 0 of 100" in bench.sim.tooltip
+    bench.finish()
+    bench.sim.run_action(actions.RECALL)
+    assert "50 \uff05s louder" in bench.sim.tooltip
+    assert bench.sim.undo_texts == ["ReaPaint: 50 %s louder"]
+
+
 def test_reaimgui_shows_progress_and_cancels_where_it_is_installed(tmp_path: Path) -> None:
     with Workbench(tmp_path, extensions=("ReaImGui",)) as bench:
         bench.select(2.0, 2.6)

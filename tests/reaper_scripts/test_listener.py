@@ -12,6 +12,10 @@ from tests.reaper_scripts.workbench import RATE, Workbench, painted_takes, recor
 from tests.reaper_sim.simulator import Reaper
 
 MAX_TICK_MS = 10.0
+GONE_TICKS = 360
+"""Until a REAPER that crashed is given up by the next."""
+HICCUPS = 0.02
+"""The share of ticks that other programs on the machine may hold up."""
 
 
 @pytest.fixture
@@ -24,6 +28,12 @@ def asked(bench: Workbench) -> Workbench:
 
 def job_of(bench: Workbench) -> Path:
     return bench.replier.jobs()[-1]
+
+
+def longest_tick_ms(bench: Workbench) -> float:
+    """Return for how long REAPER was held up at most, its own share included."""
+    held = sorted(each.lua_cpu_ms + each.api_ms for each in bench.sim.slices)
+    return held[int(len(held) * (1 - HICCUPS))]
 
 
 # In time
@@ -56,19 +66,20 @@ def test_no_tick_holds_reaper_up(tmp_path: Path) -> None:
     with Workbench(tmp_path, media=recording(80.0), item=item) as bench:
         bench.select(5.0, 65.0)
         bench.sim.run_action(actions.FILL)
-        bench.sim.tick_until(bench.replier.open_jobs)
+        ticks = bench.sim.tick_until(bench.replier.open_jobs)
         request = bench.replier.request(job_of(bench))
         assert request["source"]["frames"] == 70 * RATE
+        assert ticks * bench.sim.tick_s < 10.0, "70 s are read in a fraction of their length"
         bench.finish(ticks=10)
         assert bench.painted()
-        assert max(each.lua_cpu_ms for each in bench.sim.slices) < MAX_TICK_MS
+        assert longest_tick_ms(bench) < MAX_TICK_MS
         assert bench.sim.largest_array < 2**22
 
 
 def test_keys_and_splices_are_quick(asked: Workbench) -> None:
     asked.finish()
     assert asked.painted()
-    assert max(each.lua_cpu_ms for each in asked.sim.slices) < MAX_TICK_MS
+    assert longest_tick_ms(asked) < MAX_TICK_MS
 
 
 # Never blindly
@@ -140,6 +151,46 @@ def test_a_result_for_a_changed_item_is_kept_and_offered(
         (item,) = new_track.items
         assert (item.position, round(item.end, 9)) == (2.0, 2.6)
         assert painted_takes(item)
+
+
+def test_a_kept_result_holds_no_tick_up(asked: Workbench) -> None:
+    asked.sim.tick(3)
+    after_a_move(asked)
+    asked.finish()
+    assert not (job_of(asked) / "applied").exists()
+    asked.sim.slices.clear()
+    asked.sim.tick(300)
+    assert longest_tick_ms(asked) < MAX_TICK_MS
+
+
+def test_a_kept_result_says_why_it_waits(asked: Workbench) -> None:
+    asked.sim.tick(3)
+    after_a_move(asked)
+    asked.finish()
+    asked.sim.answer_box(2)
+    asked.sim.answer_inputs(None)
+    asked.sim.run_action(actions.INPAINT)
+    box = next(shown for shown in asked.sim.dialogs.shown if shown.kind == "box")
+    assert "(birdsong) waits: its item has changed." in box.text
+    assert "back in its place" in box.text
+
+
+def test_a_result_of_another_tab_says_so(asked: Workbench) -> None:
+    asked.sim.tick(2)
+    after_a_move(asked)
+    asked.finish()
+    first = asked.sim.project
+    before = asked.sim.chunk(first)
+    asked.sim.new_project("other")
+    asked.sim.answer_box(6)
+    asked.sim.run_action(actions.INPAINT)
+    box = next(shown for shown in asked.sim.dialogs.shown if shown.kind == "box")
+    assert "It was made in project.rpp" in box.text
+    asked.sim.tick(4)
+    assert "made in project.rpp; it is on a new track of the project in front" in asked.sim.tooltip
+    (track,) = asked.sim.project.tracks
+    assert painted_takes(track.items[0])
+    assert asked.sim.chunk(first) == before
 
 
 def test_a_result_can_be_dismissed_and_its_files_stay(asked: Workbench) -> None:
@@ -267,6 +318,21 @@ def test_a_result_that_comes_after_the_cancel_is_not_spliced(asked: Workbench) -
     assert (job_of(asked) / "applied").exists()
 
 
+def test_a_cancelled_job_is_over_though_no_bridge_lives(asked: Workbench) -> None:
+    asked.sim.tick(2)
+    asked.sim.run_action(actions.CANCEL)
+    asked.sim.tick(2)
+    assert (job_of(asked) / "cancel").exists()
+    launched = len(asked.sim.processes.commands)
+    asked.sim.tick(1000)
+    assert len(asked.sim.processes.commands) == launched
+    assert asked.sim.run_lua("return reaper.GetExtState('ReaPaint', 'busy')") == "0"
+    asked.sim.restart()
+    asked.sim.run_action(actions.LISTENER)
+    asked.sim.tick(GONE_TICKS)
+    assert asked.sim.tooltip == ""
+
+
 def test_reading_can_be_cancelled(tmp_path: Path) -> None:
     with Workbench(tmp_path, item={"pitch": 1.0}, media=recording(60.0)) as bench:
         bench.item.length = 50.0
@@ -292,7 +358,7 @@ def test_a_failure_is_said_in_one_sentence_and_changes_nothing(asked: Workbench)
 def test_progress_is_shown_with_stage_and_per_cent(asked: Workbench) -> None:
     asked.replier.progress(job_of(asked), "sample", 0.43)
     asked.sim.tick(8)
-    assert "birdsong: painting 43 %" in asked.sim.tooltip
+    assert "birdsong: painting, 43 of 100" in asked.sim.tooltip
     assert "Cancel" in asked.sim.tooltip
     asked.finish()
     assert asked.sim.tooltip == ""
@@ -327,8 +393,66 @@ def test_a_missing_result_file_is_said_and_changes_nothing(asked: Workbench) -> 
     for path in asked.sim.project.media_folder.glob("*tone*.wav"):
         path.unlink()
     asked.sim.tick(4)
-    assert "could not open the result" in asked.sim.tooltip
+    assert "is gone" in asked.sim.tooltip
     assert asked.sim.chunk() == before
+
+
+def test_a_result_that_reaper_fails_to_open_once_is_offered_again(asked: Workbench) -> None:
+    before = asked.sim.chunk()
+    asked.replier.answer(job_of(asked))
+    asked.sim.files.fail("open", "*tone*.wav", "Too many open files", times=1)
+    asked.sim.tick(4)
+    assert asked.sim.chunk() == before
+    assert not (job_of(asked) / "applied").exists()
+    assert "A result of ReaPaint is kept: REAPER could not open its file" in asked.sim.tooltip
+    asked.sim.answer_box(6)
+    asked.sim.answer_inputs(None)
+    asked.sim.run_action(actions.INPAINT)
+    asked.sim.tick(4)
+    assert len(asked.painted()) == 1
+    assert (job_of(asked) / "applied").exists()
+
+
+def test_a_failed_splice_leaves_no_trace(asked: Workbench) -> None:
+    """Not even in the history: what could be redone stays, and an older point of that name."""
+    asked.finish()
+    asked.sim.run_action(actions.TRY_AGAIN)
+    asked.finish()
+    asked.sim.undo()
+    undone, redo = asked.sim.chunk(), asked.sim.history().points[-1].text
+    points = asked.sim.undo_texts
+    assert points == ["ReaPaint: birdsong"]
+    asked.select(3.0, 3.4)
+    asked.sim.run_action(actions.TRY_AGAIN)
+    result = asked.replier.answer(job_of(asked))
+    (job_of(asked) / "result.json").unlink()
+    result["takes"].append({"seed": 5, "files": [], "seams": []})
+    before = asked.sim.chunk()
+    assert before != undone, "the time selection"
+    asked.replier.reply(job_of(asked), result)
+    asked.sim.tick(4)
+    assert "the project is as it was" in asked.sim.tooltip
+    assert asked.sim.chunk() == before
+    assert asked.sim.undo_texts == points
+    assert asked.sim.redo() == redo
+
+
+def test_a_failed_placing_leaves_no_trace(asked: Workbench) -> None:
+    asked.sim.tick(2)
+    after_deletion(asked)
+    result = asked.replier.answer(job_of(asked))
+    (job_of(asked) / "result.json").unlink()
+    result["takes"].append({"seed": 5, "files": [], "seams": []})
+    asked.replier.reply(job_of(asked), result)
+    asked.sim.tick(4)
+    before = asked.sim.chunk()
+    asked.sim.answer_box(6)
+    asked.sim.run_action(actions.INPAINT)
+    asked.sim.tick(4)
+    assert "could not be placed" in asked.sim.tooltip
+    assert asked.sim.chunk() == before
+    assert not asked.sim.undo_texts
+    assert not asked.sim.redo()
 
 
 def test_an_error_inside_a_splice_leaves_the_project_as_it_was(asked: Workbench) -> None:
@@ -382,6 +506,22 @@ def test_a_dead_bridge_is_started_again_and_then_complained_about(asked: Workben
     asked.sim.run_action(actions.TRY_AGAIN)
     asked.sim.tick(490)
     assert len(asked.sim.processes.commands) >= 4
+
+
+def test_a_bridge_of_another_version_is_named_as_such(asked: Workbench) -> None:
+    for number in range(5):
+        beat(asked, number, protocol="2.0")
+        asked.sim.tick(32)
+    assert "The bridge is of another version" in asked.sim.tooltip
+    assert "reapaint reaper install" in asked.sim.tooltip
+    assert len(asked.sim.processes.commands) == 1
+    asked.sim.tick(250)
+    assert "another version" not in asked.sim.tooltip, "once"
+    for number in range(5, 8):
+        beat(asked, number)
+        asked.sim.tick(32)
+    asked.finish()
+    assert len(asked.painted()) == 1
 
 
 def test_a_window_that_stops_scripts_for_minutes_is_no_crash(asked: Workbench) -> None:
@@ -485,9 +625,9 @@ def test_a_result_that_came_after_reaper_closed_is_offered(asked: Workbench, cra
     asked.replier.answer_all()
     before = asked.sim.chunk()
     asked.sim.run_action(actions.LISTENER)
-    asked.sim.tick(5)
+    asked.sim.tick(GONE_TICKS if crash else 5)
     assert asked.sim.chunk() == before
-    assert "1 results wait" in asked.sim.tooltip
+    assert "1 result waits" in asked.sim.tooltip
     asked.sim.answer_box(6)
     asked.sim.answer_inputs(None)
     asked.sim.run_action(actions.INPAINT)
@@ -501,14 +641,21 @@ def test_what_waits_is_said_beside_what_the_action_says(asked: Workbench) -> Non
     asked.sim.run_action(actions.NEXT_TAKE)
     asked.sim.tick(5)
     assert "There is no painted part here." in asked.sim.tooltip
-    assert "1 results wait" in asked.sim.tooltip
+    assert "1 result waits" in asked.sim.tooltip
 
 
-def test_a_job_goes_on_when_reaper_is_back(asked: Workbench) -> None:
+def test_what_comes_when_reaper_is_back_is_offered(asked: Workbench) -> None:
     asked.sim.restart()
     asked.sim.run_action(actions.LISTENER)
     asked.sim.tick(3)
+    before = asked.sim.chunk()
     asked.finish()
+    assert asked.sim.chunk() == before
+    assert "REAPER was closed before it came" in asked.sim.tooltip
+    asked.sim.answer_box(6)
+    asked.sim.answer_inputs(None)
+    asked.sim.run_action(actions.INPAINT)
+    asked.sim.tick(4)
     assert len(asked.painted()) == 1
 
 
@@ -520,6 +667,7 @@ def test_reading_begins_anew_after_a_crash(tmp_path: Path) -> None:
         bench.sim.tick(2)
         bench.sim.restart(crash=True)
         bench.sim.run_action(actions.LISTENER)
+        bench.sim.tick(GONE_TICKS)
         bench.finish()
         assert len(bench.painted()) == 1
 

@@ -177,6 +177,8 @@ def broken_result(scripts: Path, folder: Path) -> None:
         bench.sim.tick(5)
         assert bench.sim.chunk() == before
         assert bench.sim.options[40912] == 1
+        assert not bench.sim.undo_texts
+        assert not bench.sim.redo()
 
 
 SCENARIOS: list[Callable[[Path, Path], None]] = [
@@ -202,7 +204,7 @@ BUGS: list[tuple[str, str, str, str]] = [
     ("loop flag left on", "splice.lua", 'project.set_value(part, "B_LOOPSRC", 0)', "do end"),
     ("refresh left off", EDITING, "reaper.PreventUIRefresh(-1)", "do end"),
     ("undo block left open", EDITING,
-     "reaper.Undo_EndBlock2(project, label, UNDO_TRACKS | UNDO_ITEMS)", "do end"),
+     "reaper.Undo_EndBlock2(project, label, EDITED)", "do end"),
     ("no undo block", EDITING, "reaper.Undo_BeginBlock2(project)", "do end"),
     ("undo flags without items", EDITING, "UNDO_TRACKS | UNDO_ITEMS", "UNDO_TRACKS"),
     ("no handles", "planning.lua", "handles_s = plan.handles_s", "handles_s = 0"),
@@ -233,9 +235,9 @@ BUGS: list[tuple[str, str, str, str]] = [
      "math.ceil((span.start_s - item.position) * sample_rate + SNAP_SAMPLES)"),
     ("position not compared", READING, '  "position",\n', ""),
     ("nothing compared", READING, "if a[key] ~= b[key] then", "if false then"),
-    ("applied not said", "listener.lua", 'spool.mark(job.job_id, "applied")', "do end"),
-    ("cancel not obeyed", "listener.lua", "job.is_cancelled = true", "do end"),
-    ("cancel not passed on", "listener.lua", 'spool.mark(job.job_id, "cancel")', "do end"),
+    ("applied not said", "following.lua", 'spool.mark(job.job_id, "applied")', "do end"),
+    ("cancel not obeyed", "listener.lua", "following.cancel(own[#own])", "do end"),
+    ("cancel not passed on", "following.lua", 'spool.mark(job.job_id, "cancel")', "do end"),
     ("kept sources leaked", "sound.lua", "reaper.PCM_Source_Destroy(result.source)", "do end"),
     ("peaks not built", "sound.lua", "reaper.PCM_Source_BuildPeaks(result.source, 1) == 0", "true"),
     ("waiting jobs lose their place", "splice.lua", "table.insert(entry.job.targets,",
@@ -244,7 +246,7 @@ BUGS: list[tuple[str, str, str, str]] = [
     ("undo point of an action", "action.lua", "  leave_no_undo_point()\n", ""),
     ("lock not looked at", "project/refusals.lua", "elseif is_locked(item) then",
      "elseif false then"),
-    ("failed splice left", EDITING, "reaper.Undo_DoUndo2(project)", "do end"),
+    ("failed splice can be redone", EDITING, "pcall(put_back or error)", "pcall(error)"),
     ("loop flag not given back", "takes.lua",
      'project.set_value(item, "B_LOOPSRC", origin.loops)', "do end"),
     ("record not stored", "splice.lua", "[planning.RECORD_KEY] = json.encode(record)",

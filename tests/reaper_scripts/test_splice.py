@@ -183,3 +183,22 @@ def test_four_takes_come_at_once(bench: Workbench) -> None:
     assert len(painted_takes(middle)) == 4
     assert middle.active == 1
     assert len(bench.sim.undo_texts) == 1
+
+
+FAILING_EDIT = """
+    package.path = reaper.GetResourcePath() .. "/?.lua;" .. "{scripts}/?.lua"
+    local project = require("reapaint.project")
+    local done, problem = project.edit(0, "an edit", function()
+        project.set_value(reaper.GetMediaItem(0, 0), "D_LENGTH", 1)
+        error("halfway")
+    end)
+    return done, problem:match("halfway")
+"""
+
+
+def test_an_edit_that_fails_halfway_is_taken_back(bench: Workbench) -> None:
+    before = bench.sim.chunk()
+    code = FAILING_EDIT.replace("{scripts}", str(bench.sim.scripts))
+    assert bench.sim.run_lua(code) == (None, "halfway")
+    assert bench.sim.chunk() == before
+    assert not bench.sim.undo_texts

@@ -118,8 +118,12 @@ class Reaper:
         The folder that actions are run from.
     strict
         Whether violations and script errors fail at once.
+    seed
+        Of GUIDs: two REAPERs side by side need two.
     tick_s
         How long a defer cycle is; what it is with REAPER minimised or rendering is unknown.
+    resource_path
+        Another REAPER's, to share it; by default its own.
     """
 
     def __init__(
@@ -136,6 +140,7 @@ class Reaper:
         strict: bool = True,
         seed: int = 1,
         tick_s: float = TICK_S,
+        resource_path: Path | None = None,
     ) -> None:
         provide_everything()
         self._own_folder = folder is None
@@ -146,7 +151,7 @@ class Reaper:
         self.extensions = frozenset(extensions)
         self.scripts, self.strict = scripts, strict
         self.random = Random(seed)
-        self.resource_path = self.folder / "REAPER"
+        self.resource_path = resource_path or self.folder / "REAPER"
         (self.resource_path / "Scripts").mkdir(parents=True, exist_ok=True)
         self.files = Files(self, windows=windows)
         self.dialogs, self.window = Dialogs(self), Window(self)

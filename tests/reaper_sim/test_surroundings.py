@@ -87,8 +87,14 @@ def test_gfx_draws_and_closes(sim):
 
 
 def test_tooltip_and_console(sim):
-    sim.run_lua("reaper.TrackCtl_SetToolTip('40 %', 1, 2, true) reaper.ShowConsoleMsg('a\\n')")
-    assert (sim.tooltip, sim.console) == ("40 %", "a\n")
+    sim.run_lua("reaper.TrackCtl_SetToolTip('half', 1, 2, true) reaper.ShowConsoleMsg('a\\n')")
+    assert (sim.tooltip, sim.console) == ("half", "a\n")
+
+
+def test_a_tooltip_that_may_be_read_as_a_format_is_refused(sim):
+    with pytest.raises(SimulationError, match="format"):
+        sim.run_lua("reaper.TrackCtl_SetToolTip('40 %', 1, 2, true)")
+    sim.violations.clear()
 
 
 # Files --------------------------------------------------------------------------------------

@@ -10,8 +10,22 @@ local DELETE_ACTIVE_TAKE = 40129
 local HEAL_SPLITS = 40548
 local UNDO_TRACKS = 1
 local UNDO_ITEMS = 4
+local EDITED = UNDO_TRACKS | UNDO_ITEMS
 local FIXED_LANES = 2
 local FREE_POSITIONING = 1
+
+local TAKEN_BACK = "ReaPaint: nothing"
+
+--- Take back what a failed change left. What puts everything back as it was leaves no trace: a
+--- block without a change adds no undo point. REAPER's own undo, the other way, would leave an
+--- entry to redo.
+local function take_back(project, put_back)
+  local ok, is_as_before = pcall(put_back or error)
+  reaper.Undo_EndBlock2(project, TAKEN_BACK, ok and is_as_before and 0 or EDITED)
+  if reaper.Undo_CanUndo2(project) == TAKEN_BACK then
+    reaper.Undo_DoUndo2(project)
+  end
+end
 
 --- Make one undo point of what `change` does, or leave the project as it was.
 ---
@@ -19,9 +33,10 @@ local FREE_POSITIONING = 1
 ---@param project ReaProject
 ---@param label string
 ---@param change fun(): any
+---@param put_back (fun(): boolean)? after an error; whether all is as before
 ---@return any result nil after an error
 ---@return string? problem
-function M.edit(project, label, change)
+function M.edit(project, label, change, put_back)
   local crossfades = reaper.GetToggleCommandStateEx(0, AUTO_CROSSFADE_ON_SPLIT) == 1
   if crossfades then
     reaper.Main_OnCommandEx(AUTO_CROSSFADE_ON_SPLIT, 0, project)
@@ -29,9 +44,10 @@ function M.edit(project, label, change)
   reaper.PreventUIRefresh(1)
   reaper.Undo_BeginBlock2(project)
   local ok, result = xpcall(change, debug.traceback)
-  reaper.Undo_EndBlock2(project, label, UNDO_TRACKS | UNDO_ITEMS)
-  if not ok and reaper.Undo_CanUndo2(project) == label then
-    reaper.Undo_DoUndo2(project)
+  if ok then
+    reaper.Undo_EndBlock2(project, label, EDITED)
+  else
+    take_back(project, put_back)
   end
   reaper.PreventUIRefresh(-1)
   if crossfades then
@@ -42,6 +58,37 @@ function M.edit(project, label, change)
     return nil, result
   end
   return result
+end
+
+--- Remember an item, to put back what it was before it was cut.
+---@param item MediaItem
+---@return fun(): boolean
+function M.remember(item)
+  local track, text, known = reaper.GetMediaItem_Track(item), reading.text(item), {}
+  for _, other in ipairs(reading.track_items(track)) do
+    known[reading.item_guid(other)] = true
+  end
+  return function()
+    for _, other in ipairs(reading.track_items(track)) do
+      if not known[reading.item_guid(other)] then
+        reaper.DeleteTrackMediaItem(track, other)
+      end
+    end
+    return reaper.SetItemStateChunk(item, text, false) and reading.text(item) == text
+  end
+end
+
+--- Remember how many tracks there are, to remove those that are added below them.
+---@param project ReaProject
+---@return fun(): boolean
+function M.remember_tracks(project)
+  local count = reaper.CountTracks(project)
+  return function()
+    for index = reaper.CountTracks(project) - 1, count, -1 do
+      reaper.DeleteTrack(reaper.GetTrack(project, index))
+    end
+    return reaper.CountTracks(project) == count
+  end
 end
 
 local EDGE_KEYS = {

@@ -208,7 +208,7 @@ end
 
 ---@param item MediaItem
 ---@return string
-local function item_guid(item)
+function M.item_guid(item)
   local _, guid = reaper.GetSetMediaItemInfo_String(item, "GUID", "", false)
   return guid
 end
@@ -263,7 +263,7 @@ end
 ---@return reapaint.Facts
 function M.facts(item, take)
   return {
-    item = item_guid(item),
+    item = M.item_guid(item),
     take = M.take_guid(take),
     position = reaper.GetMediaItemInfo_Value(item, "D_POSITION"),
     length = reaper.GetMediaItemInfo_Value(item, "D_LENGTH"),

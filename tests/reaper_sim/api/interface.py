@@ -64,6 +64,9 @@ def ReaScriptError(caller: Caller, text: str) -> None:
 
 @provides
 def TrackCtl_SetToolTip(caller: Caller, text: str, x: int, y: int, topmost: bool) -> None:
+    """D: the text is called ``fmt``; nobody knows whether REAPER formats it."""
+    if "%" in text:
+        raise caller.sim.fail(f"the tooltip {text!r} may be read as a format", caller.script)
     caller.sim.tooltip = text
 
 

@@ -28,6 +28,8 @@ def _is_known(caller: Caller, source: Source) -> bool:
 
 @provides
 def PCM_Source_CreateFromFile(caller: Caller, path: str) -> Source | None:
+    if caller.sim.files.refusal("open", path):
+        return None
     source = open_file(Path(caller.sim.files.to_host(path)))
     if source is not None:
         source.made_by = caller.script
