@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from bridge.errors import BridgeCode, BridgeError, InputError
+from bridge.errors import BridgeCode, BridgeError, InputError, OutputLost
 from bridge.terminal import Terminal
 from engine.protocol.errors import ReaPaintError
 from engine.protocol.version import __version__
@@ -31,28 +31,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
     0 is success, 2 bad input, 3 an engine that can't be reached or died, 4 a failed
-    job, 130 an interrupt, and 1 a mistake of ours.
+    job, 130 an interrupt, and 1 a mistake of ours or an answer that nobody can be given.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["serve"]:
         return _serve(words[1:])
     terminal = Terminal(is_json="--json" in words)
     try:
+        code = _run(words, terminal)
+        terminal.flush()
+    except OutputLost as lost:
+        terminal.give_up_output(lost)
+        return lost.exit_code
+    return code
+
+
+def _run(words: Sequence[str], terminal: Terminal) -> int:
+    try:
         logging.basicConfig(level=_log_level())
         with _termination_as_interrupt():
             options = _make_parser().parse_args(words)
             handler: Handler = options.handler
             return handler(options, terminal) or 0
+    except OutputLost:
+        raise
+    except SystemExit as ending:
+        # argparse's, when it has shown its help or the version.
+        return ending.code if isinstance(ending.code, int) else EXIT_INTERNAL_ERROR
     except ReaPaintError as error:
         terminal.fail(error)
         return error.exit_code if isinstance(error, BridgeError) else EXIT_BAD_INPUT
     except KeyboardInterrupt:
         terminal.fail(ReaPaintError("interrupted", "Interrupted; no half-written file was left."))
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone; Python would complain once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_INTERNAL_ERROR
     except Exception as error:
         logging.getLogger(__name__).debug("unexpected", exc_info=error)
         terminal.fail(_our_mistake(error))

@@ -5,6 +5,7 @@
     ReaPaintError
     └── BridgeError
         ├── InputError          2  the files or flags that were given
+        ├── OutputLost          1  standard output, which takes no answer
         ├── EngineUnavailable   3  an engine that can't be reached, or died
         └── JobFailed           4  the job itself
 """
@@ -41,6 +42,7 @@ class BridgeCode(StrEnum):
     # The rest
     NO_AUDIO_DEVICE = "no_audio_device"
     PACKAGE_MISSING = "package_missing"
+    OUTPUT_LOST = "output_lost"
 
 
 class BridgeError(ReaPaintError):
@@ -51,6 +53,12 @@ class BridgeError(ReaPaintError):
 
 class InputError(BridgeError):
     """Files or flags that can't be used; nothing was begun."""
+
+
+class OutputLost(BridgeError):
+    """The answer can't be written to standard output; what was done is done."""
+
+    exit_code = 1
 
 
 class EngineUnavailable(BridgeError):

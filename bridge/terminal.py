@@ -3,10 +3,12 @@
 import contextlib
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from bridge.errors import BridgeCode, OutputLost
 from engine.protocol.errors import ReaPaintError
 
 if TYPE_CHECKING:
@@ -27,26 +29,22 @@ class Terminal:
     def say(self, text: str) -> None:
         """Show a line of text to a person."""
         if not self.is_json:
-            self._console().print(text, markup=False, highlight=False, soft_wrap=True)
+            with _speaking():
+                self._console().print(text, markup=False, highlight=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """Show a warning on standard error."""
         if not self.is_json:
-            self._console(stderr=True).print(
-                f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True
-            )
+            self._complain(f"warning: {text}", style="yellow")
 
     def fail(self, error: ReaPaintError) -> None:
         """Show what went wrong and what to do, as text or as the JSON object."""
         if self.is_json:
             self.result({"ok": False, "error": _error_as_json(error)})
             return
-        console = self._console(stderr=True)
-        console.print(
-            f"reapaint: {error.message}", style="red", markup=False, highlight=False, soft_wrap=True
-        )
+        self._complain(f"reapaint: {error.message}", style="red")
         if error.hint:
-            console.print(error.hint, markup=False, highlight=False, soft_wrap=True)
+            self._complain(error.hint)
 
     def table(self, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Show a table to a person."""
@@ -59,14 +57,36 @@ class Terminal:
             table.add_column(heading, overflow="fold")
         for row in rows:
             table.add_row(*row)
-        self._console().print(table, markup=False)
+        with _speaking():
+            self._console().print(table, markup=False)
 
     def result(self, answer: object) -> None:
         """Print the one JSON object, if JSON was asked for."""
         if self.is_json:
             # In ASCII: whatever encoding a script or a console expects, it can read this.
-            sys.stdout.write(json.dumps(answer) + "\n")
+            with _speaking():
+                sys.stdout.write(json.dumps(answer) + "\n")
+                sys.stdout.flush()
+
+    def flush(self) -> None:
+        """Have everything that was said leave this process.
+
+        Raises
+        ------
+        OutputLost
+            As everything that writes to standard output.
+        """
+        with _speaking():
             sys.stdout.flush()
+
+    def give_up_output(self, error: OutputLost) -> None:
+        """Say on standard error that nobody gets the answer, and write none from now on."""
+        # Whoever closed the pipe has read enough, as `head` does: that is no complaint.
+        if not isinstance(error.__cause__, BrokenPipeError):
+            self._complain(f"reapaint: {error.message}", style="red")
+        with contextlib.suppress(OSError, ValueError):
+            # Python flushes once more at its end, and would complain in its own words.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[OnProgress]:
@@ -81,10 +101,28 @@ class Terminal:
             task = bar.add_task("reading", total=1.0)
             yield lambda stage, fraction: bar.update(task, description=stage, completed=fraction)
 
+    def _complain(self, text: str, style: str | None = None) -> None:
+        """Write to standard error, if it takes anything: there is nobody else to tell."""
+        with contextlib.suppress(OSError):
+            self._console(stderr=True).print(
+                text, style=style, markup=False, highlight=False, soft_wrap=True
+            )
+
     def _console(self, *, stderr: bool = False) -> "Console":
         from rich.console import Console
 
         return Console(stderr=stderr)
+
+
+@contextlib.contextmanager
+def _speaking() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputLost(
+            BridgeCode.OUTPUT_LOST,
+            f"The answer can't be written to standard output: {error.strerror or error}.",
+        ) from error
 
 
 def _error_as_json(error: ReaPaintError) -> dict[str, str]:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import struct
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from bridge.errors import BridgeCode, BridgeError
 from bridge.media import probe, read_frames, splice_into
 from engine.protocol.spans import Span
 
-RECORDINGS = Path(__file__).parent.parent.parent / "bridge" / "recordings"
+ROOT = Path(__file__).parent.parent.parent
+RECORDINGS = ROOT / "bridge" / "recordings"
 RIVER = RECORDINGS / "river.flac"
 
 
@@ -369,6 +371,63 @@ def test_errors_for_people_go_to_standard_error(capsys: pytest.CaptureFixture[st
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "There is no file nothing.wav." in shown.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("words", "unbuffered"),
+    [
+        ("models --json", ""),
+        ("models --json", "1"),
+        ("models", ""),
+        ("models", "1"),
+        ("inpaint nothing.wav out.wav --start 0 --end 1 --json", ""),
+        ("inpaint nothing.wav out.wav --start 0 --end 1 --json", "1"),
+        # Unbuffered, argparse itself swallows what a write says.
+        ("--help", ""),
+    ],
+)
+def test_an_output_that_takes_nothing_is_said_in_one_sentence(words: str, unbuffered: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        answer = _reapaint(*words.split(), stdout=full, unbuffered=unbuffered)
+    assert answer.returncode == 1
+    assert answer.stderr.splitlines() == [
+        "reapaint: The answer can't be written to standard output: No space left on device."
+    ]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+@pytest.mark.parametrize("words", ["models --json", "models"])
+def test_a_reader_that_has_gone_is_no_mistake(words: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    answer = _reapaint(*words.split(), stdout=writer)
+    os.close(writer)
+    assert (answer.returncode, answer.stderr) == (1, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_an_error_that_nobody_can_be_told_keeps_its_exit_code() -> None:
+    with Path("/dev/full").open("w") as full:
+        answer = subprocess.run(
+            [sys.executable, "-m", "bridge", "inpaint", "a", "b", "--start", "0", "--end", "1"],
+            cwd=ROOT,
+            stderr=full,
+            check=False,
+        )
+    assert answer.returncode == 2
+
+
+def _reapaint(*words: str, stdout: Any, unbuffered: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bridge", *words],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered, "COLUMNS": "200"},
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
 
 
 def test_all_takes_are_written_or_none(
