@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.backends.registry import at_work, make_backends
+from engine.backends.registry import at_work, make_backends, preferred_backend
 from engine.config import (
     LOOPBACK_ENDPOINT,
     EngineConfig,
@@ -16,6 +16,7 @@ from engine.config import (
 )
 from engine.protocol.errors import ReaPaintError
 from engine.server import serve
+from engine.welcome import backend_options
 
 EXIT_BAD_INPUT = 2
 
@@ -39,10 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             idle_exit_s=options.idle_exit,
             log_level=options.log_level,
             library=library_folder(options.library),
+            model=options.model,
+            device=options.device,
+            model_idle_s=0.0 if options.keep else options.model_idle,
+            hide_replaced=options.hide_replaced,
         )
-        backends = make_backends(config.library)
+        backends = make_backends(backend_options(config))
         check_config(config, backends)
-        with at_work(backends):
+        with at_work(backends, preferred_backend(backends, config.backend)):
             serve(config, backends)
     except ReaPaintError as error:
         print(f"reapaint: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
@@ -73,6 +78,36 @@ def _make_parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="DIR",
         help="a folder of sounds, for the backend that fills from them by a prompt",
+    )
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        default=environment_default("model", defaults.model),
+        help="the model that Stable Audio 3 takes where a request names none, or the folder"
+        " of one (default: %(default)s, the best one that is here)",
+    )
+    parser.add_argument(
+        "--device",
+        metavar="D",
+        default=environment_default("device", defaults.device),
+        help="where a model runs: auto, cpu, mps, cuda or cuda:N (default: %(default)s)",
+    )
+    idle = parser.add_mutually_exclusive_group()
+    idle.add_argument(
+        "--model-idle",
+        type=float,
+        metavar="SECONDS",
+        default=environment_default("model_idle", str(defaults.model_idle_s)),
+        help="drop a model from memory after this long without work; 0 = never"
+        " (default: %(default)s)",
+    )
+    idle.add_argument("--keep", action="store_true", help="never drop a model from memory")
+    parser.add_argument(
+        "--hide-replaced",
+        action="store_true",
+        default=bool(environment_default("hide_replaced", "")),
+        help="let a model hear silence where it is to make new sound; by default it hears"
+        " what was there as it was trained to, at the very edges of the selection",
     )
     parser.add_argument(
         "--idle-exit",

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,6 +12,8 @@ from engine.protocol.discovery import is_loopback
 from engine.protocol.messages import Limits
 
 LOOPBACK_ENDPOINT = "tcp://127.0.0.1:*"
+AUTO = "auto"
+"""Let the engine choose: the best model that is here, else the sound around the selection."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +21,7 @@ class EngineConfig:
     """One engine's settings, checked by ``check_config``."""
 
     endpoint: str = LOOPBACK_ENDPOINT
-    backend: str = "context"
+    backend: str = AUTO
     max_window_mib: int = 1024
     max_queued_jobs: int = 64
     max_queued_mib: int = 4096
@@ -28,6 +30,13 @@ class EngineConfig:
     log_level: str = "INFO"
     library: Path | None = None
     """A folder of sounds; whether it is there is seen when it is needed."""
+    model: str = AUTO
+    """What Stable Audio 3 takes where a request names no model: a name or a folder."""
+    device: str = AUTO
+    model_idle_s: float = 600.0
+    """Drop a model from memory after this long without work; 0 = never."""
+    hide_replaced: bool = False
+    """Let a model hear silence where it is to make new sound."""
 
     @property
     def limits(self) -> Limits:
@@ -44,7 +53,7 @@ class EngineConfig:
         return is_loopback(self.endpoint)
 
 
-def check_config(config: EngineConfig, backends: Mapping[str, object]) -> None:
+def check_config(config: EngineConfig, backends: Collection[str]) -> None:
     """Refuse settings that no engine could start with.
 
     Raises
@@ -58,18 +67,22 @@ def check_config(config: EngineConfig, backends: Mapping[str, object]) -> None:
             f"{config.endpoint!r} is no endpoint.",
             hint="Give one such as tcp://127.0.0.1:5555; port * takes any that is free.",
         )
-    if config.backend not in backends:
+    if config.backend not in (AUTO, *backends):
         raise StartError(
             "unknown_backend",
             f"There is no backend {config.backend!r}.",
-            hint=f"Choose one of: {', '.join(backends)}.",
+            hint=f"Choose one of: {', '.join((AUTO, *backends))}.",
         )
-    if not 0 <= config.idle_exit_s < math.inf:
-        raise StartError(
-            "invalid_option",
-            f"--idle-exit can't be {config.idle_exit_s:g} seconds.",
-            hint="Give 0 seconds or more; 0 = never.",
-        )
+    for flag, seconds in (
+        ("--idle-exit", config.idle_exit_s),
+        ("--model-idle", config.model_idle_s),
+    ):
+        if not 0 <= seconds < math.inf:
+            raise StartError(
+                "invalid_option",
+                f"{flag} can't be {seconds:g} seconds.",
+                hint="Give 0 seconds or more; 0 = never.",
+            )
     for name in ("max_window_mib", "max_queued_jobs", "max_queued_mib"):
         if getattr(config, name) < 1:
             raise StartError(

@@ -7,7 +7,7 @@ accepted job ends exactly once: done, failed or cancelled.
 import hmac
 import logging
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,16 +53,22 @@ class Dispatcher:
     """The engine's mind: sessions, the queue, and what is told to whom."""
 
     def __init__(
-        self, *, welcome: messages.Welcome, token: str, endpoint: str, started_s: float
+        self,
+        *,
+        welcome: Callable[[], messages.Welcome],
+        token: str,
+        endpoint: str,
+        started_s: float,
     ) -> None:
         """``token`` empty admits every client: the socket has checked its key already."""
         self._welcome = welcome
+        self._limits = welcome().limits
         self._token = token
         self._endpoint = endpoint
         self._started_s = started_s
         self._active_s = started_s
         self._last_seen_s: dict[bytes, float] = {}
-        self._queue = JobQueue(welcome.limits)
+        self._queue = JobQueue(self._limits)
         self._running: Job | None = None
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self.is_stopping = False
@@ -113,7 +119,7 @@ class Dispatcher:
         _log.info("client %s said hello: %s", client.hex()[:10], hello.client[:80])
         self._last_seen_s[client] = now_s
         self._active_s = now_s
-        return Outgoing(client, self._welcome)
+        return Outgoing(client, self._welcome())
 
     def _submit(
         self, client: bytes, submit: messages.Submit, parts: Sequence[Audio], now_s: float
@@ -123,7 +129,7 @@ class Dispatcher:
         try:
             if self.is_stopping:
                 raise _stopping()
-            check_request(request, max_window_bytes=self._welcome.limits.max_window_bytes)
+            check_request(request, max_window_bytes=self._limits.max_window_bytes)
             again = self._submitted_before(client, request, parts[0])
             if again is not None:
                 return again
@@ -185,8 +191,8 @@ class Dispatcher:
 
     def _status(self, now_s: float) -> messages.Status:
         return messages.Status(
-            version=self._welcome.version,
-            pid=self._welcome.pid,
+            version=self._welcome().version,
+            pid=self._welcome().pid,
             uptime_s=now_s - self._started_s,
             endpoint=self._endpoint,
             clients=len(self._last_seen_s),

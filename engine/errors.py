@@ -6,6 +6,7 @@
     └── EngineError
         ├── StartError      the engine can't start
         └── JobError        one job can't be done; the engine lives on
+            ├── BackendUnavailable
             └── JobCancelled
 """
 
@@ -25,6 +26,10 @@ class JobError(EngineError):
 
     def __init__(self, code: ErrorCode, message: str, *, hint: str = "") -> None:
         super().__init__(code, message, hint=hint)
+
+
+class BackendUnavailable(JobError):
+    """What the backend needs is not here; where it was nobody's wish, another one does."""
 
 
 class JobCancelled(JobError):

@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from engine.dsp.masks import kept_stretches
 from engine.dsp.resampling import resample
 from engine.dsp.splicing import Levelling, Seam, Splice, splice
 from engine.dsp.windows import passage_at_rate, spans_at_rate
-from engine.errors import JobError
+from engine.errors import BackendUnavailable, JobError
 from engine.protocol.errors import ErrorCode
 from engine.protocol.messages import (
     BackendInfo,
@@ -33,6 +33,9 @@ UNCHANGED_POWER = 1e-4
 """A change 40 dB below the sound itself is heard by nobody."""
 
 COMPARED_FRAMES = 1 << 15
+
+FALLBACK = "context"
+"""The backend that needs nothing, and so is always there."""
 
 
 def inpaint(
@@ -72,32 +75,38 @@ def inpaint(
     """
     started_s = time.monotonic()
     backend = _choose_backend(request, backends, default_backend)
-    resolved = _resolve(request, backend.info)
     window = Window(
-        audio=_with_missing_end(audio, resolved.window_frames),
-        sample_rate=resolved.sample_rate,
-        spans=resolved.spans,
-        audio_frames=resolved.audio_frames,
+        audio=_with_missing_end(audio, request.window_frames),
+        sample_rate=request.sample_rate,
+        spans=request.spans,
+        audio_frames=request.audio_frames,
     )
-    seeds = [(_seed_of(resolved) + take) % (MAX_SEED + 1) for take in range(resolved.takes)]
-    channel_map = _channel_map(backend.info, window)
-    heard = _heard_by(backend.info, window, channel_map)
-    generation = backend.generate(heard, _wish(resolved), seeds, clock)
+    try:
+        generated = _generate(request, window, backend, clock)
+    except BackendUnavailable as error:
+        # Who asked for no backend wants new sound more than this one's excuse.
+        is_wish = request.backend is not None or request.model is not None
+        if is_wish or backend.info.name == FALLBACK or FALLBACK not in backends:
+            raise
+        generated = _generate(request, window, backends[FALLBACK], clock)
+        generated = replace(generated, warnings=(f"Filled from the surroundings: {error}",))
+    resolved, generation, info = generated.resolved, generated.generation, generated.info
     clock.enter("splice")
     takes = [
-        _splice_take(fill, window, resolved, backend.info, channel_map) for fill in generation.fills
+        _splice_take(fill, window, resolved, info, generated.channel_map)
+        for fill in generation.fills
     ]
     patches = tuple(each.patch for take in takes for each in take)
     reports = tuple(
         TakeReport(seed=seed, seams=_seam_reports(take))
-        for seed, take in zip(seeds, takes, strict=True)
+        for seed, take in zip(generated.seeds, takes, strict=True)
     )
     clock.stop()
     seconds = clock.seconds
     return Done(
         job_id=resolved.job_id,
         request=_as_carried_out(resolved, generation),
-        backend=backend.info.name,
+        backend=info.name,
         model=generation.model,
         model_revision=generation.model_revision,
         mode=generation.mode,
@@ -111,9 +120,33 @@ def inpaint(
             splice=seconds.get("splice", 0.0),
             total=time.monotonic() - started_s + queued_s,
         ),
-        warnings=_warnings(resolved, backend.info, generation, window, takes),
+        warnings=(*generated.warnings, *_warnings(resolved, info, generation, window, takes)),
         notes=generation.notes,
     ), patches
+
+
+@dataclass(frozen=True)
+class _Generated:
+    """What a backend made of a request, and how it was asked."""
+
+    resolved: InpaintRequest
+    info: BackendInfo
+    seeds: list[int]
+    channel_map: ChannelMap | None
+    generation: Generation
+    warnings: tuple[str, ...] = ()
+
+
+def _generate(
+    request: InpaintRequest, window: Window, backend: Backend, clock: StageClock
+) -> _Generated:
+    info = backend.info
+    resolved = _resolve(request, info)
+    seeds = [(_seed_of(resolved) + take) % (MAX_SEED + 1) for take in range(resolved.takes)]
+    channel_map = _channel_map(info, window)
+    heard = _heard_by(info, window, channel_map)
+    generation = backend.generate(heard, _wish(resolved), seeds, clock)
+    return _Generated(resolved, info, seeds, channel_map, generation)
 
 
 # Before the backend

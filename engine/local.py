@@ -1,33 +1,37 @@
 """The engine inside another process: no socket, no queue, one job after the other."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from engine.backends.base import Audio
 from engine.backends.registry import end_work, make_backends
 from engine.clock import StageClock
-from engine.config import EngineConfig, check_config, library_folder
+from engine.config import (
+    AUTO,
+    EngineConfig,
+    check_config,
+    environment_default,
+    library_folder,
+)
 from engine.inpaint import inpaint
-from engine.protocol.messages import Done, InpaintRequest, Welcome
+from engine.protocol.messages import Done, InpaintRequest
 from engine.protocol.requests import check_request
-from engine.protocol.version import __version__
+from engine.welcome import backend_options, welcome_of
 
 
 class LocalEngine:
     """Runs jobs in the caller's thread, and answers as an engine's client does."""
 
     def __init__(self, backend: str, library: Path | None = None) -> None:
-        config = EngineConfig(backend=backend, library=library_folder(library))
-        self._backends = make_backends(config.library)
-        check_config(config, self._backends)
-        self.welcome = Welcome(
-            version=__version__,
-            pid=os.getpid(),
-            backends=tuple(each.info for each in self._backends.values()),
-            default_backend=config.backend,
-            limits=config.limits,
+        config = EngineConfig(
+            backend=backend,
+            library=library_folder(library),
+            model=environment_default("model", AUTO),
+            device=environment_default("device", AUTO),
         )
+        self._backends = make_backends(backend_options(config))
+        check_config(config, self._backends)
+        self.welcome = welcome_of(config, self._backends)
 
     def close(self) -> None:
         """End what its backends do in the background."""

@@ -14,14 +14,15 @@ import zmq.auth
 from zmq.auth.thread import ThreadAuthenticator
 
 from engine.backends.base import Backend
+from engine.backends.registry import preferred_backend
 from engine.config import EngineConfig
 from engine.dispatcher import Dispatcher, Outgoing
 from engine.errors import StartError
 from engine.protocol import discovery, keys
 from engine.protocol.codec import MAX_HEADER_BYTES, decode, encode, job_id_of
 from engine.protocol.errors import ProtocolError, ReaPaintError
-from engine.protocol.messages import Welcome
 from engine.protocol.version import __version__
+from engine.welcome import welcome_of
 from engine.worker import Worker, WorkerDone, WorkerEvent, WorkerFailed, WorkerProgressed
 
 TICK_S = 0.25
@@ -76,16 +77,12 @@ class Server:
         self._bell_rope = context.socket(zmq.PAIR)
         self._bell_rope.connect("inproc://worker")
         self._worker = Worker(
-            backends=backends, default_backend=config.backend, post=self._post_from_worker
+            backends=backends,
+            default_backend=lambda: preferred_backend(backends, config.backend),
+            post=self._post_from_worker,
         )
         self._dispatcher = Dispatcher(
-            welcome=Welcome(
-                version=__version__,
-                pid=os.getpid(),
-                backends=tuple(backend.info for backend in backends.values()),
-                default_backend=config.backend,
-                limits=config.limits,
-            ),
+            welcome=lambda: welcome_of(config, backends),
             token=self._token,
             endpoint=self._endpoint,
             started_s=time.monotonic(),

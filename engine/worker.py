@@ -50,7 +50,7 @@ class Worker:
         self,
         *,
         backends: Mapping[str, Backend],
-        default_backend: str,
+        default_backend: Callable[[], str],
         post: Callable[[WorkerEvent], None],
     ) -> None:
         self._backends = backends
@@ -86,7 +86,7 @@ class Worker:
                 job.request,
                 job.audio,
                 backends=self._backends,
-                default_backend=self._default_backend,
+                default_backend=self._default_backend(),
                 clock=clock,
                 queued_s=job.started_s - job.created_s,
             )

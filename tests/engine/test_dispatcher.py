@@ -22,7 +22,7 @@ WELCOME = messages.Welcome("1", 1, (), "echo", Limits(1 << 20, 8, 1 << 20))
 
 
 def _dispatcher() -> Dispatcher:
-    return Dispatcher(welcome=WELCOME, token=TOKEN, endpoint="tcp://x", started_s=0.0)
+    return Dispatcher(welcome=lambda: WELCOME, token=TOKEN, endpoint="tcp://x", started_s=0.0)
 
 
 def _greeted(*clients: bytes) -> Dispatcher:

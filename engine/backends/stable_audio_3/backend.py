@@ -1,0 +1,225 @@
+"""The backend: which model a job wants, in memory when it is needed."""
+
+import importlib.util
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.backends.base import Control, Generation, Window, Wish
+from engine.backends.stable_audio_3.catalog import INSTALL_COMMAND, MODELS, find_model
+from engine.backends.stable_audio_3.checkpoint import open_checkpoint
+from engine.backends.stable_audio_3.choosing import choose
+from engine.backends.stable_audio_3.devices import DevicePlan, plan_device
+from engine.backends.stable_audio_3.holder import ModelHolder, OnProgress
+from engine.backends.stable_audio_3.naming import AUTO, ModelName, parse_model
+from engine.backends.stable_audio_3.store import Installed, find_installed
+from engine.errors import BackendUnavailable, JobError
+from engine.protocol.errors import ErrorCode, ReaPaintError
+from engine.protocol.messages import BackendInfo
+
+if TYPE_CHECKING:
+    # It loads torch, which takes seconds that only the model's users should wait.
+    from engine.backends.stable_audio_3.pipeline import Model
+
+NAME = "stable-audio-3"
+SAMPLE_RATE = 44100
+CHANNELS = 2
+HEADROOM_S = 6.0
+TRAINED_S = 256 * 4096 / SAMPLE_RATE
+"""Shorter pieces, headroom included, the model hardly met in training."""
+PACKAGES = ("torch", "diffusers", "transformers", "safetensors")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StableAudioOptions:
+    """What an engine is told about the model at its start."""
+
+    model: str = AUTO
+    """What a request gets that names none."""
+    device: str = "auto"
+    idle_s: float = 600.0
+    """Drop the model after so long without a job; 0 = never."""
+    hide_replaced: bool = False
+    """Encode the context as if there were silence in the mask."""
+    opens_folders: bool = True
+    """Whether a request may name a folder of this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The model of one job: where it lies, how results call it, and why it was chosen."""
+
+    folder: Path
+    name: str
+    notes: tuple[str, ...] = ()
+
+
+class StableAudio3Backend:
+    """Fills spans by Stable Audio 3's own inpainting."""
+
+    def __init__(self, options: StableAudioOptions | None = None) -> None:
+        self._options = options or StableAudioOptions()
+        self._holder: ModelHolder[Model] = ModelHolder(self._load, idle_s=self._options.idle_s)
+        self._plans: dict[str, DevicePlan] = {}
+
+    @property
+    def info(self) -> BackendInfo:
+        """What it can do with the models that are here."""
+        installed = [each.name for each in find_installed()]
+        longest_s = max((find_model(name).longest_s for name in installed), default=120.0)
+        default = self._options.model
+        return BackendInfo(
+            name=NAME,
+            description="new sound by a model, from a prompt and the sound around it",
+            models=tuple(dict.fromkeys([default, AUTO, *installed])),
+            default_model=default,
+            modes=("auto",),
+            honours=(
+                "prompt",
+                "negative_prompt",
+                "steps",
+                "guidance",
+                "seed",
+                "takes",
+                "strength",
+            ),
+            # A window that is too long for the model loses context, not the job.
+            max_window_s=longest_s - HEADROOM_S,
+            max_span_s=longest_s - HEADROOM_S,
+            sample_rate=SAMPLE_RATE,
+            channels=CHANNELS,
+            preferred_window_s=TRAINED_S - HEADROOM_S,
+            open_models=True,
+        )
+
+    def is_ready(self) -> bool:
+        """Whether a request that names no model can be done, as far as can be seen cheaply."""
+        if _missing_package():
+            return False
+        if self._options.model != AUTO:
+            return True
+        return any(not find_model(each.name).is_base for each in find_installed())
+
+    def start(self) -> None:
+        """Load the model that a job without a prompt would get, in the background."""
+        threading.Thread(target=self._preload, name="model chooser", daemon=True).start()
+
+    def close(self) -> None:
+        """Drop the model."""
+        self._holder.close()
+
+    def generate(
+        self, window: Window, wish: Wish, seeds: Sequence[int], control: Control
+    ) -> Generation:
+        """Do what ``Backend.generate`` documents.
+
+        Raises
+        ------
+        BackendUnavailable
+            There is no model, no package to run it, or no device that does.
+        JobError
+            The model is unknown or broken, or the job is too large for it.
+        """
+        named = parse_model(wish.model or self._options.model)
+        found = self._find(named, wish.prompt)
+        with self._holder.borrow(found.folder, control) as model:
+            model.use_adapters(named.adapters, opens_files=self._options.opens_folders)
+            generation = model.generate(window, wish, seeds, control)
+            notes = (*found.notes, *((f"{model.name}: {model.plan.reason}",) if found.notes else ()))
+        return replace(generation, model=_full_name(found.name, named), notes=notes)
+
+    # Which model
+
+    def _find(self, named: ModelName, prompt: str) -> _Found:
+        _check_packages()
+        if named.is_folder:
+            return self._find_folder(named.checkpoint)
+        installed = {each.name: each for each in find_installed()}
+        if named.checkpoint == AUTO:
+            choice = choose(prompt, self._plan_all(installed))
+            if choice.name is None:
+                raise BackendUnavailable(ErrorCode.NO_MODEL, choice.reason, hint=_GET_ONE)
+            return _Found(installed[choice.name].folder, choice.name, (choice.reason,))
+        model = find_model(named.checkpoint)
+        if model.name not in installed:
+            raise BackendUnavailable(
+                ErrorCode.NO_MODEL,
+                f"The model {model.name} is not here.",
+                hint=f"Get it with `reapaint models get {model.name}`.",
+            )
+        return _Found(installed[model.name].folder, model.name)
+
+    def _find_folder(self, text: str) -> _Found:
+        if not self._options.opens_folders:
+            raise JobError(
+                ErrorCode.UNKNOWN_MODEL,
+                "An engine that other machines reach opens no folder by name.",
+                hint="Name an installed model, or start the engine with `--model DIR`.",
+            )
+        folder = Path(text).expanduser()
+        if not folder.is_dir():
+            raise JobError(
+                ErrorCode.UNKNOWN_MODEL,
+                f"There is no folder {text} for the engine.",
+                hint="Name the folder that holds the model's files, as the engine's machine has it.",
+            )
+        return _Found(folder, text)
+
+    def _plan_all(self, installed: dict[str, Installed]) -> dict[str, DevicePlan]:
+        """Return where each model would run, as it was before one of them took memory."""
+        if self._holder.held is None or not self._plans.keys() >= installed.keys():
+            self._plans = {
+                name: plan_device(find_model(name).sizes, self._options.device)
+                for name in installed
+            }
+        return {name: self._plans[name] for name in installed}
+
+    # In the loader's threads
+
+    def _preload(self) -> None:
+        try:
+            named = parse_model(self._options.model)
+            self._holder.preload(self._find(named, prompt="").folder)
+        except ReaPaintError as error:
+            _log.warning("no model is loaded: %s", error)
+
+    def _load(self, folder: Path, on_progress: OnProgress) -> "Model":
+        from engine.backends.stable_audio_3.pipeline import load_model
+
+        checkpoint = open_checkpoint(folder)
+        plan = plan_device(checkpoint.sizes, self._options.device)
+        _log.info("loading %s. %s", folder, plan.reason)
+        name = next((each.name for each in find_installed() if each.folder == folder), str(folder))
+        return load_model(
+            name, checkpoint, plan, on_progress, hide_replaced=self._options.hide_replaced
+        )
+
+
+_GET_ONE = (
+    "Get one with `reapaint models get NAME`, where NAME is one of:"
+    f" {', '.join(model.name for model in MODELS)}."
+)
+
+
+def _missing_package() -> str:
+    return next((name for name in PACKAGES if importlib.util.find_spec(name) is None), "")
+
+
+def _check_packages() -> None:
+    missing = _missing_package()
+    if missing:
+        raise BackendUnavailable(
+            ErrorCode.NO_MODEL,
+            f"The model runs on packages that are not installed, such as {missing}.",
+            hint=f"Install them with `{INSTALL_COMMAND}`, or choose --backend context.",
+        )
+
+
+def _full_name(name: str, named: ModelName) -> str:
+    adapters = (f"+{each.name}={each.strength:g}" for each in named.adapters)
+    return name + "".join(adapters)

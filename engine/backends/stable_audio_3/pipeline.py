@@ -1,0 +1,343 @@
+"""One loaded model: a window and a wish in, new passages for its spans out."""
+
+import gc
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
+from engine.backends.stable_audio_3.cache import LatentCache
+from engine.backends.stable_audio_3.checkpoint import Checkpoint
+from engine.backends.stable_audio_3.codec import Codec
+from engine.backends.stable_audio_3.conditioning import (
+    Conditioning,
+    local_conditioning,
+    make_conditioning,
+)
+from engine.backends.stable_audio_3.denoiser import Denoiser
+from engine.backends.stable_audio_3.devices import DevicePlan
+from engine.backends.stable_audio_3.duration import embed_duration
+from engine.backends.stable_audio_3.geometry import LatentPlan, plan_latents
+from engine.backends.stable_audio_3.guidance import Guidance
+from engine.backends.stable_audio_3.loading import Parts
+from engine.backends.stable_audio_3.noise import TakeNoise
+from engine.backends.stable_audio_3.sampling import (
+    DEFAULT_STEPS,
+    log_snr_sigmas,
+    noise_draws,
+    sample,
+    sampler_for,
+)
+from engine.backends.stable_audio_3.settings import Objective
+from engine.backends.stable_audio_3.text import TextEncoder
+from engine.errors import JobError
+from engine.protocol.errors import ErrorCode
+from engine.protocol.spans import Span
+
+ENCODED, SAMPLED = 0.15, 0.85
+"""How much of a job is done after encoding, and after sampling."""
+
+
+class Model:
+    """A checkpoint on its device.
+
+    Parameters
+    ----------
+    name
+        What results call it.
+    hide_replaced
+        Encode the context as if there were silence in the mask. The codec hears a second
+        to each side, so what is to go leaves a trace in the latents beside it; but the
+        model was trained on latents that hold such traces, and on none that hold a cut
+        to silence.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        checkpoint: Checkpoint,
+        parts: Parts,
+        plan: DevicePlan,
+        *,
+        hide_replaced: bool = False,
+    ) -> None:
+        self.name = name
+        self.checkpoint = checkpoint
+        self.plan = plan
+        self.settings = checkpoint.settings
+        self.codec = Codec(parts.codec_module, self.settings.codec)
+        self.denoiser = Denoiser(parts.transformer)
+        self.text = TextEncoder(parts.tokenizer, parts.text_encoder, self.settings.max_tokens)
+        self._duration = parts.duration_embedder
+        self._device = torch.device(plan.device)
+        self._cache = LatentCache()
+        self._hide_replaced = hide_replaced
+
+    def close(self) -> None:
+        """Give the memory back; the model can't be used any more."""
+        self.__dict__.clear()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        elif torch.backends.mps.is_available():
+            torch.mps.empty_cache()
+
+    def generate(
+        self, window: Window, wish: Wish, seeds: Sequence[int], control: Control
+    ) -> Generation:
+        """Do what ``Backend.generate`` documents.
+
+        Raises
+        ------
+        JobError
+            ``too_large``: the spans are longer than the model makes at once.
+            ``out_of_memory``: not even one take fits.
+        """
+        with torch.inference_mode():
+            job = self._prepare(window, wish, control)
+            fills = [fill for made in self._in_batches(job, seeds, control) for fill in made]
+        return Generation(
+            fills=tuple(fills),
+            model=self.name,
+            model_revision=self.checkpoint.revision,
+            mode="auto",
+            warnings=(*job.warnings, *_guidance_warnings(wish, self.settings.objective)),
+            steps=job.steps,
+            guidance=job.guidance.scale,
+        )
+
+    # Once a job
+
+    def _prepare(self, window: Window, wish: Wish, control: Control) -> "_Job":
+        settings, codec = self.settings, self.codec
+        plan = plan_latents(
+            window.spans,
+            window.frames,
+            hop=codec.hop,
+            sample_rate=settings.sample_rate,
+            max_frames=settings.max_frames,
+        )
+        control.step("encode", 0.0)
+        guidance = Guidance.for_checkpoint(settings.objective, wish.guidance)
+        conditioning, warnings = self._condition(wish, guidance, plan)
+        mask = _mask(plan).to(self._device)
+        latents = self._encode(window, plan, control, is_whole=wish.strength < 1)
+        return _Job(
+            plan=plan,
+            spans=window.spans,
+            mask=mask,
+            latents=latents,
+            conditioning=conditioning,
+            guidance=guidance,
+            steps=wish.steps or DEFAULT_STEPS[settings.objective],
+            strength=wish.strength,
+            warnings=warnings,
+        )
+
+    def _condition(
+        self, wish: Wish, guidance: Guidance, plan: LatentPlan
+    ) -> tuple[Conditioning, tuple[str, ...]]:
+        prompt = self.text.encode(wish.prompt)
+        unheard = [prompt.unheard]
+        negative = None
+        if wish.negative_prompt and guidance.branches == 2:
+            encoded = self.text.encode(wish.negative_prompt)
+            negative = encoded.tokens.to(self._device)
+            unheard.append(encoded.unheard)
+        conditioning = make_conditioning(
+            prompt.tokens.to(self._device),
+            embed_duration(self._duration, plan.heard.length / self.settings.sample_rate).to(
+                self._device
+            ),
+            self.denoiser.padding_embedding.to(self._device),
+            max_tokens=self.settings.max_tokens,
+            branches=guidance.branches,
+            negative=negative,
+        )
+        return conditioning, tuple(
+            f"The model hears {self.settings.max_tokens} tokens; this went unheard: {text!r}."
+            for text in unheard
+            if text
+        )
+
+    def _encode(
+        self, window: Window, plan: LatentPlan, control: Control, *, is_whole: bool
+    ) -> Tensor:
+        """Return the window's latents (1, latent_dim, L), zeros where none are needed."""
+        audio = np.zeros((window.audio.shape[0], plan.latents * plan.hop), np.float32)
+        heard = slice(plan.heard.start, plan.heard.end)
+        audio[:, : plan.heard.length] = window.audio[:, heard]
+        if self._hide_replaced and not is_whole:
+            for span in window.spans:
+                inside = span.shifted(-plan.heard.start)
+                audio[:, max(inside.start, 0) : inside.end] = 0.0
+        wanted = (Span(0, plan.heard_latents),) if is_whole else plan.kept
+        latents = torch.zeros(1, self.codec.latent_dim, plan.latents, device=self._device)
+        done, total = 0, sum(span.length for span in wanted)
+        for span in wanted:
+            share = span.length / total
+
+            def report(fraction: float, done: int = done, share: float = share) -> None:
+                control.step("encode", ENCODED * (done / total + share * fraction))
+
+            latents[..., span.start : span.end] = self._cache.encode_range(
+                self.codec, audio, span, report
+            )
+            done += span.length
+        return latents
+
+    # Once a batch of takes
+
+    def _in_batches(
+        self, job: "_Job", seeds: Sequence[int], control: Control
+    ) -> Iterator[list[Fill]]:
+        """Make all takes at once, or as many as fit the memory."""
+        at_once, made = len(seeds), 0
+        while made < len(seeds):
+            batch = seeds[made : made + at_once]
+            try:
+                yield self._make(job, batch, _Share(control, made, len(batch), len(seeds)))
+                made += len(batch)
+                continue
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                failure = error
+            # Outside the except clause, which keeps the failed batch's tensors alive.
+            if at_once == 1:
+                raise _out_of_memory() from failure
+            del failure
+            _free(self._device)
+            at_once = (at_once + 1) // 2
+
+    def _make(self, job: "_Job", seeds: Sequence[int], share: "_Share") -> list[Fill]:
+        sampler = sampler_for(self.settings.objective)
+        sigmas = log_snr_sigmas(job.steps, job.strength)
+        share.step("sample", ENCODED)
+        prepared = self.denoiser.prepare(
+            job.conditioning.context,
+            job.conditioning.global_embed,
+            local_conditioning(job.latents, job.mask),
+            sigmas,
+            len(seeds),
+        )
+        shape = (self.codec.latent_dim, job.plan.latents)
+        noise = TakeNoise(seeds, shape, noise_draws(sampler, sigmas), self._device)
+        latents = sample(
+            lambda latents, step: self.denoiser.velocity(prepared, latents, step),
+            noise,
+            sigmas,
+            sampler=sampler,
+            guidance=job.guidance,
+            initial=job.latents,
+            on_step=lambda step: share.step(
+                "sample", ENCODED + (SAMPLED - ENCODED) * step / max(1, len(sigmas) - 1)
+            ),
+        )
+        # What is kept is known: new audio then joins the true context, not its likeness.
+        latents = torch.where(job.mask, latents, job.latents)
+        passages = [self._decode(latents, job.plan, span, share) for span in job.spans]
+        return [
+            Fill(tuple(passages[index][take] for index in range(len(job.spans))))
+            for take in range(len(seeds))
+        ]
+
+    def _decode(
+        self, latents: Tensor, plan: LatentPlan, span: Span, share: "_Share"
+    ) -> list[Passage]:
+        """Return each take's passage for a span, with a latent more on each side."""
+        mask = plan.mask_of(span)
+        first, last = max(mask.start - 1, 0), min(mask.end + 1, plan.latents)
+        share.step("decode", SAMPLED)
+        audio = self.codec.decode_range(
+            latents,
+            first,
+            last,
+            lambda fraction: share.step("decode", SAMPLED + (1 - SAMPLED) * fraction),
+        )
+        start = plan.heard.start + first * plan.hop
+        return [Passage(start, np.ascontiguousarray(take)) for take in audio.float().cpu().numpy()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What all takes of a job share."""
+
+    plan: LatentPlan
+    spans: tuple[Span, ...]
+    mask: Tensor
+    """Shape (latents,), True where the model makes something new."""
+    latents: Tensor
+    conditioning: Conditioning
+    guidance: Guidance
+    steps: int
+    strength: float
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """One batch's part of a job's progress, once the context is encoded."""
+
+    control: Control
+    made: int
+    batch: int
+    takes: int
+
+    def step(self, stage: str, fraction: float) -> None:
+        """Report a fraction of the job as it would be with this batch alone."""
+        done = (self.made + self.batch * (fraction - ENCODED) / (1 - ENCODED)) / self.takes
+        self.control.step(stage, ENCODED + (1 - ENCODED) * done)
+
+
+def _mask(plan: LatentPlan) -> Tensor:
+    mask = torch.zeros(plan.latents, dtype=torch.bool)
+    for span in plan.masks:
+        mask[span.start : span.end] = True
+    mask[plan.heard_latents :] = True
+    return mask
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether a device or the machine had too little memory; torch has no one error for it."""
+    said = str(error).lower()
+    return (
+        isinstance(error, torch.OutOfMemoryError | MemoryError)
+        or "out of memory" in said
+        or "can't allocate memory" in said
+        or "not enough memory" in said
+    )
+
+
+def _free(device: torch.device) -> None:
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def _out_of_memory() -> JobError:
+    return JobError(
+        ErrorCode.OUT_OF_MEMORY,
+        "The model's device has too little memory even for one take.",
+        hint="Select less, ask for less --context, or choose a smaller --model.",
+    )
+
+
+def _guidance_warnings(wish: Wish, objective: Objective) -> Iterator[str]:
+    if objective is Objective.DISTILLED:
+        for what, is_asked in (
+            ("Guidance", wish.guidance not in (None, 1.0)),
+            ("A negative prompt", bool(wish.negative_prompt)),
+        ):
+            if is_asked:
+                yield (
+                    f"{what} has no documented effect on a distilled model;"
+                    " a model whose name ends in -base follows it."
+                )
+    elif wish.negative_prompt and wish.guidance == 1.0:
+        yield "The negative prompt had no effect: that takes a guidance other than 1."
