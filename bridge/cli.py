@@ -165,9 +165,16 @@ def _status(options: argparse.Namespace, terminal: Terminal) -> None:
 
 
 def _models(options: argparse.Namespace, terminal: Terminal) -> None:
-    from bridge.commands import engines
+    from bridge.commands import models
 
-    engines.show_models(options.engine, terminal)
+    if options.action == "get":
+        models.get(options.name, options.source, terminal)
+    elif options.action == "verify":
+        models.verify(options.name, terminal)
+    elif options.action == "remove":
+        models.remove(options.name, terminal)
+    else:
+        models.show(options.engine, terminal)
 
 
 def _cancel(options: argparse.Namespace, terminal: Terminal) -> None:
@@ -266,7 +273,6 @@ def _make_parser() -> argparse.ArgumentParser:
     commands.add_parser("serve", help="run an engine in the foreground", add_help=False)
     for name, handler, summary in (
         ("status", _status, "show what a running engine is doing"),
-        ("models", _models, "show what can fill a selection"),
         ("cancel", _cancel, "end one job"),
         ("stop", _stop, "end the running engine"),
     ):
@@ -274,6 +280,7 @@ def _make_parser() -> argparse.ArgumentParser:
         if name == "cancel":
             command.add_argument("job", metavar="JOB", help="its id, as `reapaint status` shows")
         _add_engine_flag(command)
+    _add_models_flags(add("models", _models, "show, get, check and remove what fills a selection"))
     doctor = add("doctor", _doctor, "look whether everything is where it should be")
     _add_resource_flag(doctor)
     bench = add("bench", _bench, "measure how long the road to the engine takes")
@@ -391,6 +398,32 @@ def _add_reaper_flags(parser: argparse.ArgumentParser) -> None:
     for action in (install, uninstall):
         _add_resource_flag(action)
     for action in (install, uninstall, index):
+        action.add_argument(
+            "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object"
+        )
+
+
+def _add_models_flags(parser: argparse.ArgumentParser) -> None:
+    _add_engine_flag(parser)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
+    listing = actions.add_parser("list", help="show what there is (this is the default)")
+    listing.add_argument(
+        "--engine", metavar="ENDPOINT", default=argparse.SUPPRESS, help="of this engine"
+    )
+    get = actions.add_parser("get", help="bring a model here; goes on where it was interrupted")
+    get.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="DIR",
+        help="a folder that holds it, for a machine without a network",
+    )
+    verify = actions.add_parser("verify", help="compare models that are here with their checksums")
+    verify.add_argument("name", nargs="?", metavar="NAME", help="which (default: all)")
+    remove = actions.add_parser("remove", help="remove a model from this machine")
+    for action in (get, remove):
+        action.add_argument("name", metavar="NAME", help="as `reapaint models` shows it")
+    for action in (listing, get, verify, remove):
         action.add_argument(
             "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object"
         )

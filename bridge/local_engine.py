@@ -7,7 +7,7 @@ for the rest, by name and when it is asked for, so that nothing else loads it.
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from engine.protocol.errors import ProtocolError, ReaPaintError
 from engine.protocol.messages import Done, InpaintRequest, Welcome
 
 Audio = npt.NDArray[np.float32]
+
+OnBytes = Callable[[str, int, int], None]
+"""Told what is being done, and how many bytes of how many are done."""
 
 
 class Engine(Protocol):
@@ -71,6 +74,31 @@ class InProcessEngine:
                 hint="Select less, ask for less context, or for fewer takes.",
             ) from error
         return result
+
+
+class Models(Protocol):
+    """The models of this machine; answers are plain data, as ``engine.models`` tells."""
+
+    def list_models(self) -> dict[str, Any]:
+        """Return what exists and what is here."""
+
+    def licence_of(self, name: str) -> dict[str, Any]:
+        """Return a model's licence and its page."""
+
+    def get_model(self, name: str, folder: Path | None, on_progress: OnBytes) -> dict[str, Any]:
+        """Bring a model here."""
+
+    def verify_models(self, name: str | None, on_progress: OnBytes) -> dict[str, Any]:
+        """Compare models with their checksums."""
+
+    def remove_model(self, name: str) -> dict[str, Any]:
+        """Remove a model."""
+
+
+def local_models() -> Models:
+    """Return what keeps the models of this machine."""
+    models: Models = import_module("engine.models")
+    return models
 
 
 def serve(arguments: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""``status``, ``models``, ``cancel`` and ``stop``: what a running engine does and can do."""
+"""``status``, ``cancel`` and ``stop``: what a running engine does and can do."""
 
 import os
 import signal
@@ -6,12 +6,10 @@ import signal
 import msgspec
 
 from bridge.client import EngineClient
-from bridge.errors import BridgeCode, EngineUnavailable
+from bridge.errors import EngineUnavailable
 from bridge.launcher import find_address
-from bridge.local_engine import InProcessEngine
 from bridge.terminal import Terminal
 from engine.protocol import discovery
-from engine.protocol.messages import BackendInfo
 
 
 def show_status(endpoint: str | None, terminal: Terminal) -> None:
@@ -40,27 +38,6 @@ def show_status(endpoint: str | None, terminal: Terminal) -> None:
     terminal.result({"ok": True, **msgspec.to_builtins(status)})
 
 
-def show_models(endpoint: str | None, terminal: Terminal) -> None:
-    """Show what can fill a mask: the running engine's backends, or this installation's."""
-    try:
-        with EngineClient(find_address(endpoint)) as client:
-            welcome = client.welcome
-    except EngineUnavailable as error:
-        if endpoint is not None or error.code != BridgeCode.ENGINE_NOT_RUNNING:
-            raise
-        welcome = InProcessEngine("context").welcome
-    rows = [_backend_row(info, welcome.default_backend) for info in welcome.backends]
-    headings = ("backend", "modes", "longest", "what it does")
-    terminal.table("", headings, rows)
-    terminal.result(
-        {
-            "ok": True,
-            "default_backend": welcome.default_backend,
-            "backends": msgspec.to_builtins(welcome.backends),
-        }
-    )
-
-
 def cancel(job_id: str, endpoint: str | None, terminal: Terminal) -> None:
     """End one job, whoever sent it."""
     with EngineClient(find_address(endpoint)) as client:
@@ -82,12 +59,3 @@ def stop(endpoint: str | None, terminal: Terminal) -> None:
         os.kill(connection.pid, signal.SIGTERM)
     terminal.say(f"The engine at {address.endpoint} is stopping.")
     terminal.result({"ok": True, "endpoint": address.endpoint})
-
-
-def _backend_row(info: BackendInfo, default: str) -> tuple[str, ...]:
-    return (
-        info.name + (" (default)" if info.name == default else ""),
-        ", ".join(info.modes),
-        f"{info.max_span_s:g} s",
-        info.description,
-    )

@@ -1,0 +1,172 @@
+"""What ``reapaint models`` does with the checkpoints of this machine, as plain data."""
+
+from pathlib import Path
+from typing import Any
+
+from engine.backends.stable_audio_3.catalog import LICENCE, MODELS, Model, find_model
+from engine.backends.stable_audio_3.choosing import choose
+from engine.backends.stable_audio_3.devices import DevicePlan, decide, probe_machine
+from engine.backends.stable_audio_3.hub import HubSource
+from engine.backends.stable_audio_3.installing import FolderSource, Source, install
+from engine.backends.stable_audio_3.store import (
+    Installed,
+    OnProgress,
+    Origin,
+    begun_bytes,
+    find_installed,
+    find_one,
+    models_folder,
+    remove,
+    verify,
+)
+from engine.errors import JobError
+from engine.protocol.errors import ErrorCode, ReaPaintError
+
+Answer = dict[str, Any]
+
+
+def list_models() -> Answer:
+    """Return every checkpoint: what is here, and what would run how on this machine.
+
+    ``plan`` of each is None, and ``device_problem`` says why, where the packages to run
+    any are not installed.
+    """
+    plans, problem = _plan_all()
+    installed = {each.name: each for each in find_installed()}
+    models = [
+        {
+            "name": model.name,
+            "kind": model.kind.value,
+            "is_base": model.is_base,
+            "longest_s": model.longest_s,
+            "download_bytes": model.download_bytes,
+            "licence": LICENCE,
+            "page": model.page,
+            "installed": _installed_as_data(installed.get(model.name)),
+            "begun_bytes": begun_bytes(model.name),
+            "plan": _plan_as_data(plans.get(model.name)),
+        }
+        for model in MODELS
+    ]
+    choice = choose("", {name: plan for name, plan in plans.items() if name in installed})
+    return {
+        "models_folder": str(models_folder()),
+        "models": models,
+        "device_problem": problem,
+        "chosen": {"name": choice.name, "reason": choice.reason},
+    }
+
+
+def licence_of(name: str) -> Answer:
+    """Return a checkpoint's licence, where to read it, and how much there is to bring.
+
+    Raises
+    ------
+    JobError
+        ``unknown_model``.
+    """
+    model = find_model(name)
+    return {
+        "name": model.name,
+        "licence": LICENCE,
+        "page": model.page,
+        "download_bytes": model.download_bytes,
+    }
+
+
+def get_model(name: str, folder: Path | None, on_progress: OnProgress) -> Answer:
+    """Bring a checkpoint here, from the hub or from a folder; one in the hub's cache is here.
+
+    Raises
+    ------
+    engine.protocol.errors.ReaPaintError
+        What stands in the way, and what to do.
+    """
+    model = find_model(name)
+    present = find_one(model.name)
+    if folder is None and present is not None and present.origin is Origin.HUB_CACHE:
+        return {"model": _installed_as_data(present), "was_here": True}
+    installed = install(model, _source(model, folder), on_progress)
+    return {"model": _installed_as_data(installed), "was_here": installed == present}
+
+
+def verify_models(name: str | None, on_progress: OnProgress) -> Answer:
+    """Compare one checkpoint's files with their checksums, or those of all that are here.
+
+    Raises
+    ------
+    JobError
+        ``unknown_model``, or ``no_model`` where it is not here.
+    """
+    if name is None:
+        wanted = find_installed()
+    else:
+        model = find_model(name)
+        found = find_one(model.name)
+        if found is None:
+            raise JobError(
+                ErrorCode.NO_MODEL,
+                f"{model.name} is not installed.",
+                hint=f"Get it with `reapaint models get {model.name}`.",
+            )
+        wanted = (found,)
+    return {
+        "models": [
+            {
+                **(_installed_as_data(each) or {}),
+                "damage": [
+                    {"path": damage.path, "problem": damage.problem}
+                    for damage in verify(each, on_progress)
+                ],
+            }
+            for each in wanted
+        ]
+    }
+
+
+def remove_model(name: str) -> Answer:
+    """Remove a checkpoint of ours; see ``store.remove`` for what it refuses."""
+    removed = remove(name)
+    return {
+        "name": find_model(name).name,
+        "freed_bytes": removed.freed_bytes,
+        "still_here": _installed_as_data(removed.cached),
+    }
+
+
+def _source(model: Model, folder: Path | None) -> Source:
+    return HubSource(model) if folder is None else FolderSource(folder, model)
+
+
+def _plan_all() -> tuple[dict[str, DevicePlan], str]:
+    try:
+        machine = probe_machine()
+    except ReaPaintError as error:
+        return {}, str(error)
+    return {model.name: decide(model.sizes, machine) for model in MODELS}, ""
+
+
+def _installed_as_data(installed: Installed | None) -> Answer | None:
+    if installed is None:
+        return None
+    return {
+        "name": installed.name,
+        "folder": str(installed.folder),
+        "origin": installed.origin.value,
+        "revision": installed.revision,
+        "size_bytes": installed.size_bytes,
+    }
+
+
+def _plan_as_data(plan: DevicePlan | None) -> Answer | None:
+    if plan is None:
+        return None
+    return {
+        "fits": plan.fits,
+        "device": plan.device,
+        "model_dtype": plan.model_dtype,
+        "codec_dtype": plan.codec_dtype,
+        "text_device": plan.text_device,
+        "needed_bytes": plan.needed_bytes,
+        "reason": plan.reason,
+    }
