@@ -23,6 +23,7 @@ from engine.backends.stable_audio_3.settings import CodecKind, ModelSettings, Ob
 from engine.backends.stable_audio_3.store import (
     Installed,
     OnProgress,
+    Origin,
     expected_files,
     find_installed,
     find_one,
@@ -30,6 +31,7 @@ from engine.backends.stable_audio_3.store import (
     locked,
     models_folder,
     staging_folder,
+    verify,
 )
 from engine.errors import JobError
 from engine.protocol.errors import ErrorCode
@@ -124,6 +126,9 @@ def install(
     staging = staging_folder(model.name)
     with locked(model.name):
         _recover(model.name)
+        present = find_one(model.name)
+        if present is not None and _is_same(present, source) and not verify(present, on_progress):
+            return present
         staging.mkdir(exist_ok=True)
         checked = _gather(source, staging, on_progress)
         manifest = _check(model, source, staging, checked, on_progress)
@@ -211,6 +216,10 @@ def _check(
     check_is(model, open_checkpoint(staging).settings)
     revision = source.revision or _revision_of(files)
     return Manifest(model.name, source.origin, revision, tuple(files))
+
+
+def _is_same(present: Installed, source: Source) -> bool:
+    return present.origin is Origin.OWN and present.revision == source.revision
 
 
 def _publish(staging: Path, goal: Path) -> None:

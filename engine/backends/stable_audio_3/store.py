@@ -91,6 +91,11 @@ def find_one(name: str) -> Installed | None:
     return _find_own(model) or _find_cached(model)
 
 
+def begun_bytes(name: str) -> int:
+    """Return how much of a checkpoint an unfinished download has brought."""
+    return sum(path.stat().st_size for path in staging_folder(name).rglob("*") if path.is_file())
+
+
 def expected_files(installed: Installed) -> tuple[File, ...]:
     """Return what a checkpoint's folder has to hold, with checksums where they are known."""
     if installed.origin is Origin.OWN:
