@@ -23,6 +23,7 @@ from engine.protocol.version import __version__
 EXIT_INTERNAL_ERROR = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+MAX_DIGITS = 18
 
 Handler = Callable[[argparse.Namespace, Terminal], int | None]
 
@@ -99,6 +100,7 @@ def _serve(words: Sequence[str]) -> int:
 def _inpaint(options: argparse.Namespace, terminal: Terminal) -> None:
     from bridge.commands import inpaint
     from bridge.repaint import Order
+    from bridge.request_settings import RequestSettings
 
     if len(options.start) != len(options.end):
         raise InputError(
@@ -106,10 +108,7 @@ def _inpaint(options: argparse.Namespace, terminal: Terminal) -> None:
             f"There are {len(options.start)} --start and {len(options.end)} --end.",
             hint="Give one --end for every --start.",
         )
-    order = Order(
-        source=options.source,
-        target=options.target,
-        selections_s=tuple(zip(options.start, options.end, strict=True)),
+    settings = RequestSettings(
         prompt=options.prompt,
         negative_prompt=options.negative_prompt,
         steps=options.steps,
@@ -123,6 +122,12 @@ def _inpaint(options: argparse.Namespace, terminal: Terminal) -> None:
         mode=options.mode,
         backend=options.backend or _library_if_asked(options),
         model=options.model,
+    )
+    order = Order(
+        source=options.source,
+        target=options.target,
+        selections_s=tuple(zip(options.start, options.end, strict=True)),
+        settings=settings,
         force=options.force,
     )
     where = inpaint.Where(
@@ -284,7 +289,7 @@ def _make_parser() -> argparse.ArgumentParser:
     doctor = add("doctor", _doctor, "look whether everything is where it should be")
     _add_resource_flag(doctor)
     bench = add("bench", _bench, "measure how long the road to the engine takes")
-    bench.add_argument("--rounds", type=int, default=50, help="how often (default: %(default)s)")
+    bench.add_argument("--rounds", type=_whole, default=50, help="how often (default: %(default)s)")
     _add_bridge_flags(add("bridge", _bridge, "carry jobs between REAPER and an engine"))
     _add_reaper_flags(add("reaper", _reaper, "put ReaPaint's actions into REAPER"))
     _add_keys_flags(add("keys", _keys, "make and trust keys, for engines on other machines"))
@@ -321,10 +326,10 @@ def _add_inpaint_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--prompt", default="", help="what should be there")
     parser.add_argument("--negative-prompt", default="", help="what to avoid")
-    parser.add_argument("--steps", type=int, metavar="N", help="1 to 100")
+    parser.add_argument("--steps", type=_whole, metavar="N", help="1 to 100")
     parser.add_argument("--guidance", type=float, metavar="G", help="0 to 25")
-    parser.add_argument("--seed", type=int, metavar="N", help="0 to 4294967295")
-    parser.add_argument("--takes", type=int, default=1, metavar="N", help="1 to 16 variations")
+    parser.add_argument("--seed", type=_whole, metavar="N", help="0 to 4294967295")
+    parser.add_argument("--takes", type=_whole, default=1, metavar="N", help="1 to 16 variations")
     parser.add_argument(
         "--strength", type=float, default=1.0, metavar="X", help="1 repaints, less keeps more"
     )
@@ -452,6 +457,16 @@ def _add_keys_flags(parser: argparse.ArgumentParser) -> None:
         action.add_argument(
             "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object"
         )
+
+
+def _whole(text: str) -> int:
+    """Read a whole number that fits a machine's integers; what it counts has its own limits."""
+    if len(text) > MAX_DIGITS:
+        raise argparse.ArgumentTypeError(f"{len(text)} digits are too many")
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from error
 
 
 def _seconds(text: str) -> float:

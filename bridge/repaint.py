@@ -1,7 +1,6 @@
 """The main job: a sound file in, its repainted version out."""
 
 import contextlib
-import math
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +21,7 @@ from bridge.media import (
     splice_into,
 )
 from bridge.new_file import commit_all
+from bridge.request_settings import MAX_TIME_S, RequestSettings
 from bridge.windows import WindowPlan, merge_selections, plan_windows
 from engine.protocol.codec import is_finite
 from engine.protocol.errors import ErrorCode
@@ -38,24 +38,12 @@ WRITE_SHARE = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What a person asks for: files, times in seconds, and the request's fields."""
+    """What a person asks for: files, times in seconds, and how to repaint."""
 
     source: Path
     target: Path
     selections_s: tuple[tuple[float, float], ...]
-    prompt: str = ""
-    negative_prompt: str = ""
-    steps: int | None = None
-    guidance: float | None = None
-    seed: int | None = None
-    takes: int = 1
-    strength: float = 1.0
-    crossfade_s: float | None = None
-    context_s: float | None = None
-    match_level: bool = True
-    mode: str = "auto"
-    backend: str | None = None
-    model: str | None = None
+    settings: RequestSettings
     force: bool = False
 
 
@@ -132,17 +120,18 @@ def prepare(order: Order) -> Prepared:
     InputError
         Something about them is wrong.
     """
-    if order.context_s is not None and not 0 <= order.context_s < math.inf:
+    context_s = order.settings.context_s
+    if context_s is not None and not 0 <= context_s <= MAX_TIME_S:
         raise InputError(
             BridgeCode.INVALID_OPTION,
-            f"A context of {order.context_s:g} s is not possible.",
+            f"A context of {context_s:g} s is not possible.",
             hint="Give 0 seconds or more, or leave --context out.",
         )
     info = probe(order.source)
     selections = merge_selections(
         [_selection(start_s, end_s, info) for start_s, end_s in order.selections_s]
     )
-    targets = take_paths(order.target, order.takes)
+    targets = take_paths(order.target, order.settings.takes)
     for target in targets:
         check_output(target, info, force=order.force)
     return Prepared(order, info, selections, targets)
@@ -162,14 +151,14 @@ def carry_out(prepared: Prepared, engine: Engine, on_progress: OnProgress) -> Re
         prepared.selections,
         file_frames=info.frames,
         sample_rate=info.sample_rate,
-        context_s=order.context_s,
+        context_s=order.settings.context_s,
         backend=backend,
     )
     requests = [_request(order, info, plan) for plan in plans]
     for request in requests:
         limit = engine.welcome.limits.max_window_bytes
         check_request(request, max_window_bytes=limit)
-    seed = order.seed
+    seed = order.settings.seed
     results: list[tuple[WindowPlan, Done, tuple[Audio, ...]]] = []
     for number, (plan, request) in enumerate(zip(plans, requests, strict=True)):
         share = _share_of(on_progress, number / len(plans), 1 / len(plans))
@@ -195,7 +184,7 @@ def take_paths(target: Path, takes: int) -> tuple[Path, ...]:
 
 
 def _selection(start_s: float, end_s: float, info: AudioInfo) -> Span:
-    if not (math.isfinite(start_s) and math.isfinite(end_s) and start_s >= 0):
+    if not (0 <= start_s <= MAX_TIME_S and -MAX_TIME_S <= end_s <= MAX_TIME_S):
         raise _invalid_time(
             f"A selection from {start_s:g} to {end_s:g} s is not possible.",
             "Give times in seconds from the start of the file.",
@@ -223,11 +212,11 @@ def _selection(start_s: float, end_s: float, info: AudioInfo) -> Span:
 def _find_backend(order: Order, engine: Engine) -> BackendInfo:
     welcome = engine.welcome
     backends = {backend.name: backend for backend in welcome.backends}
-    name = order.backend or welcome.default_backend
+    name = order.settings.backend or welcome.default_backend
     _check_choice("backend", name, tuple(backends))
     if not backends[name].open_models:
-        _check_choice("model", order.model, backends[name].models)
-    _check_choice("mode", order.mode, backends[name].modes)
+        _check_choice("model", order.settings.model, backends[name].models)
+    _check_choice("mode", order.settings.mode, backends[name].modes)
     return backends[name]
 
 
@@ -252,25 +241,13 @@ def _read_window(info: AudioInfo, plan: WindowPlan) -> Audio:
 
 
 def _request(order: Order, info: AudioInfo, plan: WindowPlan) -> InpaintRequest:
-    return InpaintRequest(
-        job_id=uuid.uuid4().hex,
+    return order.settings.for_window(
+        uuid.uuid4().hex,
         sample_rate=info.sample_rate,
         channels=info.channels,
         audio_frames=plan.audio_frames,
         window_frames=plan.frames,
         spans=plan.spans,
-        prompt=order.prompt,
-        negative_prompt=order.negative_prompt,
-        steps=order.steps,
-        guidance=order.guidance,
-        seed=order.seed,
-        takes=order.takes,
-        strength=order.strength,
-        crossfade_s=order.crossfade_s,
-        match_level=order.match_level,
-        mode=order.mode,
-        backend=order.backend,
-        model=order.model,
     )
 
 

@@ -13,12 +13,12 @@ import numpy.typing as npt
 from bridge.errors import BridgeCode, BridgeError, InputError
 from bridge.formats.broadcast import Origin
 from bridge.formats.conversion import clipping_warnings
+from bridge.request_settings import RequestSettings
 from bridge.script_messages import (
     Request,
     Result,
     ResultFile,
     Seam,
-    Settings,
     SpanS,
     Take,
     spool_protocol,
@@ -154,7 +154,7 @@ def _span(span: SpanS, audio: JobAudio) -> Span:
 
 
 def _plan(
-    spans: tuple[Span, ...], audio: JobAudio, settings: Settings, welcome: Welcome
+    spans: tuple[Span, ...], audio: JobAudio, settings: RequestSettings, welcome: Welcome
 ) -> tuple[WindowPlan, ...]:
     """Plan windows in what is heard; their starts count frames of the whole audio."""
     origin = audio.heard.start
@@ -168,7 +168,7 @@ def _plan(
     return tuple(replace(plan, start=plan.start + origin) for plan in plans)
 
 
-def _find_backend(settings: Settings, welcome: Welcome) -> BackendInfo:
+def _find_backend(settings: RequestSettings, welcome: Welcome) -> BackendInfo:
     name = settings.backend or welcome.default_backend
     backend = next((each for each in welcome.backends if each.name == name), None)
     if backend is None:
@@ -183,26 +183,13 @@ def _find_backend(settings: Settings, welcome: Welcome) -> BackendInfo:
 def _engine_request(
     request: Request, audio: JobAudio, plan: WindowPlan, seed: int
 ) -> InpaintRequest:
-    settings = request.settings
-    return InpaintRequest(
-        job_id=request.job_id,
+    return replace(request.settings, seed=seed).for_window(
+        request.job_id,
         sample_rate=audio.sample_rate,
         channels=audio.channels,
         audio_frames=plan.audio_frames,
         window_frames=plan.frames,
         spans=plan.spans,
-        prompt=settings.prompt,
-        negative_prompt=settings.negative_prompt,
-        steps=settings.steps,
-        guidance=settings.guidance,
-        seed=seed,
-        takes=settings.takes,
-        strength=settings.strength,
-        crossfade_s=settings.crossfade_s,
-        match_level=settings.match_level,
-        mode=settings.mode,
-        backend=settings.backend,
-        model=settings.model,
     )
 
 

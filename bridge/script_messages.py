@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from bridge.request_settings import MAX_TIME_S, RequestSettings
 from engine.protocol.errors import ErrorCode, ProtocolError
 from engine.protocol.version import __version__
 
@@ -22,8 +23,6 @@ MAX_MESSAGE_BYTES = 1 << 20
 """Far above any real message: two prompts of 10,000 characters and many spans fit."""
 MAX_SPANS = 1000
 MAX_HANDLES_S = 60.0
-MAX_SOURCE_S = 1e7
-"""Four months of sound: what is beyond is a mistake."""
 AUDIO_NAME = "audio.f32"
 
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
@@ -85,25 +84,6 @@ class SpanS:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What a person chose; None means the engine's own default."""
-
-    prompt: str = ""
-    negative_prompt: str = ""
-    steps: int | None = None
-    guidance: float | None = None
-    seed: int | None = None
-    takes: int = 1
-    strength: float = 1.0
-    crossfade_s: float | None = None
-    context_s: float | None = None
-    match_level: bool = True
-    mode: str = "auto"
-    backend: str | None = None
-    model: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Request:
     """``request.json``: one job.
 
@@ -116,7 +96,7 @@ class Request:
     source: Source
     spans: tuple[SpanS, ...]
     item: Item = Item()
-    settings: Settings = Settings()
+    settings: RequestSettings = field(default_factory=RequestSettings)
     handles_s: float = 2.0
     instance: str = ""
 
@@ -329,7 +309,7 @@ def read_request(data: bytes, job_id: str) -> Request:
     _check_time(request.handles_s, 0, MAX_HANDLES_S, "handles_s")
     context_s = request.settings.context_s
     if context_s is not None:
-        _check_time(context_s, 0, MAX_SOURCE_S, "context_s")
+        _check_time(context_s, 0, MAX_TIME_S, "context_s")
     return request
 
 
@@ -368,10 +348,10 @@ def _check_envelope(data: bytes) -> _Envelope:
 
 def _check_source(source: Source) -> None:
     if isinstance(source, FileSource):
-        _check_time(source.start_s, -MAX_SOURCE_S, MAX_SOURCE_S, "source.start_s")
-        _check_time(source.end_s, source.start_s, MAX_SOURCE_S, "source.end_s")
+        _check_time(source.start_s, -MAX_TIME_S, MAX_TIME_S, "source.start_s")
+        _check_time(source.end_s, source.start_s, MAX_TIME_S, "source.end_s")
         return
-    _check_time(source.start_s, -MAX_SOURCE_S, MAX_SOURCE_S, "source.start_s")
+    _check_time(source.start_s, -MAX_TIME_S, MAX_TIME_S, "source.start_s")
     if source.audio != AUDIO_NAME:
         raise _invalid(f"source.audio is not {AUDIO_NAME}")
     if min(source.sample_rate, source.channels) < 1 or source.frames < 0:
@@ -386,8 +366,8 @@ def _check_spans(spans: tuple[SpanS, ...]) -> None:
             hint="Select something on the item.",
         )
     for span in spans:
-        _check_time(span.start_s, -MAX_SOURCE_S, MAX_SOURCE_S, "spans.start_s")
-        _check_time(span.end_s, -MAX_SOURCE_S, MAX_SOURCE_S, "spans.end_s")
+        _check_time(span.start_s, -MAX_TIME_S, MAX_TIME_S, "spans.start_s")
+        _check_time(span.end_s, -MAX_TIME_S, MAX_TIME_S, "spans.end_s")
 
 
 def _check_time(value: float, low: float, high: float, name: str) -> None:

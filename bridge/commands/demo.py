@@ -9,6 +9,7 @@ from bridge.errors import BridgeCode, InputError
 from bridge.launcher import find_or_start
 from bridge.media import probe, read_frames, write_spliced
 from bridge.repaint import Order, Report, carry_out, prepare
+from bridge.request_settings import RequestSettings
 from bridge.terminal import Terminal
 from engine.protocol.discovery import find_engine
 from engine.protocol.version import __version__
@@ -40,7 +41,11 @@ def run(folder: Path, terminal: Terminal) -> None:
     stop_afterwards = find_engine() is None
     with terminal.progress() as on_progress, EngineClient(find_or_start(None)) as client:
         order = Order(
-            source=before, target=after, selections_s=(SELECTION_S,), seed=SEED, force=True
+            source=before,
+            target=after,
+            selections_s=(SELECTION_S,),
+            settings=RequestSettings(seed=SEED),
+            force=True,
         )
         report = carry_out(prepare(order), client, on_progress)
         if stop_afterwards:

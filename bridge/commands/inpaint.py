@@ -31,7 +31,7 @@ class Where:
 
     endpoint: str | None = None
     in_process: bool = False
-    default_backend: str = "context"
+    default_backend: str = "auto"
     library: Path | None = None
     """A folder of sounds for an engine of this machine."""
 
@@ -51,10 +51,10 @@ def run(
         prepared = prepare(order)
         if plot is not None:
             _check_picture(plot, force=order.force)
-        if order.backend == LIBRARY:
+        if order.settings.backend == LIBRARY:
             _check_folder(where)
         with open_engine(where) as engine:
-            if order.backend == LIBRARY:
+            if order.settings.backend == LIBRARY:
                 _check_library(engine, where)
             report = carry_out(prepared, engine, on_progress)
     if plot is not None:

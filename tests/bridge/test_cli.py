@@ -229,6 +229,9 @@ def test_bad_sources(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: s
         (("--start", "1", "--end", "99999"), "invalid_time"),
         (("--start", "1", "--end", "3", "--start", "2", "--end", "4"), "invalid_time"),
         (("--start", "1", "--end", "1.0000001"), "invalid_time"),
+        (("--start", "1", "--end", "1e300"), "invalid_time"),
+        (("--start", "1", "--end", "inf"), "invalid_time"),
+        (("--start", "1", "--end=-1e300"), "invalid_time"),
         (("--start", "one", "--end", "2"), "invalid_option"),
         (("--start", "1:x", "--end", "2"), "invalid_option"),
         (("--start", "1"), "invalid_option"),
@@ -242,6 +245,9 @@ def test_bad_sources(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: s
         (("--start", "1", "--end", "2", "--strength", "2"), "invalid_strength"),
         (("--start", "1", "--end", "2", "--crossfade", "-1"), "invalid_crossfade"),
         (("--start", "1", "--end", "2", "--context", "-1"), "invalid_option"),
+        (("--start", "1", "--end", "2", "--context", "1e300"), "invalid_option"),
+        (("--start", "1", "--end", "2", "--seed", "9" * 400), "invalid_option"),
+        (("--start", "1", "--end", "2", "--takes", "9" * 5000), "invalid_option"),
         (("--start", "1", "--end", "2", "--backend", "magic"), "unknown_backend"),
         (("--start", "1", "--end", "2", "--model", "magic"), "unknown_model"),
         (("--start", "1", "--end", "2", "--mode", "magic"), "unknown_mode"),
@@ -255,6 +261,7 @@ def test_bad_values(
     exit_code, answer = _inpaint(capsys, RIVER, tmp_path / "out.wav", *words)
     assert (exit_code, answer["error"]["code"]) == (2, code)
     assert answer["error"]["hint"]
+    assert len(answer["error"]["message"]) < 300
     assert list(tmp_path.iterdir()) == []
 
 
@@ -377,12 +384,10 @@ def test_errors_for_people_go_to_standard_error(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("words", "unbuffered"),
     [
-        ("models --json", ""),
-        ("models --json", "1"),
-        ("models", ""),
-        ("models", "1"),
+        ("keys --json", ""),
+        ("keys --json", "1"),
+        ("keys", ""),
         ("inpaint nothing.wav out.wav --start 0 --end 1 --json", ""),
-        ("inpaint nothing.wav out.wav --start 0 --end 1 --json", "1"),
         # Unbuffered, argparse itself swallows what a write says.
         ("--help", ""),
     ],
@@ -397,7 +402,7 @@ def test_an_output_that_takes_nothing_is_said_in_one_sentence(words: str, unbuff
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
-@pytest.mark.parametrize("words", ["models --json", "models"])
+@pytest.mark.parametrize("words", ["keys --json", "keys"])
 def test_a_reader_that_has_gone_is_no_mistake(words: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)

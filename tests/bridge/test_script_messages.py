@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge import script_messages
+from bridge.request_settings import RequestSettings
 from bridge.script_messages import (
     AccessorSource,
     Failure,
@@ -69,7 +70,7 @@ def test_a_request_of_accessor_audio_says_what_lua_wrote() -> None:
 
 def test_what_a_request_leaves_out_is_a_default() -> None:
     request = script_messages.read_request(_sample("request-fewest-fields.json"), JOB_ID)
-    assert request.settings == script_messages.Settings()
+    assert request.settings == RequestSettings()
     assert (request.handles_s, request.item.name, request.instance) == (2.0, "", "")
 
 
