@@ -30,7 +30,8 @@ ONLY_IN = {
     "sounddevice": ("bridge.preview",),
     "matplotlib": ("bridge.plot",),
     "pedalboard": ("bridge.", "engine.backends.library.audio"),
-    "av": ("bridge.",),
+    "av": ("bridge.", "engine.backends.hosted.answers"),
+    "httpx": ("engine.backends.hosted.transport",),
     "rich": ("bridge.terminal",),
     "watchdog": ("bridge.spool_watch",),
 }

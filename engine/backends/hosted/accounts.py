@@ -1,0 +1,176 @@
+"""Keys and addresses of services: from the environment, or from a file only its owner reads."""
+
+import os
+import re
+import stat
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from engine.backends.hosted.errors import HostedCode, HostedError
+from engine.protocol.discovery import is_loopback
+from engine.protocol.errors import ErrorCode, ProtocolError
+from engine.protocol.folders import config_folder
+
+FILE_NAME = "hosted.toml"
+_KEY = re.compile(r"[\x21-\x7e]{1,512}\Z")
+"""Printable and without spaces: nothing in it can end a header's line."""
+
+
+class Secret:
+    """A text that no log, error or debugger shows by accident."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+    def reveal(self) -> str:
+        """Return the text, for the one header it belongs into."""
+        return self._text
+
+    def redact(self, text: str) -> str:
+        """Return a text without the secret in it."""
+        return text.replace(self._text, "***")
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How a service wants to be talked to."""
+
+    service: str
+    title: str
+    key_variable: str
+    scheme: str
+    origins: tuple[str, ...]
+    """The addresses that its key is for, that of its API first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A key, and the only addresses that it is ever sent to."""
+
+    login: Login
+    key: Secret
+    origins: tuple[str, ...]
+
+    @property
+    def api(self) -> str:
+        """The address of the API, without a slash at its end."""
+        return self.origins[0]
+
+    @property
+    def uploads(self) -> str:
+        """The address that audio goes to first, where that is another one."""
+        return self.origins[-1]
+
+    def is_ours(self, url: str) -> bool:
+        """Tell whether an address belongs to the service, so that it may see the key."""
+        return origin_of(url) in {origin_of(each) for each in self.origins}
+
+    def is_fit(self, url: str) -> bool:
+        """Tell whether an address may be opened at all: encrypted, unless all of it is here."""
+        parts = urlsplit(url)
+        if parts.scheme == "https":
+            return bool(parts.hostname)
+        return parts.scheme == "http" and is_loopback(self.api) and is_loopback(url)
+
+
+def origin_of(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port, which together say who is talked to."""
+    parts = urlsplit(url)
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    return parts.scheme, (parts.hostname or "").lower(), port
+
+
+def has_key(login: Login) -> bool:
+    """Tell whether a key is to be found; whether it is a good one only the service knows."""
+    try:
+        load_account(login)
+    except HostedError:
+        return False
+    return True
+
+
+def load_account(login: Login) -> Account:
+    """Return the account of a service: the variable first, then the file.
+
+    Raises
+    ------
+    HostedError
+        ``no_key``, ``not_authorised`` where others can read the file, or
+        ``invalid_field`` where it or an address is not what it has to be.
+    """
+    section = _section(login)
+    key = os.environ.get(login.key_variable) or section.get("key", "")
+    if not key:
+        raise HostedError(
+            HostedCode.NO_KEY,
+            f"There is no key for {login.title}.",
+            hint=f"Set {login.key_variable} to yours for the engine, or write it into"
+            f" {_path()} (docs/hosted.md shows how).",
+        )
+    if not _KEY.match(key):
+        raise HostedError(
+            HostedCode.NO_KEY,
+            f"The key for {login.title} holds spaces or characters that no key has.",
+            hint=f"Copy it again into {login.key_variable} or {_path()}.",
+        )
+    return Account(login, Secret(key), _origins(login, section.get("url", "")))
+
+
+def _origins(login: Login, from_file: str) -> tuple[str, ...]:
+    variable = f"REAPAINT_{login.service.upper()}_URL"
+    url = (os.environ.get(variable) or from_file).rstrip("/")
+    if not url:
+        return login.origins
+    if urlsplit(url).scheme != "https" and not is_loopback(url):
+        raise HostedError(
+            ErrorCode.INVALID_FIELD,
+            f"{url} is no address to send a key to: it is not encrypted.",
+            hint=f"Give an address that begins with https:// in {variable} or {_path()}.",
+        )
+    return (url,)
+
+
+def _path() -> Path:
+    try:
+        return config_folder() / FILE_NAME
+    except ProtocolError as error:
+        raise HostedError(ErrorCode.NOT_AUTHORISED, error.message, hint=error.hint) from error
+
+
+def _section(login: Login) -> dict[str, str]:
+    path = _path()
+    try:
+        with path.open("rb") as file:
+            _refuse_open_file(path, os.fstat(file.fileno()))
+            content = tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        # What tomllib quotes of a line could be a piece of a key.
+        why = error.strerror if isinstance(error, OSError) else "it is not TOML"
+        raise HostedError(
+            ErrorCode.INVALID_FIELD,
+            f"{path} can't be read: {why}.",
+            hint=f'Write a line [{login.service}] and below it key = "..." into it.',
+        ) from None
+    section = content.get(login.service, {})
+    if not isinstance(section, dict):
+        return {}
+    return {name: value for name, value in section.items() if isinstance(value, str)}
+
+
+def _refuse_open_file(path: Path, status: os.stat_result) -> None:
+    """Refuse a file of keys that others can read, as ssh does."""
+    if os.name == "posix" and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise HostedError(
+            ErrorCode.NOT_AUTHORISED,
+            f"{path} holds keys, and other users can read it.",
+            hint=f"Run `chmod 600 {path}`.",
+        )

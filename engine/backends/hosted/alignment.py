@@ -1,0 +1,193 @@
+"""Where and how loud a service's answer is, by the context that both sides know.
+
+Codecs on the way add a delay and some services set a level of their own. What was kept
+tells both: it is in what was sent and, decoded again, in the answer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.fft import irfft, next_fast_len, rfft
+from scipy.ndimage import maximum_filter1d
+from scipy.signal import oaconvolve
+
+from engine.protocol.spans import Span
+
+Audio = npt.NDArray[np.float32]
+Curve = npt.NDArray[np.float64]
+
+LONGEST_DELAY_S = 0.25
+"""Far above the delay of any codec: MP3 has about 50 ms at most."""
+
+COMPARED_S = 10.0
+"""How much context on each side of the mask is compared."""
+
+LEAST_S = 0.05
+"""Less context than this says nothing."""
+
+MIN_CORRELATION = 0.35
+"""Chance stays below 0.1 over this much context; a decoded context is far above."""
+
+NEARLY_BEST = 0.999
+"""Periodic sounds agree at many delays about as well: the least of these is the true one."""
+
+SILENCE_RMS = 1e-4
+
+MAX_GAIN = 8.0
+"""18 dB: a service that changes the level by more has changed the sound."""
+
+_TAPS = 64
+"""Length of the filters that look between frames."""
+
+_STEPS = 16
+"""How finely a peak is looked at before a parabola finds its top."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """``delay_frames``, which need not be whole, and the gain that undoes the service's."""
+
+    delay_frames: float
+    gain: float
+    correlation: float
+
+
+def measure_alignment(
+    sent: Audio, answer: Audio, kept: Sequence[Span], sample_rate: int
+) -> Alignment | None:
+    """Return how an answer lies against what was sent; None where it can't be told.
+
+    Parameters
+    ----------
+    sent
+        Shape (channels, frames), float32.
+    answer
+        Shape (channels, any frames), float32, at the same rate.
+    kept
+        What the answer should hold unchanged, in frames of ``sent``.
+    sample_rate
+        In Hz.
+
+    Notes
+    -----
+    Normalised cross-correlation, summed over channels and stretches, its peak looked
+    for between frames by band-limited interpolation.
+    """
+    reach = int(LONGEST_DELAY_S * sample_rate)
+    stretches = _compared(kept, int(COMPARED_S * sample_rate))
+    if sum(each.length for each in stretches) < LEAST_S * sample_rate:
+        return None
+    products = np.zeros(2 * reach + 1)
+    energies = np.zeros(2 * reach + 1)
+    sent_energy = 0.0
+    for stretch in stretches:
+        for channel, other in zip(sent, answer, strict=True):
+            reference = channel[stretch.start : stretch.end].astype(np.float64)
+            found = _reachable(other, stretch, reach)
+            products += _correlate(found, reference)
+            energies += _sliding_energy(found, reference.size)
+            sent_energy += float(reference @ reference)
+    samples = sent.shape[0] * sum(each.length for each in stretches)
+    if sent_energy < SILENCE_RMS**2 * samples:
+        return None
+    floor = SILENCE_RMS**2 * samples
+    curve = products / np.sqrt(sent_energy * np.maximum(energies, floor))
+    peak = _best(curve)
+    if curve[peak] < MIN_CORRELATION:
+        return None
+    gain = float(np.sqrt(sent_energy / max(energies[peak], floor)))
+    return Alignment(
+        delay_frames=peak + _refined(curve, peak) - reach,
+        gain=gain if 1.0 / MAX_GAIN <= gain <= MAX_GAIN else 1.0,
+        correlation=float(curve[peak]),
+    )
+
+
+def advance(audio: Audio, delay_frames: float) -> Audio:
+    """Return audio that begins so many frames later in it; what is missing before is silence.
+
+    Parameters
+    ----------
+    audio
+        Shape (channels, frames), float32.
+    delay_frames
+        Whole or not, positive or negative. Fractions are made with a windowed sinc of 64
+        taps: 0.1 dB and a hundredth of a frame up to 0.9 of half the rate.
+    """
+    whole = int(np.floor(delay_frames + 0.5))
+    rest = delay_frames - whole
+    shifted = audio[:, whole:] if whole >= 0 else np.pad(audio, ((0, 0), (-whole, 0)))
+    if abs(rest) < 1e-3 or shifted.shape[1] == 0:
+        return np.ascontiguousarray(shifted)
+    # The edges are held on, so that the filter doesn't meet a step to silence there.
+    held = np.pad(shifted, ((0, 0), (_TAPS, _TAPS)), mode="edge")
+    moved = oaconvolve(held, _fraction(rest)[None], mode="same", axes=1)
+    return np.ascontiguousarray(moved[:, _TAPS:-_TAPS], dtype=np.float32)
+
+
+def _compared(kept: Sequence[Span], longest: int) -> list[Span]:
+    """Return the parts of kept stretches that lie next to the mask between them."""
+    if len(kept) == 2:
+        before, after = kept
+        return [
+            Span(max(before.start, before.end - longest), before.end),
+            Span(after.start, min(after.end, after.start + longest)),
+        ]
+    return [
+        Span(max(each.start, each.end - longest), each.end)
+        if each.start == 0 or each.length <= longest
+        else Span(each.start, each.start + longest)
+        for each in kept
+    ]
+
+
+def _reachable(channel: Audio, stretch: Span, reach: int) -> Curve:
+    """Return an answer's frames that a stretch may be found in; silence where it has none."""
+    start, end = stretch.start - reach, stretch.end + reach
+    found = channel[max(start, 0) : max(min(end, channel.size), 0)]
+    before = max(-start, 0)
+    return np.pad(found.astype(np.float64), (before, end - start - before - found.size))
+
+
+def _correlate(found: Curve, reference: Curve) -> Curve:
+    size = next_fast_len(found.size, real=True)
+    spectrum = rfft(found, size) * np.conj(rfft(reference, size))
+    return np.asarray(irfft(spectrum, size)[: found.size - reference.size + 1], dtype=np.float64)
+
+
+def _sliding_energy(found: Curve, length: int) -> Curve:
+    sums = np.concatenate(([0.0], np.cumsum(found**2)))
+    return np.asarray(sums[length:] - sums[:-length], dtype=np.float64)
+
+
+def _best(curve: Curve) -> int:
+    tops = np.flatnonzero(
+        (curve == maximum_filter1d(curve, 3)) & (curve >= NEARLY_BEST * curve.max())
+    )
+    return int(tops[np.argmin(np.abs(tops - curve.size // 2))])
+
+
+def _refined(curve: Curve, peak: int) -> float:
+    """Return where between two frames the peak is: the curve has no more band than the sound."""
+    near = np.arange(max(peak - _TAPS // 2, 0), min(peak + _TAPS // 2 + 1, curve.size))
+    finer = np.arange(-_STEPS, _STEPS + 1) / _STEPS
+    weights = (
+        np.sinc(peak + finer[:, None] - near) * np.kaiser(_TAPS + 1, 8.0)[near - peak + _TAPS // 2]
+    )
+    values = weights @ curve[near]
+    best = int(np.argmax(values))
+    if not 0 < best < values.size - 1:
+        return float(finer[best])
+    before, top, after = values[best - 1 : best + 2]
+    bend = before - 2.0 * top + after
+    step = 0.5 * (before - after) / bend if bend < 0.0 else 0.0
+    return float(finer[best] + step / _STEPS)
+
+
+def _fraction(rest: float) -> Curve:
+    """Return a filter that takes a fraction of a frame out."""
+    at = np.arange(-_TAPS // 2, _TAPS // 2 + 1) + rest
+    taps = np.sinc(at) * np.kaiser(at.size, 8.0)
+    return np.asarray(taps / taps.sum(), dtype=np.float64)

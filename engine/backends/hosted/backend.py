@@ -1,0 +1,188 @@
+"""The backend of a hosted service: what it offers, what it costs, and a job's result."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.backends.base import Control, Fill, Generation, Window, Wish
+from engine.backends.hosted.accounts import has_key, load_account
+from engine.backends.hosted.calls import Delivery
+from engine.backends.hosted.errors import HostedCode, HostedError
+from engine.backends.hosted.journal import Journal, state_folder
+from engine.backends.hosted.pace import Clock, Pace, SystemClock
+from engine.backends.hosted.planning import Plan, honoured, plan_calls
+from engine.backends.hosted.service import HostedModel, Service
+from engine.protocol.errors import ErrorCode, ProtocolError
+from engine.protocol.messages import BackendInfo
+
+SAMPLE_RATE = 44_100
+CHANNELS = 2
+"""What every Stable Audio model makes."""
+
+PREFERRED_WINDOW_S = 20.0
+"""A call costs the same however much it hears; this much is uploaded in no time."""
+
+_log = logging.getLogger(__name__)
+
+
+class HostedBackend:
+    """Fills spans by a hosted service. Nothing is sent, read or written before a job."""
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        max_cost: float | None = None,
+        pace: Pace | None = None,
+        clock: Clock | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        """``max_cost`` is what one job may cost, in USD; None is no limit."""
+        self._service = service
+        self._max_cost = max_cost
+        self._pace = pace or Pace()
+        self._clock = clock or SystemClock()
+        self._folder = folder
+
+    @property
+    def info(self) -> BackendInfo:
+        """Prices are in the description: what is offered here is not free."""
+        models = self._service.models
+        longest_s = max(model.takes.max_s for model in models)
+        return BackendInfo(
+            name=self._service.name,
+            description=self._description(),
+            models=tuple(model.name for model in models),
+            default_model=models[0].name,
+            modes=("auto",),
+            honours=honoured(models),
+            max_window_s=longest_s,
+            max_span_s=longest_s,
+            sample_rate=SAMPLE_RATE,
+            channels=CHANNELS,
+            preferred_window_s=PREFERRED_WINDOW_S,
+        )
+
+    def generate(
+        self, window: Window, wish: Wish, seeds: Sequence[int], control: Control
+    ) -> Generation:
+        """Fill every span once for each seed, each by a call of its own.
+
+        Raises
+        ------
+        HostedError
+            The service can't be used, or gave nothing that can be; see ``HostedCode``.
+        JobCancelled
+            Somebody asked for the job's end.
+        """
+        control.step("encode", 0.0)
+        self._check_prompt(wish)
+        model = next(each for each in self._service.models if each.name == wish.model)
+        plans, warnings = plan_calls(self._service, model, window, wish, seeds)
+        account = load_account(self._service.login)
+        journal = self._journal()
+        self._check_cost(plans, model, journal)
+        try:
+            from engine.backends.hosted.job import HostedJob
+        except ImportError as error:
+            raise _package_missing(self._service, error) from error
+        job = HostedJob(self._service, account, window, control, pace=self._pace, clock=self._clock)
+        outcome = job.run(plans, journal)
+        return Generation(
+            fills=tuple(
+                Fill(tuple(outcome.passages[take, index] for index in range(len(window.spans))))
+                for take in range(len(seeds))
+            ),
+            model=model.name,
+            model_revision=model.path,
+            mode="auto",
+            warnings=tuple(dict.fromkeys((*warnings, *outcome.warnings))),
+            notes=_notes(self._service, model, outcome.deliveries),
+        )
+
+    def _description(self) -> str:
+        login, models = self._service.login, self._service.models
+        prices = ", ".join(f"{model.name} {usd(model.price_usd)}" for model in models)
+        key = "" if has_key(login) else f"; needs your key in {login.key_variable}"
+        return (
+            f"sends the window to {login.title}, for money: {prices} for every take of every"
+            f" span, by its prices of {models[0].price_date}{key}"
+        )
+
+    def _check_prompt(self, wish: Wish) -> None:
+        if not wish.prompt.strip():
+            raise HostedError(
+                ErrorCode.INVALID_PROMPT,
+                f"{self._service.title} needs a prompt.",
+                hint="Say what should be there with --prompt, or use the context backend.",
+            )
+
+    def _journal(self) -> Journal:
+        try:
+            journal = Journal(self._folder or state_folder(), self._clock)
+            journal.sweep()
+        except (ProtocolError, OSError) as error:
+            raise HostedError(
+                ErrorCode.BACKEND_FAILED,
+                f"What is paid for can't be written down, so nothing was sent: {error}",
+                hint="Free some space, or name another folder in REAPAINT_STATE_DIR.",
+            ) from error
+        return journal
+
+    def _check_cost(self, plans: Sequence[Plan], model: HostedModel, journal: Journal) -> None:
+        """Refuse a job that costs more than its limit, before anything is sent."""
+        unknown = [plan for plan in plans if not journal.knows(plan.key)]
+        new = len(unknown)
+        if model.takes.seed is None:
+            contents = {plan.content for plan in unknown}
+            new -= min(new, sum(journal.left_behind(content) for content in contents))
+        cost = None if model.price_usd is None else new * model.price_usd
+        _log.info("%s: %d new calls, %s", self._service.name, new, usd(cost))
+        if self._max_cost is None or new == 0 or (cost is not None and cost <= self._max_cost):
+            return
+        raise HostedError(
+            HostedCode.TOO_EXPENSIVE,
+            f"{_calls(new)} of {model.name} at {self._service.title} would cost {usd(cost)},"
+            f" and the limit is {usd(self._max_cost)}.",
+            hint="Ask for fewer takes or spans, choose another model, or raise --max-cost.",
+        )
+
+
+def usd(amount: float | None) -> str:
+    """Return an amount as text: cents, and tenths of them where there are any."""
+    if amount is None:
+        return "an unknown price"
+    text = f"{amount:.4f}".rstrip("0")
+    whole, _, cents = text.partition(".")
+    return f"${whole}.{cents:0<2}"
+
+
+def _notes(service: Service, model: HostedModel, deliveries: Sequence[Delivery]) -> tuple[str, ...]:
+    """Return what was paid, and what was not paid again."""
+    new = [delivery for delivery in deliveries if delivery.is_new]
+    known = len(deliveries) - len(new)
+    notes = []
+    if new:
+        costs = [delivery.cost_usd for delivery in new if delivery.cost_usd is not None]
+        if len(costs) == len(new):
+            said = f"{usd(sum(costs))} as the service says"
+        elif model.price_usd is None:
+            said = "an unknown price"
+        else:
+            said = f"{usd(len(new) * model.price_usd)} by the prices of {model.price_date}"
+        notes.append(f"{_calls(len(new))} of {model.name} at {service.title} cost {said}.")
+    if known:
+        notes.append(f"{_calls(known)} had been paid for before: nothing was paid again.")
+    return tuple(notes)
+
+
+def _calls(number: int) -> str:
+    return "1 call" if number == 1 else f"{number} calls"
+
+
+def _package_missing(service: Service, error: ImportError) -> HostedError:
+    return HostedError(
+        HostedCode.PACKAGE_MISSING,
+        f"Calling {service.title} needs the package {error.name or 'httpx'}.",
+        hint="Install it with `pip install 'reapaint[hosted]'`.",
+    )

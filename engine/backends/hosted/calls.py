@@ -1,0 +1,221 @@
+"""One paid call from its first byte to its answer, written down at every step."""
+
+import base64
+import binascii
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from engine.backends.hosted.errors import HostedCode, HostedError, maybe_paid
+from engine.backends.hosted.exchange import Request
+from engine.backends.hosted.journal import Claim, Record, Stage
+from engine.backends.hosted.pace import wait
+from engine.backends.hosted.service import (
+    Call,
+    Failed,
+    Finished,
+    Prepared,
+    Running,
+    Service,
+    State,
+    Ticket,
+)
+from engine.backends.hosted.session import Session
+from engine.errors import JobCancelled
+
+SLOWER_EACH_TIME = 1.25
+LONGEST_POLL_S = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A call's answer. ``is_new`` says that it was paid for now."""
+
+    answer: bytes
+    is_new: bool
+    cost_usd: float | None
+
+
+def digests(service: str, call: Call, seed: int) -> tuple[str, str]:
+    """Return the digest of all that a call's result depends on, and that without the seed.
+
+    Where a model takes no seed, the job's own still tells one take from another.
+    """
+    fields = {
+        "service": service,
+        "path": call.model.path,
+        "audio": hashlib.sha256(call.wav).hexdigest(),
+        "mask": [call.mask_start_s, call.mask_end_s],
+        "prompt": call.prompt,
+        "negative_prompt": call.negative_prompt,
+        "steps": call.steps,
+        "guidance": call.guidance,
+    }
+    content = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(f"{content} {seed}".encode()).hexdigest(), content
+
+
+class Caller:
+    """Makes calls for one job."""
+
+    def __init__(
+        self, service: Service, session: Session, progress: Callable[[str, float], None]
+    ) -> None:
+        self._service = service
+        self._session = session
+        self._progress = progress
+
+    def deliver(
+        self, call: Call, prepare: Callable[[], Prepared], claim: Claim, content: str
+    ) -> Delivery:
+        """Return a call's answer: from the journal, from the service's shelf, or a new one.
+
+        Raises
+        ------
+        HostedError
+            There is none; what the claim's record then holds is true.
+        JobCancelled
+            Somebody asked for the job's end. The service was told where it can be; else
+            its result is there for whoever asks again.
+        """
+        record = claim.record
+        if record is not None and record.stage is Stage.SENDING:
+            claim.forget()
+            raise maybe_paid(self._service.title, "the engine ended while it was being sent")
+        if record is not None and (answer := claim.answer()) is not None:
+            return Delivery(answer, is_new=False, cost_usd=record.cost_usd)
+        is_new = record is None
+        if record is None:
+            prepared = prepare()
+            finished = self._submit(call, prepared, claim, content)
+        else:
+            finished = None
+        finished = finished or self._await(claim)
+        return self._fetch(finished, claim, is_new=is_new)
+
+    def _submit(
+        self, call: Call, prepared: Prepared, claim: Claim, content: str
+    ) -> Finished | None:
+        """Make the request; None where its result has to be waited for."""
+        record = Record(
+            service=self._service.name,
+            content=content,
+            stage=Stage.SENDING,
+            since_s=self._session.clock.epoch_s(),
+        )
+        claim.save(record)
+        try:
+            outcome = self._service.submit(self._session, call, prepared)
+        except (HostedError, JobCancelled):
+            # Whoever asked has been told, or has called it off: asking again is their choice.
+            claim.forget()
+            raise
+        if isinstance(outcome, Failed):
+            claim.forget()
+            raise self._failed(outcome)
+        if isinstance(outcome, Finished):
+            return outcome
+        claim.save(
+            msgspec.structs.replace(
+                record,
+                stage=Stage.TAKEN,
+                remote_id=outcome.remote_id,
+                links=dict(outcome.links),
+            )
+        )
+        return None
+
+    def _await(self, claim: Claim) -> Finished:
+        """Poll until there is a result."""
+        assert claim.record is not None, "only a call that was taken is waited for"
+        ticket = claim.record.ticket
+        try:
+            state = self._poll(ticket)
+        except (JobCancelled, KeyboardInterrupt):
+            if self._service.cancel(self._session, ticket):
+                claim.forget()
+            raise
+        if isinstance(state, Failed):
+            claim.forget()
+            raise self._failed(state)
+        return state
+
+    def _poll(self, ticket: Ticket) -> Finished | Failed:
+        session = self._session
+        started_s = session.clock.monotonic_s()
+        pause_s = self._service.poll_s
+        while isinstance(state := self._state(ticket), Running):
+            waited_s = session.clock.monotonic_s() - started_s
+            if waited_s > session.pace.answer_s:
+                raise HostedError(
+                    HostedCode.SERVICE_TIMEOUT,
+                    f"{self._service.title} had no result after {waited_s:.0f} s.",
+                    hint="Ask for the same again later: the call is picked up and not paid twice.",
+                )
+            # Nobody tells how far it is: half of what is left for every 15 s.
+            self._progress("sample", 1.0 - math.exp2(-waited_s / 15.0))
+            wait(pause_s, session.clock, session.watch)
+            pause_s = min(pause_s * SLOWER_EACH_TIME, LONGEST_POLL_S)
+        return state
+
+    def _state(self, ticket: Ticket) -> State:
+        try:
+            return self._service.poll(self._session, ticket)
+        except HostedError as error:
+            if error.code == HostedCode.SERVICE_REFUSED:
+                return Failed(error.message)
+            raise
+
+    def _fetch(self, finished: Finished, claim: Claim, *, is_new: bool) -> Delivery:
+        answer = self._download(finished, claim)
+        record = claim.record
+        assert record is not None, "a call has its record until it is forgotten"
+        fetched = msgspec.structs.replace(record, stage=Stage.FETCHED, cost_usd=finished.cost_usd)
+        claim.keep_answer(answer, fetched)
+        return Delivery(answer, is_new=is_new, cost_usd=finished.cost_usd)
+
+    def _download(self, finished: Finished, claim: Claim) -> bytes:
+        """Return the sound; a link that has expired is asked for once more."""
+        if isinstance(finished.audio, bytes):
+            return finished.audio
+        try:
+            return self._open(finished.audio)
+        except HostedError as error:
+            if error.code != HostedCode.SERVICE_REFUSED:
+                raise
+            _log.info("the link to a result has expired; asking for another")
+        again = self._await(claim)
+        try:
+            return again.audio if isinstance(again.audio, bytes) else self._open(again.audio)
+        except HostedError as error:
+            if error.code != HostedCode.SERVICE_REFUSED:
+                raise
+            claim.forget()
+            raise HostedError(
+                HostedCode.SERVICE_FAILED,
+                f"{self._service.title} finished, but the link to its result has expired.",
+                hint="The call was paid: ask the service for a refund, or ask again for a new one.",
+            ) from error
+
+    def _open(self, link: str) -> bytes:
+        if link.startswith("data:"):
+            try:
+                return base64.b64decode(link.partition(",")[2], validate=True)
+            except binascii.Error:
+                return b""
+        return self._session.free(Request("GET", link)).body
+
+    def _failed(self, failed: Failed) -> HostedError:
+        return HostedError(
+            HostedCode.SERVICE_FAILED,
+            f"{self._service.title} could not make the audio{self._session.quote(failed.reason)}.",
+            hint="Try again, or with another prompt; whether it was charged your account there"
+            " tells.",
+        )

@@ -1,0 +1,39 @@
+"""What calling a service can fail at, beside what every job can."""
+
+from enum import StrEnum
+
+from engine.errors import JobError
+from engine.protocol.errors import ErrorCode, ReaPaintError
+
+
+class HostedCode(StrEnum):
+    """Codes of hosted services; a script must not repeat a job that ended ``maybe_paid``."""
+
+    NO_KEY = "no_key"
+    KEY_REFUSED = "key_refused"
+    NO_CREDIT = "no_credit"
+    TOO_EXPENSIVE = "too_expensive"
+    MAYBE_PAID = "maybe_paid"
+    RATE_LIMITED = "rate_limited"
+    SERVICE_UNREACHABLE = "service_unreachable"
+    SERVICE_REFUSED = "service_refused"
+    SERVICE_FAILED = "service_failed"
+    SERVICE_TIMEOUT = "service_timeout"
+    PACKAGE_MISSING = "package_missing"
+
+
+class HostedError(JobError):
+    """A call to a service can't be made, or gave nothing that can be used."""
+
+    def __init__(self, code: HostedCode | ErrorCode, message: str, *, hint: str = "") -> None:
+        # The parent takes the protocol's codes only; these are this package's own.
+        ReaPaintError.__init__(self, code, message, hint=hint)
+
+
+def maybe_paid(service: str, why: str) -> HostedError:
+    """Return the error of a request whose fate nobody knows; it must not be repeated."""
+    return HostedError(
+        HostedCode.MAYBE_PAID,
+        f"Nobody can tell whether {service} took the request and charged for it: {why}.",
+        hint=f"Look at your account at {service}, and ask again if you want to pay for a new call.",
+    )

@@ -1,0 +1,212 @@
+"""A job's calls, one after the other, and their answers as passages of its window."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from engine.backends.base import Control, Passage, Window
+from engine.backends.hosted.accounts import Account
+from engine.backends.hosted.alignment import advance, measure_alignment
+from engine.backends.hosted.answers import UnreadableAnswer, decode_answer
+from engine.backends.hosted.calls import Caller, Delivery
+from engine.backends.hosted.errors import HostedCode, HostedError
+from engine.backends.hosted.journal import Claim, Journal, Stage
+from engine.backends.hosted.pace import Clock, Pace
+from engine.backends.hosted.planning import Plan, not_taken
+from engine.backends.hosted.service import Prepared, Service
+from engine.backends.hosted.session import Session
+from engine.backends.hosted.transport import HttpTransport
+from engine.protocol.spans import Span
+
+Audio = npt.NDArray[np.float32]
+
+MARGIN_FRAMES = 1024
+"""How much of an answer is taken beyond its span, so that resampling meets no edge there."""
+
+LONGEST_GAP_S = 0.1
+"""An answer may lack this much of a span's end, as codecs do; what lacks more is refused."""
+
+LONGER_S = 30.0
+"""How much longer than asked an answer may be before the rest of it is not even decoded."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a job's calls brought: passages by take and span."""
+
+    passages: dict[tuple[int, int], Passage] = field(default_factory=dict)
+    deliveries: list[Delivery] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+class HostedJob:
+    """Makes the calls of one job."""
+
+    def __init__(
+        self,
+        service: Service,
+        account: Account,
+        window: Window,
+        control: Control,
+        *,
+        pace: Pace,
+        clock: Clock,
+    ) -> None:
+        self._service = service
+        self._window = window
+        self._control = control
+        self._stage, self._done = "encode", 0.0
+        self._session = Session(account, HttpTransport(account, pace), pace, clock, self._watch)
+        self._prepared: dict[int, Prepared] = {}
+
+    def run(self, plans: Sequence[Plan], journal: Journal) -> Outcome:
+        """Return every plan's passage.
+
+        Raises
+        ------
+        HostedError
+            A call failed. Those before it stay in the journal: they are not paid twice.
+        JobCancelled
+            Somebody asked for the job's end.
+        """
+        outcome = Outcome()
+        for number, plan in enumerate(plans):
+            begin, share = number / len(plans), 1 / len(plans)
+            self._report("encode", begin)
+
+            def progress(
+                stage: str, done: float, begin: float = begin, share: float = share
+            ) -> None:
+                self._report(stage, begin + share * done)
+
+            caller = Caller(self._service, self._session, progress)
+            any_seed = plan.call.model.takes.seed is None
+            with journal.claim(plan.key, plan.content, any_seed=any_seed) as claim:
+                if claim is None:
+                    raise self._busy()
+                delivery = caller.deliver(
+                    plan.call, partial(self._prepare, plan), claim, plan.content
+                )
+                progress("decode", 0.95)
+                passage = self._passage(plan, delivery, claim, outcome.warnings)
+            outcome.passages[plan.take, plan.index] = passage
+            outcome.deliveries.append(delivery)
+        for prepared in self._prepared.values():
+            outcome.warnings.extend(
+                not_taken(self._service, plans[0].call.model.name, name)
+                for name in prepared.lacks
+                if name in _asked(plans[0])
+            )
+        self._mark_delivered(plans, journal)
+        return outcome
+
+    # Control
+
+    def _report(self, stage: str, done: float) -> None:
+        self._stage, self._done = stage, done
+        self._watch()
+
+    def _watch(self) -> None:
+        self._control.step(self._stage, min(self._done, 1.0))
+
+    # Parts of one call
+
+    def _prepare(self, plan: Plan) -> Prepared:
+        """Upload a span's section once for all its takes."""
+        if plan.index not in self._prepared:
+            self._prepared[plan.index] = self._service.prepare(
+                self._session, plan.call.model, plan.call.wav
+            )
+        return self._prepared[plan.index]
+
+    def _passage(
+        self, plan: Plan, delivery: Delivery, claim: Claim, warnings: list[str]
+    ) -> Passage:
+        """Return an answer in its place of the window."""
+        rate, section = self._window.sample_rate, plan.section
+        try:
+            answer = decode_answer(delivery.answer, rate, section.frames / rate + LONGER_S)
+        except UnreadableAnswer as error:
+            claim.forget()
+            raise self._useless(str(error)) from error
+        answer = self._aligned(plan, answer, warnings)
+        span = self._window.spans[plan.index].shifted(-section.origin)
+        wanted = Span(
+            max(span.start - MARGIN_FRAMES, 0), min(span.end + MARGIN_FRAMES, section.frames)
+        )
+        missing = span.end - answer.shape[1]
+        if missing > LONGEST_GAP_S * rate:
+            claim.forget()
+            raise self._useless(
+                f"it is {answer.shape[1] / rate:.1f} s long where {section.frames / rate:.1f} s"
+                " were asked for"
+            )
+        if missing > 0:
+            warnings.append(
+                f"{self._service.title} sent {missing / rate:.3f} s too little;"
+                " the end of the span is silent."
+            )
+            answer = np.pad(answer, ((0, 0), (0, missing)))
+        cut = np.ascontiguousarray(answer[:, wanted.start : wanted.end])
+        return Passage(wanted.start + section.origin, cut)
+
+    def _aligned(self, plan: Plan, answer: Audio, warnings: list[str]) -> Audio:
+        """Return an answer in time with what was sent, and at its level."""
+        section, rate = plan.section, self._window.sample_rate
+        found = measure_alignment(section.audio, answer, section.kept, rate)
+        if found is None:
+            if section.kept:
+                warnings.append(
+                    f"Whether {self._service.title} moved the sound in time can't be told: what"
+                    " it sent back of the context is too unlike it."
+                )
+            return answer * np.float32(1.0 / plan.gain)
+        _log.info(
+            "%s: delay %.2f frames, gain %.3f, correlation %.3f",
+            self._service.name,
+            found.delay_frames,
+            found.gain,
+            found.correlation,
+        )
+        return advance(answer, found.delay_frames) * np.float32(found.gain)
+
+    def _mark_delivered(self, plans: Sequence[Plan], journal: Journal) -> None:
+        for plan in plans:
+            with journal.claim(plan.key, plan.content, any_seed=False) as claim:
+                if claim is not None and claim.record is not None:
+                    claim.save(msgspec.structs.replace(claim.record, stage=Stage.DELIVERED))
+
+    # Errors
+
+    def _useless(self, why: str) -> HostedError:
+        return HostedError(
+            HostedCode.SERVICE_FAILED,
+            f"The answer of {self._service.title} can't be used: {why}.",
+            hint="The call was paid: ask the service for a refund, or ask again for a new one.",
+        )
+
+    def _busy(self) -> HostedError:
+        return HostedError(
+            HostedCode.SERVICE_REFUSED,
+            "Another engine of yours is waiting for this very call.",
+            hint="Wait for it, or ask with another seed.",
+        )
+
+
+def _asked(plan: Plan) -> set[str]:
+    """Return the names of what a call carries that a model might not take."""
+    call = plan.call
+    wishes = {
+        "negative_prompt": call.negative_prompt or None,
+        "steps": call.steps,
+        "guidance": call.guidance,
+        "seed": call.seed,
+    }
+    return {name for name, value in wishes.items() if value is not None}

@@ -1,0 +1,240 @@
+"""What was paid for and not yet delivered, on disk: a crash must not cost money.
+
+A record is written before the request that is paid for, again with the service's own id
+as soon as that is known, and each time it is on the disk before anything else happens.
+"""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeGuard
+
+import filelock
+import msgspec
+
+from engine.backends.hosted.pace import Clock
+from engine.backends.hosted.service import Ticket
+from engine.protocol.folders import make_private
+
+UNDELIVERED_S = 7 * 86_400.0
+"""How long a call is remembered whose result nobody has got: services keep results for
+about as long."""
+DELIVERED_S = 86_400.0
+"""How long a result is kept that somebody has got, in case it didn't reach the project."""
+DELIVERED_BYTES = 512 << 20
+"""How much of these is kept; the oldest go first."""
+
+_log = logging.getLogger(__name__)
+
+
+def state_folder() -> Path:
+    """Return the folder of what must outlive a crash; ``REAPAINT_STATE_DIR`` overrides it."""
+    import platformdirs
+
+    chosen = os.environ.get("REAPAINT_STATE_DIR")
+    base = Path(chosen) if chosen else platformdirs.user_state_path("reapaint", appauthor=False)
+    return make_private(make_private(base) / "hosted")
+
+
+class Stage(StrEnum):
+    """How far a call has come."""
+
+    SENDING = "sending"
+    """The request may have left; whether it arrived was never learnt."""
+    TAKEN = "taken"
+    """The service has it; the ticket says where."""
+    FETCHED = "fetched"
+    """The answer is here."""
+    DELIVERED = "delivered"
+    """The whole job's result went out."""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One call. ``content`` is the digest of all it depends on but the seed."""
+
+    service: str
+    content: str
+    stage: Stage
+    since_s: float
+    remote_id: str = ""
+    links: dict[str, str] = {}
+    cost_usd: float | None = None
+
+    @property
+    def ticket(self) -> Ticket:
+        """What the service gave for it."""
+        return Ticket(self.remote_id, self.links)
+
+
+class Claim:
+    """One call's place in the journal, while it is worked on."""
+
+    def __init__(self, path: Path, record: Record | None) -> None:
+        self._path = path
+        self.record = record
+
+    def save(self, record: Record) -> None:
+        """Write the record; when this returns it is on the disk."""
+        _write(self._path, msgspec.json.encode(record))
+        self.record = record
+
+    def keep_answer(self, answer: bytes, record: Record) -> None:
+        """Write the service's answer, and then the record that says so."""
+        _write(self._path.with_suffix(".answer"), answer)
+        self.save(record)
+
+    def answer(self) -> bytes | None:
+        """Return the answer, if it is here."""
+        try:
+            return self._path.with_suffix(".answer").read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def forget(self) -> None:
+        """Remove all trace: nothing was paid, or nothing can come of it."""
+        _remove(self._path)
+        self.record = None
+
+
+class Journal:
+    """The records of one user, shared by all engines of this machine."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self._folder = make_private(folder)
+        self._clock = clock
+
+    def knows(self, key: str) -> bool:
+        """Tell whether there is a record of a call."""
+        return self._path(key).exists()
+
+    def left_behind(self, content: str) -> int:
+        """Return how many calls were paid for with this content, that nobody got."""
+        records = (_read(path) for path in self._folder.glob("*.json"))
+        return sum(_is_left_behind(record, content) for record in records)
+
+    @contextlib.contextmanager
+    def claim(self, key: str, content: str, *, any_seed: bool) -> Iterator[Claim | None]:
+        """Hold a call's place, so that no other engine works on it; yields None if one does.
+
+        Parameters
+        ----------
+        key
+            The digest of all that a call depends on.
+        content
+            The same without the seed.
+        any_seed
+            Seeds mean nothing to the model: a call with another one, that was paid for
+            and whose result nobody got, will do.
+        """
+        path = self._path(key)
+        with contextlib.ExitStack() as stack:
+            if not _enter_lock(stack, path):
+                yield None
+                return
+            record = _read(path)
+            if record is None and any_seed:
+                record = self._adopt(content, path)
+            yield Claim(path, record)
+
+    def sweep(self) -> None:
+        """Remove what is too old, or too much."""
+        now_s = self._clock.epoch_s()
+        delivered = []
+        for path in self._folder.glob("*.json"):
+            record = _read(path)
+            is_delivered = record is not None and record.stage is Stage.DELIVERED
+            kept_s = DELIVERED_S if is_delivered else UNDELIVERED_S
+            if record is None or now_s - record.since_s > kept_s:
+                _remove(path)
+            elif is_delivered:
+                delivered.append((record.since_s, path))
+        room = DELIVERED_BYTES
+        for _, path in sorted(delivered, reverse=True):
+            room -= _size(path.with_suffix(".answer"))
+            if room < 0:
+                _remove(path)
+
+    def _adopt(self, content: str, path: Path) -> Record | None:
+        """Take over a call that an engine left behind, and return its record."""
+        for other in sorted(self._folder.glob("*.json")):
+            record = _read(other)
+            if not _is_left_behind(record, content):
+                continue
+            with contextlib.ExitStack() as stack:
+                if not _enter_lock(stack, other):
+                    continue
+                record = _read(other)
+                if not _is_left_behind(record, content):
+                    continue
+                _log.info("%s: a call that was left behind is picked up", record.service)
+                answer = other.with_suffix(".answer")
+                if answer.exists():
+                    answer.replace(path.with_suffix(".answer"))
+                _write(path, msgspec.json.encode(record))
+                _remove(other)
+                return record
+        return None
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}.json"
+
+
+def _is_left_behind(record: Record | None, content: str) -> TypeGuard[Record]:
+    return (
+        record is not None
+        and record.content == content
+        and record.stage in (Stage.TAKEN, Stage.FETCHED)
+    )
+
+
+def _enter_lock(stack: contextlib.ExitStack, path: Path) -> bool:
+    lock = filelock.FileLock(path.with_suffix(".lock"), timeout=0, mode=0o600)
+    try:
+        stack.enter_context(lock)
+    except filelock.Timeout:
+        return False
+    return True
+
+
+def _read(path: Path) -> Record | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Record)
+    except FileNotFoundError:
+        return None
+    except msgspec.MsgspecError:
+        _log.warning("%s is damaged and was ignored", path)
+        return None
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole, readable by its owner, and wait until the disk has it."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    if os.name == "posix":
+        # Without this the new name itself could be lost.
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _remove(path: Path) -> None:
+    # The record goes first: an answer without one is never looked for.
+    path.unlink(missing_ok=True)
+    path.with_suffix(".answer").unlink(missing_ok=True)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

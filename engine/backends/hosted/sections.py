@@ -1,0 +1,129 @@
+"""Which part of a window a service hears: around one span, padded to what it takes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.backends.base import Window
+from engine.backends.hosted.service import Capabilities
+from engine.dsp.masks import grow_to_grid
+from engine.protocol.spans import Span
+
+Audio = npt.NDArray[np.float32]
+
+GRID_FRAMES = 4096
+"""What Stable Audio 3 makes at once, at 44.1 kHz (2.5: half of it): a mask on this grid
+means the same however a service rounds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What is sent for one span.
+
+    ``audio`` has shape (channels, frames). Its first frame is frame ``origin`` of the
+    window, which is negative where something was put before the window. ``mask`` is what
+    the service is told to replace, ``kept`` the real context around it: both in frames
+    of the section.
+    """
+
+    audio: Audio
+    origin: int
+    mask: Span
+    kept: tuple[Span, ...]
+
+    @property
+    def frames(self) -> int:
+        """The section's length."""
+        return int(self.audio.shape[1])
+
+
+class SpanTooLong(Exception):
+    """A span is longer than the model can hear at once."""
+
+    def __init__(self, longest_s: float) -> None:
+        super().__init__(f"more than {longest_s:g} s")
+        self.longest_s = longest_s
+
+
+def cut_section(window: Window, index: int, takes: Capabilities) -> Section:
+    """Return what a service hears to fill one span of a window.
+
+    What other spans hold is about to be replaced, so it is nobody's context: the section
+    ends at its neighbours. A window that is too long is cut down around the span. A
+    section that is too short is padded by its mirror image, which sounds like the place
+    and costs nothing.
+
+    Parameters
+    ----------
+    window
+        At the service's rate.
+    index
+        Which of its spans.
+    takes
+        What the model can hear.
+
+    Raises
+    ------
+    SpanTooLong
+        The span alone is longer than the model takes.
+    """
+    rate = window.sample_rate
+    span = window.spans[index]
+    heard = _around(window, index, _longest_frames(takes, rate))
+    audio = window.audio[:, heard.start : heard.end]
+    local = span.shifted(-heard.start)
+    lead = -local.start % rate if takes.has_whole_seconds and local.start else 0
+    mask = _mask(local.shifted(lead), lead + audio.shape[1], takes, rate)
+    trail = _trail(lead + audio.shape[1], mask, takes, rate)
+    if local.end == audio.shape[1]:
+        # Nothing follows the span: what is put there belongs to it.
+        mask = Span(mask.start, lead + audio.shape[1] + trail)
+        audio = np.pad(_mirrored(audio, lead, 0), ((0, 0), (0, trail)))
+    else:
+        audio = _mirrored(audio, lead, trail)
+    real = Span(lead, lead + heard.length)
+    kept = (Span(real.start, mask.start), Span(mask.end, real.end))
+    return Section(
+        audio=np.ascontiguousarray(audio),
+        origin=heard.start - lead,
+        mask=mask,
+        kept=tuple(stretch for stretch in kept if stretch.length > 0),
+    )
+
+
+def _longest_frames(takes: Capabilities, rate: int) -> int:
+    # Whole seconds may need one more at each end.
+    return int((takes.max_s - (2.0 if takes.has_whole_seconds else 0.0)) * rate)
+
+
+def _around(window: Window, index: int, longest: int) -> Span:
+    """Return the frames between a span's neighbours, at most so many, with it in the middle."""
+    spans, span = window.spans, window.spans[index]
+    if span.length > longest:
+        raise SpanTooLong(longest / window.sample_rate)
+    low = spans[index - 1].end if index else 0
+    high = spans[index + 1].start if index + 1 < len(spans) else window.frames
+    if high - low <= longest:
+        return Span(low, high)
+    start = span.start - (longest - span.length) // 2
+    start = min(max(start, low), high - longest)
+    return Span(start, start + longest)
+
+
+def _mask(span: Span, frames: int, takes: Capabilities, rate: int) -> Span:
+    if takes.has_whole_seconds:
+        return Span(span.start, -(-span.end // rate) * rate)
+    (mask,) = grow_to_grid((span,), GRID_FRAMES, frames)
+    return mask
+
+
+def _trail(frames: int, mask: Span, takes: Capabilities, rate: int) -> int:
+    wanted = max(frames, mask.end, int(np.ceil(takes.min_s * rate)))
+    if takes.has_whole_seconds:
+        wanted = -(-wanted // rate) * rate
+    return wanted - frames
+
+
+def _mirrored(audio: Audio, lead: int, trail: int) -> Audio:
+    return np.pad(audio, ((0, 0), (lead, trail)), mode="symmetric")

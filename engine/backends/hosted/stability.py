@@ -1,0 +1,117 @@
+"""Stability's own platform: Stable Audio 3 Large, polled, and 2.5, which answers at once."""
+
+from engine.backends.hosted.accounts import Login
+from engine.backends.hosted.errors import maybe_paid
+from engine.backends.hosted.exchange import Answer, Request
+from engine.backends.hosted.service import (
+    Bounds,
+    Call,
+    Capabilities,
+    Failed,
+    Finished,
+    HostedModel,
+    Prepared,
+    Running,
+    State,
+    Ticket,
+)
+from engine.backends.hosted.session import Session, is_remote_id, json_of, text_at
+
+LOGIN = Login(
+    service="stability",
+    title="Stability",
+    key_variable="STABILITY_API_KEY",
+    scheme="Bearer",
+    origins=("https://api.stability.ai",),
+)
+
+_STEPS = Bounds(4, 8)
+_SEED = Bounds(1, 4_294_967_294)
+"""Their 0 stands for any seed."""
+
+SA3 = HostedModel(
+    name="stable-audio-3",
+    path="v2beta/audio/stable-audio/inpaint",
+    price_usd=0.26,
+    price_date="2026-09-03",
+    takes=Capabilities(
+        max_s=380.0,
+        steps=_STEPS,
+        guidance=Bounds(1, 25),
+        seed=_SEED,
+        has_whole_seconds=True,
+    ),
+)
+SA25 = HostedModel(
+    name="stable-audio-2.5",
+    path="v2beta/audio/stable-audio-2/inpaint",
+    price_usd=0.26,
+    price_date="2026-09-03",
+    takes=Capabilities(max_s=190.0, steps=_STEPS, seed=_SEED, has_whole_seconds=True),
+)
+
+ACCEPTED = 202
+
+
+class Stability:
+    """Takes the audio with the call. There is no way to cancel."""
+
+    name = "stability"
+    title = LOGIN.title
+    login = LOGIN
+    models = (SA3, SA25)
+    poll_s = 5.0
+
+    def prepare(self, _session: Session, _model: HostedModel, _wav: bytes) -> Prepared:
+        """Do nothing: the audio travels with the call."""
+        return Prepared()
+
+    def submit(
+        self, session: Session, call: Call, _prepared: Prepared
+    ) -> Ticket | Finished | Failed:
+        """Ask for the new audio; 2.5 answers with it."""
+        form = {
+            "prompt": call.prompt,
+            "model": call.model.name,
+            "duration": str(round(call.duration_s)),
+            "mask_start": str(round(call.mask_start_s)),
+            "mask_end": str(round(call.mask_end_s)),
+            "output_format": "wav",
+        }
+        if call.steps is not None:
+            form["steps"] = str(call.steps)
+        if call.guidance is not None:
+            form["cfg_scale"] = f"{call.guidance:g}"
+        if call.seed is not None:
+            form["seed"] = str(call.seed)
+        request = Request(
+            "POST",
+            f"{session.account.api}/{call.model.path}",
+            form=form,
+            file=("audio", call.wav),
+            headers={"Accept": "audio/*"},
+        )
+        answer = session.paid(request)
+        if answer.status != ACCEPTED and "json" not in answer.headers.get("content-type", ""):
+            return _result(answer)
+        remote_id = text_at(json_of(answer), "id")
+        if not is_remote_id(remote_id):
+            raise maybe_paid(self.title, "its answer names no generation")
+        return Ticket(remote_id)
+
+    def poll(self, session: Session, ticket: Ticket) -> State:
+        """Ask for the result: 202 says that there is none yet."""
+        url = f"{session.account.api}/v2beta/audio/results/{ticket.remote_id}"
+        answer = session.free(Request("GET", url, headers={"Accept": "audio/*"}))
+        if answer.status == ACCEPTED:
+            return Running()
+        return _result(answer)
+
+    def cancel(self, _session: Session, _ticket: Ticket) -> bool:
+        """Do nothing: there is no request for it."""
+        return False
+
+
+def _result(answer: Answer) -> Finished | Failed:
+    reason = answer.headers.get("finish-reason", "SUCCESS")
+    return Finished(answer.body) if reason == "SUCCESS" else Failed(reason)

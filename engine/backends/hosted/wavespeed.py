@@ -1,0 +1,116 @@
+"""WaveSpeed: Stable Audio 3 inpainting, by its API version 3."""
+
+from engine.backends.hosted.accounts import Login
+from engine.backends.hosted.errors import HostedCode, HostedError, maybe_paid
+from engine.backends.hosted.exchange import Answer, Request
+from engine.backends.hosted.service import (
+    Bounds,
+    Call,
+    Capabilities,
+    Failed,
+    Finished,
+    HostedModel,
+    Prepared,
+    Running,
+    State,
+    Ticket,
+)
+from engine.backends.hosted.session import Session, is_remote_id, json_of, text_at
+
+LOGIN = Login(
+    service="wavespeed",
+    title="WaveSpeed",
+    key_variable="WAVESPEED_API_KEY",
+    scheme="Bearer",
+    origins=("https://api.wavespeed.ai",),
+)
+
+MODELS = (
+    HostedModel(
+        name="stable-audio-3",
+        path="stability-ai/stable-audio-3/audio-inpainting",
+        price_usd=0.0442,
+        price_date="2026-09",
+        takes=Capabilities(
+            max_s=380.0,
+            steps=Bounds(1, 100),
+            guidance=Bounds(0, 25),
+            has_negative_prompt=True,
+        ),
+    ),
+)
+
+_OVER = {"failed", "cancelled", "timeout", "deleted"}
+
+
+class WaveSpeed:
+    """Submits and polls. It takes no seed, and has no way to cancel."""
+
+    name = "wavespeed"
+    title = LOGIN.title
+    login = LOGIN
+    models = MODELS
+    poll_s = 1.0
+
+    def prepare(self, session: Session, _model: HostedModel, wav: bytes) -> Prepared:
+        """Upload the window."""
+        answer = session.free(
+            Request("POST", f"{session.account.api}/api/v3/media/upload/binary", file=("file", wav))
+        )
+        link = text_at(_envelope(session, answer), "download_url")
+        if not link:
+            raise HostedError(
+                HostedCode.SERVICE_FAILED,
+                f"{self.title} took the upload but did not say where it is.",
+                hint="Try again; nothing was paid.",
+            )
+        return Prepared(audio=link)
+
+    def submit(self, session: Session, call: Call, prepared: Prepared) -> Ticket:
+        """Ask for the new audio."""
+        fields: dict[str, object] = {
+            "audio": prepared.audio,
+            "prompt": call.prompt,
+            "mask_start_seconds": call.mask_start_s,
+            "mask_end_seconds": call.mask_end_s,
+            "output_format": "wav",
+        }
+        if call.negative_prompt:
+            fields["negative_prompt"] = call.negative_prompt
+        if call.steps is not None:
+            fields["num_inference_steps"] = call.steps
+        if call.guidance is not None:
+            fields["guidance_scale"] = call.guidance
+        url = f"{session.account.api}/api/v3/{call.model.path}"
+        answer = session.paid(Request("POST", url, json=fields))
+        remote_id = text_at(_envelope(session, answer), "id")
+        if not is_remote_id(remote_id):
+            raise maybe_paid(self.title, "its answer names no prediction")
+        return Ticket(remote_id)
+
+    def poll(self, session: Session, ticket: Ticket) -> State:
+        """Ask for the prediction."""
+        url = f"{session.account.api}/api/v3/predictions/{ticket.remote_id}/result"
+        data = _envelope(session, session.free(Request("GET", url)))
+        status = text_at(data, "status")
+        if status in _OVER:
+            return Failed(text_at(data, "error") or status)
+        if status != "completed":
+            return Running()
+        outputs = data.get("outputs")
+        first = outputs[0] if isinstance(outputs, list) and outputs else None
+        return Finished(first) if isinstance(first, str) else Failed("it has no output")
+
+    def cancel(self, _session: Session, _ticket: Ticket) -> bool:
+        """Do nothing: there is no request for it."""
+        return False
+
+
+def _envelope(session: Session, answer: Answer) -> dict[str, object]:
+    """Return what is inside the envelope, whose own code counts as much as the status."""
+    content = json_of(answer)
+    code = content.get("code", 200)
+    if isinstance(code, int) and code >= 300:
+        raise session.refusal(Answer(code, answer.headers, answer.body))
+    data = content.get("data")
+    return data if isinstance(data, dict) else {}
