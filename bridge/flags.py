@@ -1,0 +1,260 @@
+"""The flags of every command: their names, their help, and what each is read as."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import NoReturn
+
+from bridge.errors import BridgeCode, InputError
+from engine.protocol.version import __version__
+
+MAX_DIGITS = 18
+"""Of a whole number: what any machine's integers hold."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises what it refuses, so that it is shown like any other bad input."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(
+            BridgeCode.INVALID_OPTION,
+            f"{message[:1].upper()}{message[1:]}.",
+            hint=f"See `{self.prog} --help`.",
+        )
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands; ``command`` in what it reads is the chosen one's name.
+
+    Raises
+    ------
+    InputError
+        When it parses what no command takes.
+    """
+    parser = _Parser(prog="reapaint", description="Repaint a stretch of a recording.")
+    parser.add_argument("--version", action="version", version=f"reapaint {__version__}")
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=_Parser
+    )
+
+    def add(name: str, summary: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            name, help=summary, description=f"{summary[:1].upper()}{summary[1:]}."
+        )
+        command.set_defaults(command=name)
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+        return command
+
+    demo = add("demo", "repaint a recording that comes along, and show what happened")
+    demo.add_argument(
+        "--out",
+        type=Path,
+        default=Path("reapaint-demo"),
+        metavar="DIR",
+        help="where to write (default: %(default)s)",
+    )
+    _add_inpaint_flags(add("inpaint", "repaint stretches of a sound file"))
+    commands.add_parser("serve", help="run an engine in the foreground", add_help=False)
+    for name, summary in (
+        ("status", "show what a running engine is doing"),
+        ("cancel", "end one job"),
+        ("stop", "end the running engine"),
+    ):
+        command = add(name, summary)
+        if name == "cancel":
+            command.add_argument("job", metavar="JOB", help="its id, as `reapaint status` shows")
+        _add_engine_flag(command)
+    _add_models_flags(add("models", "show, get, check and remove what fills a selection"))
+    doctor = add("doctor", "look whether everything is where it should be")
+    _add_resource_flag(doctor)
+    bench = add("bench", "measure how long the road to the engine takes")
+    bench.add_argument("--rounds", type=_whole, default=50, help="how often (default: %(default)s)")
+    _add_bridge_flags(add("bridge", "carry jobs between REAPER and an engine"))
+    _add_reaper_flags(add("reaper", "put ReaPaint's actions into REAPER"))
+    _add_keys_flags(add("keys", "make and trust keys, for engines on other machines"))
+    return parser
+
+
+def _add_engine_flag(parser: "argparse._ActionsContainer") -> None:
+    parser.add_argument(
+        "--engine",
+        metavar="ENDPOINT",
+        default=os.environ.get("REAPAINT_ENGINE") or None,
+        help="an engine such as tcp://192.168.1.20:5555 (default: the one that runs here)",
+    )
+
+
+def _add_inpaint_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, metavar="IN", help="a sound file; never written")
+    parser.add_argument("target", type=Path, metavar="OUT", help="the format is its suffix's")
+    parser.add_argument(
+        "--start",
+        type=_seconds,
+        action="append",
+        required=True,
+        metavar="S",
+        help="where to begin, in seconds or h:m:s; give several pairs for several selections",
+    )
+    parser.add_argument(
+        "--end",
+        type=_seconds,
+        action="append",
+        required=True,
+        metavar="S",
+        help="where to end; past the file's end it is extended",
+    )
+    parser.add_argument("--prompt", default="", help="what should be there")
+    parser.add_argument("--negative-prompt", default="", help="what to avoid")
+    parser.add_argument("--steps", type=_whole, metavar="N", help="1 to 100")
+    parser.add_argument("--guidance", type=float, metavar="G", help="0 to 25")
+    parser.add_argument("--seed", type=_whole, metavar="N", help="0 to 4294967295")
+    parser.add_argument("--takes", type=_whole, default=1, metavar="N", help="1 to 16 variations")
+    parser.add_argument(
+        "--strength", type=float, default=1.0, metavar="X", help="1 repaints, less keeps more"
+    )
+    parser.add_argument(
+        "--crossfade",
+        type=float,
+        metavar="SECONDS",
+        help="inside the selection, at each edge (default: 0.03, at most a quarter of it)",
+    )
+    parser.add_argument(
+        "--context",
+        type=float,
+        metavar="SECONDS",
+        help="how much to hear on each side (default: as long as the selection, at least 5)",
+    )
+    parser.add_argument(
+        "--no-match-level", action="store_true", help="leave the new audio's level as it is"
+    )
+    parser.add_argument("--mode", default="auto", help="how the backend goes about it")
+    parser.add_argument("--backend", metavar="NAME", help="what fills the selection")
+    parser.add_argument("--model", metavar="NAME", help="which of the backend's models")
+    parser.add_argument(
+        "--library",
+        type=Path,
+        metavar="DIR",
+        help="a folder of sounds to fill from, by the prompt (default: REAPAINT_LIBRARY)",
+    )
+    where = parser.add_mutually_exclusive_group()
+    _add_engine_flag(where)
+    where.add_argument(
+        "--in-process", action="store_true", help="work here, without an engine process"
+    )
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw before and after")
+    parser.add_argument("--play", action="store_true", help="play the result")
+    parser.add_argument("--force", action="store_true", help="overwrite OUT")
+
+
+def _add_bridge_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--spool",
+        type=Path,
+        metavar="DIR",
+        help="the folder shared with REAPER's scripts (default: that of the REAPER installed here)",
+    )
+    parser.add_argument(
+        "--idle-exit",
+        type=float,
+        default=1800.0,
+        metavar="SECONDS",
+        help="end after so long without work once REAPER is gone; 0 = never (default: %(default)g)",
+    )
+    _add_engine_flag(parser)
+
+
+def _add_reaper_flags(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(
+        dest="action", metavar="ACTION", required=True, parser_class=_Parser
+    )
+    install = actions.add_parser("install", help="copy the scripts, and tell them where Python is")
+    uninstall = actions.add_parser("uninstall", help="remove what install wrote")
+    uninstall.add_argument(
+        "--force", action="store_true", help="remove scripts that were changed as well"
+    )
+    index = actions.add_parser("index", help="list the scripts for ReaPack")
+    index.add_argument("target", type=Path, metavar="OUT", help="such as index.xml; it is replaced")
+    index.add_argument(
+        "--address",
+        metavar="URL",
+        help="where ReaPack finds a copy of the folder reaper_scripts (default: this installation)",
+    )
+    for action in (install, uninstall):
+        _add_resource_flag(action)
+    for action in (install, uninstall, index):
+        action.add_argument(
+            "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object"
+        )
+
+
+def _add_models_flags(parser: argparse.ArgumentParser) -> None:
+    _add_engine_flag(parser)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
+    listing = actions.add_parser("list", help="show what there is (this is the default)")
+    listing.add_argument(
+        "--engine", metavar="ENDPOINT", default=argparse.SUPPRESS, help="of this engine"
+    )
+    get = actions.add_parser("get", help="bring a model here; goes on where it was interrupted")
+    get.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="DIR",
+        help="a folder that holds it, for a machine without a network",
+    )
+    verify = actions.add_parser("verify", help="compare models that are here with their checksums")
+    verify.add_argument("name", nargs="?", metavar="NAME", help="which (default: all)")
+    remove = actions.add_parser("remove", help="remove a model from this machine")
+    for action in (get, remove):
+        action.add_argument("name", metavar="NAME", help="as `reapaint models` shows it")
+    for action in (listing, get, verify, remove):
+        action.add_argument(
+            "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object"
+        )
+
+
+def _add_resource_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--resource-path",
+        type=Path,
+        metavar="DIR",
+        help="REAPER's resource folder (default: the one found)",
+    )
+
+
+def _add_keys_flags(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
+    new = actions.add_parser("new", help="make this machine's key pair")
+    trust = actions.add_parser("trust", help="trust another machine's public key")
+    trust.add_argument("file", type=Path, metavar="FILE", help="its .key file")
+    trust.add_argument(
+        "--engine",
+        metavar="ENDPOINT",
+        help="it is the key of the engine at this address (default: a client's)",
+    )
+    for action in (new, trust):
+        action.add_argument(
+            "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object"
+        )
+
+
+def _whole(text: str) -> int:
+    """Read a whole number that fits a machine's integers; what it counts has its own limits."""
+    if len(text) > MAX_DIGITS:
+        raise argparse.ArgumentTypeError(f"{len(text)} digits are too many")
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from error
+
+
+def _seconds(text: str) -> float:
+    """Read ``90``, ``90.5``, ``1:30.5`` or ``0:01:30.5`` as seconds."""
+    total = 0.0
+    try:
+        for part in text.split(":"):
+            total = total * 60 + float(part)
+    except ValueError as error:
+        reason = f"{text!r} is no time; give seconds or h:m:s"
+        raise argparse.ArgumentTypeError(reason) from error
+    return total
