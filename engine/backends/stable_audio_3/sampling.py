@@ -22,7 +22,7 @@ CLEANEST_LOG_SNR = 2.0
 """Between these two, steps are spread evenly, whatever the length; the makers' schedule."""
 
 LEAST_LOG_SNR_RANGE = 1.0
-"""So far apart are a run's two ends at least, so that a faint start still has its steps."""
+"""So far apart are a run's two ends at least, so that a faint start has a way to go."""
 
 FAINTEST_START = 1e-4
 """Noise 80 dB below the latents changes nothing, and there is nothing to remove."""
@@ -59,7 +59,7 @@ def log_snr_sigmas(steps: int, start: float = 1.0) -> list[float]:
     Parameters
     ----------
     steps
-        At least 1.
+        How many a full run takes, at least 1; one from further down takes its share.
     start
         The first level, 0 to 1: the share of noise in what the run begins with. Below
         ``FAINTEST_START`` there is nothing to do.
@@ -67,8 +67,8 @@ def log_snr_sigmas(steps: int, start: float = 1.0) -> list[float]:
     Returns
     -------
     list[float]
-        ``steps + 1`` strictly falling values, each a float32; the first is ``start``, the
-        last 0. With nothing to do, the lone 0.
+        Strictly falling values, one more than there are steps, each a float32; the first
+        is ``start``, the last 0. With nothing to do, the lone 0.
 
     Raises
     ------
@@ -80,8 +80,9 @@ def log_snr_sigmas(steps: int, start: float = 1.0) -> list[float]:
     ``sigma = sigmoid(-log_snr)``. From 1 this is the makers' ``LogSNRShift`` to the last
     bit. Below 1 theirs shifts an already shortened schedule, so that its second level lies
     above its first (0.83 after 0.5, with 8 steps) and what was kept of the original drowns
-    in noise; here a run begins at the log-SNR that its start stands for and goes on evenly
-    from there.
+    in noise. Here a run begins at the log-SNR that its start stands for and goes on in
+    strides as long as a full run's, those the model was trained for; shorter ones would
+    let ping-pong draw anew so often that little is left of the original from 0.3 on.
     """
     import torch
 
@@ -93,7 +94,8 @@ def log_snr_sigmas(steps: int, start: float = 1.0) -> list[float]:
     if start < 1:
         first = max(first, math.log((1 - start) / start))
     last = max(CLEANEST_LOG_SNR, first + LEAST_LOG_SNR_RANGE)
-    log_snr = last - torch.linspace(1, 0, steps + 1) * (last - first)
+    share = (last - first) / (CLEANEST_LOG_SNR - NOISIEST_LOG_SNR)
+    log_snr = last - torch.linspace(1, 0, math.ceil(steps * share) + 1) * (last - first)
     sigmas = torch.sigmoid(-log_snr)
     sigmas[0], sigmas[-1] = start, 0
     return sigmas.tolist()
