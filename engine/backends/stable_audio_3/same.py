@@ -73,9 +73,8 @@ class Mapping(nn.Module):
 
     def _weight(self) -> Tensor:
         direction = self.weight_v.float()
-        length = direction.norm(dim=(1, 2), keepdim=True)
-            straight: Tensor = F.linear(rows, weight[..., 0], self.bias)
-            return straight
+        length: Tensor = direction.norm(dim=(1, 2), keepdim=True)
+        return (direction * (self.weight_g.float() / length)).to(self.weight_v.dtype)
 
 
 class Resampler(nn.Module):
