@@ -1,0 +1,327 @@
+"""The diffusion transformer as its sampler needs it: all that a job keeps is computed once."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from engine.backends.stable_audio_3.attention import (
+    RotaryTables,
+    attend,
+    head_scales,
+    inverse_rms,
+    rotary_frequencies,
+    rotary_tables,
+    turn,
+)
+from engine.backends.stable_audio_3.projections import (
+    GatedProjection,
+    PackedGatedProjection,
+    PackedProjection,
+    Projection,
+    can_pack,
+)
+
+BLOCK_EPS = 1e-5
+"""What the blocks' norms were trained with; diffusers has 1e-6, which moves medium by 0.2 %."""
+
+LENGTHS_REMEMBERED = 2
+"""For so many sequence lengths are rotary tables kept: a job's, and the one before."""
+
+_GAIN_ATTN, _SHIFT_ATTN, _GATE_ATTN, _GAIN_FF, _SHIFT_FF, _GATE_FF = range(6)
+
+
+def repair(transformer: nn.Module) -> None:
+    """Undo what diffusers 0.42 gets wrong, after weights and dtype are in place.
+
+    Block norms get the epsilon they were trained with, and the rotary frequencies are
+    computed anew in float32, where a cast of the model has rounded them.
+    """
+    model: Any = transformer
+    for block in model.transformer_blocks:
+        for norm in (block.pre_norm, block.cross_attend_norm, block.ff_norm):
+            norm.eps = BLOCK_EPS
+    rotary = model.rotary_pos_emb
+    head_dim = 4 * rotary.inv_freq.numel()
+    rotary.inv_freq = rotary_frequencies(head_dim).to(rotary.inv_freq.device)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedJob:
+    """What a job's steps share, on the model's device and in its dtype.
+
+    Two of one model, length and number of steps have the same shapes, so that one's
+    tensors can be copied over the other's.
+
+    Attributes
+    ----------
+    modulation
+        (steps, blocks, 6, 1 or branches, 1, 1, width): gain, shift and gate of the
+        self-attention, then of the feed-forward.
+    keys
+        (blocks, halves, branches, heads, context tokens, head_dim), query gains included.
+    values
+        (blocks, branches, heads, context tokens, head_dim).
+    local
+        (blocks, 1 or branches, 1, latents, width).
+    rotary
+        Tables for memory tokens and latents together.
+    """
+
+    modulation: Tensor
+    keys: Tensor
+    values: Tensor
+    local: Tensor
+    rotary: RotaryTables
+
+    @property
+    def branches(self) -> int:
+        """1, or 2 with guidance: the conditional, then the unconditional."""
+        return int(self.values.shape[1])
+
+
+class Denoiser:
+    """Computes what ``StableAudio3DiTModel`` computes, faster, from its weights.
+
+    Equal to the repaired module's forward up to rounding. Per job rather than per step:
+    the context's keys and values, every block's share of the local conditioning, and
+    the modulation, which is computed in float32 from the noise level on. Per step: no
+    copies but those that attention needs, both branches and all takes together.
+
+    The weights are the transformer's own. On a CPU in bfloat16 the large ones are laid
+    out anew and taken from it, until ``release`` gives them back; whoever changes the
+    transformer's weights releases them before, and makes another ``Denoiser`` after.
+
+    Parameters
+    ----------
+    transformer
+        Of one dtype and on one device; ``repair`` is applied to it.
+
+    Raises
+    ------
+    ValueError
+        The transformer groups latents into patches, which no published one does.
+    """
+
+    def __init__(self, transformer: nn.Module) -> None:
+        model: Any = transformer
+        if model.config.patch_size != 1:
+            raise ValueError("a transformer with patches has no place for local conditioning")
+        repair(model)
+        self._transformer = model
+        self._memory: Tensor = model.memory_tokens.detach()
+        self._proj_in, self._proj_out = _outer_projections(model)
+        packed = can_pack(self._proj_in)
+        self._blocks = [_Block(block, packed=packed) for block in model.transformer_blocks]
+        self._rotary: OrderedDict[int, RotaryTables] = OrderedDict()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the matrices are multiplied in."""
+        return self._proj_in.dtype
+
+    def release(self) -> None:
+        """Give the transformer all its weights back; this object is of no use afterwards."""
+        for block in self._blocks:
+            block.restore()
+        self._blocks = []
+
+    def prepare(
+        self, context: Tensor, global_embed: Tensor, local: Tensor, sigmas: Sequence[float]
+    ) -> PreparedJob:
+        """Compute what all steps and takes of a job share.
+
+        Parameters
+        ----------
+        context
+            (branches, tokens, condition width): what cross-attention looks at.
+        global_embed
+            (branches, condition width): the embedded duration.
+        local
+            (branches or 1, 1 + latent_dim, latents): mask, then masked latents.
+        sigmas
+            The noise level of each step.
+        """
+        values, keys = self._context(context.to(self._memory))
+        sequence = local.to(self._memory).transpose(1, 2)
+        blocks = self._transformer.transformer_blocks
+        added = torch.stack([block.to_local_embed(sequence) for block in blocks])
+        return PreparedJob(
+            modulation=self._modulation(global_embed, sigmas),
+            keys=keys,
+            values=values,
+            local=added.unsqueeze(2),
+            rotary=self._tables(len(self._memory) + local.shape[-1]),
+        )
+
+    def velocity(self, job: PreparedJob, latents: Tensor, step: int) -> Tensor:
+        """Return the velocity at a step's noise level.
+
+        Parameters
+        ----------
+        job
+            From ``prepare``.
+        latents
+            (takes, latent_dim, latents), float32.
+        step
+            Which of the job's noise levels they are at.
+
+        Returns
+        -------
+        Tensor
+            (branches, takes, latent_dim, latents), float32.
+        """
+        memory = len(self._memory)
+        tokens = functional.linear(latents.to(self.dtype).transpose(1, 2), self._proj_in)
+        takes, length, width = tokens.shape
+        x = tokens.new_empty(job.branches, takes, memory + length, width)
+        x[:, :, :memory] = self._memory
+        x[:, :, memory:] = tokens
+        for index, block in enumerate(self._blocks):
+            x = block.attend_to_itself(x, job, step, index)
+            if index == len(self._blocks) - 1:
+                x = x[:, :, memory:].contiguous()
+            x = block.attend_to_context(x, job, index)
+            x[:, :, -length:] += job.local[index]
+            x = block.feed_forward(x, job, step, index)
+        return functional.linear(x, self._proj_out).transpose(2, 3).float()
+
+    def _context(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        context = self._transformer.to_cond_embed(context)
+        pairs = [block.context_values_and_keys(context) for block in self._blocks]
+        values, keys = zip(*pairs, strict=True)
+        return torch.stack(values), torch.stack(keys)
+
+    def _modulation(self, global_embed: Tensor, sigmas: Sequence[float]) -> Tensor:
+        """Return gains, shifts and gates of every step and block; see ``PreparedJob``."""
+        if len(global_embed) > 1 and torch.equal(*global_embed):
+            global_embed = global_embed[:1]
+        model, device = self._transformer, self._memory.device
+        levels = torch.tensor(sigmas, dtype=torch.float32, device=device)
+        timestep = _in_float32(model.to_timestep_embed, model.timestep_features(levels))
+        duration = _in_float32(model.to_global_embed, global_embed.to(device).float())
+        shared = _in_float32(model.global_cond_embedder, timestep[:, None] + duration)
+        own = torch.stack([b.to_scale_shift_gate for b in model.transformer_blocks]).float()
+        shared = shared.view(len(sigmas), 1, len(global_embed), 6, -1)
+        parts = (shared + own.view(len(own), 1, 6, -1)).transpose(2, 3)
+        for gain, gate, norm in (
+            (_GAIN_ATTN, _GATE_ATTN, "pre_norm"),
+            (_GAIN_FF, _GATE_FF, "ff_norm"),
+        ):
+            gains = torch.stack([getattr(b, norm).gamma for b in model.transformer_blocks]).float()
+            parts[:, :, gain].add_(1).mul_(gains[:, None])
+            parts[:, :, gate].neg_().add_(1).sigmoid_()
+        return parts[..., None, None, :].to(self.dtype)
+
+    def _tables(self, tokens: int) -> RotaryTables:
+        if tokens not in self._rotary:
+            gains = torch.stack([block.head_gains for block in self._blocks])
+            self._rotary[tokens] = rotary_tables(gains, tokens)
+        self._rotary.move_to_end(tokens)
+        while len(self._rotary) > LENGTHS_REMEMBERED:
+            self._rotary.popitem(last=False)
+        return self._rotary[tokens]
+
+
+class _Block:
+    """One block of the transformer; ``x`` is (branches, takes, tokens, width)."""
+
+    def __init__(self, block: Any, *, packed: bool) -> None:
+        self._own = block
+        attention, cross = block.self_attn, block.cross_attn
+        self._heads = (attention.heads, attention.dim_heads)
+        self._halves = 2 if attention.use_differential else 1
+        self.head_gains = torch.stack([attention.q_norm.gamma, attention.k_norm.gamma]).detach()
+        self._cross_gain = block.cross_attend_norm.gamma.detach()
+        plain = PackedProjection if packed else Projection
+        gated = PackedGatedProjection if packed else GatedProjection
+        self._qkv, self._out = plain(attention.to_qkv), plain(attention.to_out)
+        self._cross_q, self._cross_out = plain(cross.to_q), plain(cross.to_out)
+        self._up, self._down = gated(block.ff.proj_in), plain(block.ff.proj_out)
+
+    def attend_to_itself(self, x: Tensor, job: PreparedJob, step: int, index: int) -> Tensor:
+        """Add gated self-attention to ``x``, in place."""
+        modulation = job.modulation[step, index]
+        normed = _normalised(x, modulation[_GAIN_ATTN], modulation[_SHIFT_ATTN])
+        qkv = self._by_head(self._qkv(normed).flatten(0, 1))
+        queries_keys = torch.empty(qkv[:-1].shape, dtype=torch.float32, device=x.device)
+        queries_keys.copy_(qkv[:-1]).mul_(head_scales(queries_keys))
+        turned = turn(
+            queries_keys.view(2, self._halves, *queries_keys.shape[1:]),
+            job.rotary.straight[index],
+            job.rotary.crossed[index],
+        ).to(x.dtype)
+        out = attend(turned[0], turned[1], qkv[-1].contiguous()).view(x.shape)
+        return x.addcmul_(self._out(out), modulation[_GATE_ATTN])
+
+    def attend_to_context(self, x: Tensor, job: PreparedJob, index: int) -> Tensor:
+        """Add what ``x`` takes from the context; all takes of a branch ask as one sequence."""
+        queries = self._cross_q(_normalised(x, self._cross_gain)).flatten(1, 2)
+        queries = self._by_head(queries)
+        scaled = torch.empty(queries.shape, dtype=torch.float32, device=x.device)
+        scaled = scaled.copy_(queries).mul_(head_scales(scaled)).to(x.dtype)
+        out = attend(scaled, job.keys[index], job.values[index]).view(x.shape)
+        return self._cross_out.add_to(x, out)
+
+    def feed_forward(self, x: Tensor, job: PreparedJob, step: int, index: int) -> Tensor:
+        """Add the gated feed-forward to ``x``, in place."""
+        modulation = job.modulation[step, index]
+        normed = _normalised(x, modulation[_GAIN_FF], modulation[_SHIFT_FF])
+        return x.addcmul_(self._down(self._up(normed)), modulation[_GATE_FF])
+
+    def context_values_and_keys(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what a job keeps of its context; keys carry the gains of the queries."""
+        cross = self._own.cross_attn
+        kv = self._by_head(cross.to_kv(context))
+        gains = cross.k_norm.gamma.float() * cross.q_norm.gamma.float()
+        keys = kv[:-1].float()
+        keys = keys * head_scales(keys) * gains
+        return kv[-1].contiguous(), keys.to(context.dtype).contiguous()
+
+    def _by_head(self, x: Tensor) -> Tensor:
+        """Part (n, tokens, parts * width) into (parts, n, heads, tokens, head_dim)."""
+        parted = x.view(*x.shape[:2], -1, *self._heads)
+        return parted.permute(2, 0, 3, 1, 4)
+
+    def restore(self) -> None:
+        """Give the block its weights back."""
+        own = self._own
+        self._qkv.restore(own.self_attn.to_qkv)
+        self._out.restore(own.self_attn.to_out)
+        self._cross_q.restore(own.cross_attn.to_q)
+        self._cross_out.restore(own.cross_attn.to_out)
+        self._up.restore(own.ff.proj_in)
+        self._down.restore(own.ff.proj_out)
+
+
+def _outer_projections(model: Any) -> tuple[Tensor, Tensor]:
+    """Return the way in and the way out, each with its residual 1x1 convolution."""
+    before, after = (
+        conv.weight[..., 0].float() for conv in (model.preprocess_conv, model.postprocess_conv)
+    )
+    way_in, way_out = model.proj_in.weight, model.proj_out.weight
+    merged_in = way_in.float() + way_in.float() @ before
+    merged_out = way_out.float() + after @ way_out.float()
+    return merged_in.to(way_in).detach(), merged_out.to(way_out).detach()
+
+
+def _in_float32(layers: Any, x: Tensor) -> Tensor:
+    """Apply linear layers and what stands between them in float32, whatever they are in."""
+    for layer in layers:
+        if isinstance(layer, torch.nn.Linear):
+            bias = None if layer.bias is None else layer.bias.float()
+            x = functional.linear(x, layer.weight.float(), bias)
+        else:
+            x = layer(x)
+    return x
+
+
+def _normalised(x: Tensor, gain: Tensor, shift: Tensor | None = None) -> Tensor:
+    """Bring the last axis to a mean square of 1, then scale and shift it."""
+    scaled = x * inverse_rms(x, BLOCK_EPS)
+    scaled = scaled * gain if shift is None else torch.addcmul(shift, scaled, gain)
+    return scaled.to(x.dtype)
