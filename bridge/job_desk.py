@@ -8,9 +8,6 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -19,19 +16,17 @@ import numpy.typing as npt
 from bridge.engine_link import Answer, Connected, Disconnected, EngineLink, LinkEvent
 from bridge.engine_view import NAMED_PATIENCE_S, OWN_PATIENCE_S, EngineView
 from bridge.errors import BridgeError
+from bridge.job_work import AudioWork, Planned, WindowRead, WorkEvent, WorkFailed, Written
 from bridge.running_jobs import RunningJob, RunningWindow, WindowState, rename, unsend
 from bridge.script_answers import (
     cancelled,
     error_of,
     failure,
-    our_mistake,
     taken_up_too_often,
-    too_large,
     without_engine,
 )
-from bridge.script_jobs import PlannedJob, WindowResult, plan_job, write_job
+from bridge.script_jobs import WindowResult
 from bridge.script_messages import Failure, Result
-from bridge.sources import KnownFiles
 from bridge.spool import Spool
 from engine.protocol import messages
 from engine.protocol.errors import ErrorCode, ReaPaintError
@@ -39,7 +34,6 @@ from engine.protocol.requests import MAX_SEED
 
 Audio = npt.NDArray[np.float32]
 
-WORKERS = 3
 MAX_WINDOWS = 8
 """Windows that are read, sent or with the engine at one time: it does one, and audio is large."""
 MAX_DEATHS = 1
@@ -51,41 +45,7 @@ QUEUE_FULL_PAUSE_S = 0.5
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """It is known what a job asks of the engine."""
-
-    job: RunningJob
-    planned: PlannedJob
-
-
-@dataclass(frozen=True, slots=True)
-class WindowRead:
-    """A window's audio is there."""
-
-    job: RunningJob
-    window: RunningWindow
-    audio: Audio
-
-
-@dataclass(frozen=True, slots=True)
-class WorkFailed:
-    """A job can't be done."""
-
-    job: RunningJob
-    error: ReaPaintError
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A job's result lies on disk, or at least its files do."""
-
-    job: RunningJob
-    answer: Result | Failure
-    is_committed: bool
-
-
-DeskEvent = Planned | WindowRead | WorkFailed | Written | LinkEvent
+DeskEvent = WorkEvent | LinkEvent
 
 
 class JobDesk:
@@ -104,11 +64,9 @@ class JobDesk:
     ) -> None:
         self.engine = EngineView(NAMED_PATIENCE_S if endpoint else OWN_PATIENCE_S)
         self._spool = spool
-        self._post = post
         self._jobs: dict[str, RunningJob] = {}
-        self._known = KnownFiles()
         self._link = EngineLink(endpoint, post)
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="audio")
+        self._work = AudioWork(self._commit, post)
         self._full_until_s = 0.0
         self._engine_pid = 0
         self._blamed: list[RunningJob] = []
@@ -126,7 +84,7 @@ class JobDesk:
     def close(self) -> None:
         """Finish what is being written, and leave the rest to the next bridge."""
         self._link.close()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._work.close()
 
     def give_up(self) -> None:
         """Put in place what could not be put there before, for the last time."""
@@ -247,30 +205,16 @@ class JobDesk:
             if room > 0 and job.planned is None and not job.is_planning and not job.answer:
                 job.is_planning = True
                 room -= 1
-                self._start_planning(job)
+                self._plan(job)
             for window in job.windows:
                 if room > 0 and window.state is WindowState.UNSENT:
                     window.state = WindowState.READING
                     room -= 1
-                    self._start_reading(job, window)
+                    self._work.read(job, window)
 
-    def _start_planning(self, job: RunningJob) -> None:
-        welcome, seed = self.engine.welcome, job.memory.seed
-        assert welcome is not None
-        assert seed is not None
-        folder = self._spool.folder(job.job_id)
-
-        def work() -> Planned:
-            planned = plan_job(job.request, folder, seed=seed, welcome=welcome, known=self._known)
-            return Planned(job, planned)
-
-        self._do(job, work)
-
-    def _start_reading(self, job: RunningJob, window: RunningWindow) -> None:
-        planned = job.planned
-        assert planned is not None
-        number = job.windows.index(window)
-        self._do(job, lambda: WindowRead(job, window, planned.read_window(number)))
+    def _plan(self, job: RunningJob) -> None:
+        assert self.engine.welcome is not None
+        self._work.plan(job, self._spool.folder(job.job_id), self.engine.welcome)
 
     def _on_read(self, read: WindowRead) -> None:
         job, window = read.job, read.window
@@ -385,19 +329,7 @@ class JobDesk:
     def _start_writing(self, job: RunningJob) -> None:
         job.done_s = time.monotonic()
         job.is_writing = True
-        planned = job.planned
-        assert planned is not None
-
-        def work() -> Written:
-            result = write_job(planned, job.results, rescue_folder=self._spool.rescued)
-            if job.is_cancelled:
-                _remove_files(result)
-                answer: Result | Failure = cancelled(job.request)
-            else:
-                answer = result
-            return Written(job, answer, self._commit(answer))
-
-        self._do(job, work)
+        self._work.write(job, self._spool.rescued)
         self._tell(job, "write", is_due=True)
 
     def _on_written(self, event: Written) -> None:
@@ -477,27 +409,3 @@ class JobDesk:
         progress = job.progress(stage, position=position, is_due=is_due)
         if progress is not None:
             self._spool.write_progress(progress)
-
-    def _do(self, job: RunningJob, work: Callable[[], DeskEvent]) -> None:
-        """Have work done by another thread; what comes of it lands in the inbox."""
-
-        def guarded() -> None:
-            try:
-                event = work()
-            except ReaPaintError as error:
-                event = WorkFailed(job, error)
-            except MemoryError:
-                event = WorkFailed(job, too_large())
-            except Exception as error:  # noqa: BLE001 - the job boundary: the bridge lives on
-                _log.exception("%s broke", job.job_id)
-                event = WorkFailed(job, our_mistake(error))
-            self._post(event)
-
-        self._pool.submit(guarded)
-
-
-def _remove_files(result: Result) -> None:
-    """Remove files made a moment ago for a job that was cancelled: nobody knows of them."""
-    for take in result.takes:
-        for file in take.files:
-            Path(file.path).unlink(missing_ok=True)

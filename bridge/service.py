@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.errors import InputError
-from bridge.job_desk import DeskEvent, JobDesk, Written
+from bridge.job_desk import DeskEvent, JobDesk
+from bridge.job_work import Written
 from bridge.reaper_sandbox import flatpak_app
 from bridge.script_messages import Heartbeat
 from bridge.spool import LOCK_PATIENCE_S, Spool

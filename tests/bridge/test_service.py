@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge import job_desk
+from bridge import job_desk, job_work
 from bridge.engine_link import Answer, Connected, Disconnected, LinkEvent
 from bridge.engine_view import OWN_PATIENCE_S
 from bridge.errors import BridgeCode, EngineUnavailable
@@ -274,14 +274,14 @@ def test_a_job_cancelled_before_it_began_asks_no_engine(desk: Desk) -> None:
 def test_a_job_cancelled_while_it_is_written_leaves_no_file(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_job = job_desk.write_job
+    write_job = job_work.write_job
 
     def cancel_meanwhile(*arguments: Any, **options: Any) -> Any:
         result = write_job(*arguments, **options)
         next(iter(desk.desk._jobs.values())).is_cancelled = True
         return result
 
-    monkeypatch.setattr(job_desk, "write_job", cancel_meanwhile)
+    monkeypatch.setattr(job_work, "write_job", cancel_meanwhile)
     desk.connect()
     job_id = desk.send()
     desk.until_sent(1)
@@ -545,14 +545,14 @@ def test_a_result_that_finds_no_room_is_kept_until_there_is(
 def test_a_mistake_of_ours_ends_its_job_and_no_more(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan_job, is_first = job_desk.plan_job, iter([True])
+    plan_job, is_first = job_work.plan_job, iter([True])
 
     def breaks_once(*arguments: Any, **options: Any) -> Any:
         if next(is_first, False):
             raise ZeroDivisionError("oh")
         return plan_job(*arguments, **options)
 
-    monkeypatch.setattr(job_desk, "plan_job", breaks_once)
+    monkeypatch.setattr(job_work, "plan_job", breaks_once)
     desk.connect()
     broken = desk.send()
     assert desk.result(broken)["error"]["code"] == "internal_error"
