@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bridge.backends import choose_backend
 from bridge.errors import BridgeCode, InputError
 from bridge.local_engine import Engine
 from bridge.media import (
@@ -25,7 +26,7 @@ from bridge.request_settings import MAX_TIME_S, RequestSettings
 from bridge.windows import WindowPlan, merge_selections, plan_windows
 from engine.protocol.codec import is_finite
 from engine.protocol.errors import ErrorCode
-from engine.protocol.messages import BackendInfo, Done, InpaintRequest, SeamReport, Timings
+from engine.protocol.messages import Done, InpaintRequest, SeamReport, Timings
 from engine.protocol.requests import check_request
 from engine.protocol.spans import Span, span_from_seconds
 
@@ -145,20 +146,20 @@ def carry_out(prepared: Prepared, engine: Engine, on_progress: OnProgress) -> Re
     BridgeError
         The engine, the job or the disk failed; no file was written.
     """
-    order, info = prepared.order, prepared.info
-    backend = _find_backend(order, engine)
+    info = prepared.info
+    settings, backend = choose_backend(prepared.order.settings, engine.welcome)
     plans = plan_windows(
         prepared.selections,
         file_frames=info.frames,
         sample_rate=info.sample_rate,
-        context_s=order.settings.context_s,
+        context_s=settings.context_s,
         backend=backend,
     )
-    requests = [_request(order, info, plan) for plan in plans]
+    requests = [_request(settings, info, plan) for plan in plans]
     for request in requests:
         limit = engine.welcome.limits.max_window_bytes
         check_request(request, max_window_bytes=limit)
-    seed = order.settings.seed
+    seed = settings.seed
     results: list[tuple[WindowPlan, Done, tuple[Audio, ...]]] = []
     for number, (plan, request) in enumerate(zip(plans, requests, strict=True)):
         share = _share_of(on_progress, number / len(plans), 1 / len(plans))
@@ -209,26 +210,6 @@ def _selection(start_s: float, end_s: float, info: AudioInfo) -> Span:
     return span
 
 
-def _find_backend(order: Order, engine: Engine) -> BackendInfo:
-    welcome = engine.welcome
-    backends = {backend.name: backend for backend in welcome.backends}
-    name = order.settings.backend or welcome.default_backend
-    _check_choice("backend", name, tuple(backends))
-    if not backends[name].open_models:
-        _check_choice("model", order.settings.model, backends[name].models)
-    _check_choice("mode", order.settings.mode, backends[name].modes)
-    return backends[name]
-
-
-def _check_choice(kind: str, name: str | None, choices: tuple[str, ...]) -> None:
-    if name is not None and name not in choices:
-        raise InputError(
-            f"unknown_{kind}",
-            f"There is no {kind} {name!r}.",
-            hint=f"Choose one of: {', '.join(choices)}.",
-        )
-
-
 def _read_window(info: AudioInfo, plan: WindowPlan) -> Audio:
     audio = read_frames(info, plan.start, plan.start + plan.audio_frames)
     if not is_finite(audio):
@@ -240,8 +221,8 @@ def _read_window(info: AudioInfo, plan: WindowPlan) -> Audio:
     return audio
 
 
-def _request(order: Order, info: AudioInfo, plan: WindowPlan) -> InpaintRequest:
-    return order.settings.for_window(
+def _request(settings: RequestSettings, info: AudioInfo, plan: WindowPlan) -> InpaintRequest:
+    return settings.for_window(
         uuid.uuid4().hex,
         sample_rate=info.sample_rate,
         channels=info.channels,

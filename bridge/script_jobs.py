@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bridge.backends import choose_backend
 from bridge.errors import BridgeCode, BridgeError, InputError
 from bridge.formats.broadcast import Origin
 from bridge.formats.conversion import clipping_warnings
@@ -88,7 +89,9 @@ def plan_job(
     target = results_folder(request.project.media_folder)
     audio = open_audio(request.source, folder, known)
     spans = tuple(_span(span, audio) for span in request.spans)
-    plans = _plan(spans, audio, request.settings, welcome)
+    settings, backend = choose_backend(request.settings, welcome)
+    request = replace(request, settings=settings)
+    plans = _plan(spans, audio, settings, backend)
     requests = tuple(_engine_request(request, audio, plan, seed) for plan in plans)
     if len(requests) > 1:
         requests = tuple(
@@ -154,7 +157,7 @@ def _span(span: SpanS, audio: JobAudio) -> Span:
 
 
 def _plan(
-    spans: tuple[Span, ...], audio: JobAudio, settings: RequestSettings, welcome: Welcome
+    spans: tuple[Span, ...], audio: JobAudio, settings: RequestSettings, backend: BackendInfo
 ) -> tuple[WindowPlan, ...]:
     """Plan windows in what is heard; their starts count frames of the whole audio."""
     origin = audio.heard.start
@@ -163,21 +166,9 @@ def _plan(
         file_frames=audio.heard.length,
         sample_rate=audio.sample_rate,
         context_s=settings.context_s,
-        backend=_find_backend(settings, welcome),
+        backend=backend,
     )
     return tuple(replace(plan, start=plan.start + origin) for plan in plans)
-
-
-def _find_backend(settings: RequestSettings, welcome: Welcome) -> BackendInfo:
-    name = settings.backend or welcome.default_backend
-    backend = next((each for each in welcome.backends if each.name == name), None)
-    if backend is None:
-        raise InputError(
-            "unknown_backend",
-            f"The engine has no backend {name!r}.",
-            hint=f"Choose one of: {', '.join(each.name for each in welcome.backends)}.",
-        )
-    return backend
 
 
 def _engine_request(
