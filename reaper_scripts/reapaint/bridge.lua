@@ -150,6 +150,33 @@ local function ensure(state)
   return launch()
 end
 
+---@class reapaint.Backend
+---@field name string
+---@field modes string[]
+---@field models string[]
+
+local function texts(list)
+  local found = {}
+  for _, text in ipairs(type(list) == "table" and list or {}) do
+    found[#found + 1] = type(text) == "string" and text or nil
+  end
+  return found
+end
+
+--- What the engine can do, as the bridge last said; none where it knows of no engine.
+---@return reapaint.Backend[]
+function M.backends()
+  local beat = spool.read_message(spool.heartbeat_path())
+  local backends = {}
+  for _, each in ipairs(beat and type(beat.backends) == "table" and beat.backends or {}) do
+    if type(each) == "table" and type(each.name) == "string" then
+      local backend = { name = each.name, modes = texts(each.modes), models = texts(each.models) }
+      backends[#backends + 1] = backend
+    end
+  end
+  return backends
+end
+
 --- Let a new job, or a person, try again what was given up.
 ---@param state reapaint.BridgeState
 function M.hope_again(state)

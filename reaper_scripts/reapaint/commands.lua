@@ -1,5 +1,6 @@
 --- What each action does: find out what is meant, hand it over, and end.
 
+local bridge = require("reapaint.bridge")
 local channel = require("reapaint.channel")
 local dialogs = require("reapaint.dialogs")
 local errors = require("reapaint.errors")
@@ -314,7 +315,8 @@ function M.cancel_all(folder)
 end
 
 function M.settings(folder)
-  local chosen, preferences = dialogs.settings(settings.last(), settings.preferences())
+  local choices = settings.choices(bridge.backends())
+  local chosen, preferences = dialogs.settings(settings.last(), settings.preferences(), choices)
   if not chosen then
     return true
   end

@@ -61,22 +61,24 @@ function M.yes_no_cancel(text)
   return ANSWERS[answer]
 end
 
---- Choose one of the earlier prompts from a menu at the mouse.
+--- Choose one of some texts from a menu at the mouse.
+---@param texts string[]
 ---@return string?
-local function choose_from_history()
-  local history, entries = settings.history(), {}
-  if #history == 0 then
+local function choose(texts)
+  if #texts == 0 then
     return nil
   end
-  for index, prompt in ipairs(history) do
-    -- These characters mean something to a menu.
-    entries[index] = " " .. prompt:gsub("[|]", "/")
+  local entries = {}
+  for index, text in ipairs(texts) do
+    -- These characters mean something to a menu; a space keeps those at the start harmless.
+    entries[index] = " " .. text:gsub("[|]", "/")
   end
   gfx.init("", 0, 0)
   gfx.x, gfx.y = gfx.mouse_x, gfx.mouse_y
   local chosen = gfx.showmenu(table.concat(entries, "|"))
   gfx.quit()
-  return history[chosen]
+  channel.forgive_silence()
+  return texts[chosen]
 end
 
 local PROMPT_FIELDS = {
@@ -117,7 +119,7 @@ function M.prompt(before)
     if not answers then
       return nil
     elseif answers[1] == "?" then
-      answers[1] = choose_from_history() or before.prompt
+      answers[1] = choose(settings.history()) or before.prompt
       values = answers
     else
       local chosen, err = parse_prompt(answers, before)
@@ -131,18 +133,17 @@ function M.prompt(before)
 end
 
 local SETTING_FIELDS = {
-  { "backend", "Backend (empty = the engine's)" },
-  { "model", "Model (empty = the engine's)" },
-  { "mode", "Mode" },
+  { "backend", "Backend (empty = the engine's; ? = choices)" },
+  { "model", "Model (empty = the engine's; ? = choices)" },
+  { "mode", "Mode (auto; ? = choices)" },
   { "steps", "Steps (empty = the model's)" },
   { "guidance", "Guidance (empty = the model's)" },
   { "crossfade_s", "Crossfade in seconds (empty = 0.03)" },
   { "context_s", "Context in seconds (empty = enough)" },
   { "match_level", "Match the level (y or n)" },
   { "vary_strength", "Strength of Vary (0-1)" },
-  { "display", "Progress: auto or tooltip or window" },
+  { "display", "Progress (auto; ? = choices)" },
 }
-local DISPLAYS = { auto = true, tooltip = true, window = true }
 
 local function setting_text(key, value)
   if value == nil then
@@ -153,36 +154,71 @@ local function setting_text(key, value)
   return type(value) == "number" and number_text(value) or value
 end
 
+local WORDS = { backend = true, model = true, mode = true, display = true }
+
 local function parse_setting(key, text)
   if key == "match_level" then
     return text:lower():match("^%s*[y1t]") ~= nil
-  elseif key == "display" then
-    return DISPLAYS[text] and text or "auto"
-  elseif key == "mode" then
-    return text ~= "" and text or "auto"
-  elseif key == "backend" or key == "model" then
-    return text ~= "" and text or nil
+  elseif not WORDS[key] then
+    return settings.parse_number(key, text)
   end
-  return settings.parse_number(key, text)
+  local word = text:match("^%s*(.-)%s*$")
+  if word == "" then
+    return settings.default(key)
+  end
+  return word
 end
 
-local function parse_settings(answers)
+--- Answer every question mark by a menu; what is not chosen stays as it was.
+---@return boolean whether there was one
+local function answer_questions(answers, values, choices)
+  local parsed, asked = {}, false
+  for index, field in ipairs(SETTING_FIELDS) do
+    local key = field[1]
+    if WORDS[key] and (answers[index] or ""):match("^%s*%?%s*$") then
+      asked = true
+      local there = choices(key, parsed)
+      if #there == 0 then
+        M.tell("What there is to choose from is known once the engine runs: Start engine.")
+      end
+      answers[index] = choose(there) or values[index]
+    end
+    parsed[key] = WORDS[key] and parse_setting(key, answers[index] or "") or nil
+  end
+  return asked
+end
+
+local function parse_settings(answers, choices)
   local parsed = {}
   for index, field in ipairs(SETTING_FIELDS) do
-    local value, err = parse_setting(field[1], answers[index] or "")
+    local key = field[1]
+    local value, err = parse_setting(key, answers[index] or "")
+    if not err and WORDS[key] then
+      local _
+      _, err = settings.check_choice(key, value, choices(key, parsed))
+    end
     if err then
       return nil, err
     end
-    parsed[field[1]] = value
+    parsed[key] = value
   end
   return parsed
 end
 
---- Ask for all settings but the prompt.
----@param before reapaint.Settings
----@param preferences table
----@return reapaint.Settings?, table? preferences
-function M.settings(before, preferences)
+local function split_preferences(parsed, before, preferences)
+  local chosen = settings.with(before, {})
+  for _, field in ipairs(SETTING_FIELDS) do
+    local key = field[1]
+    if preferences[key] ~= nil then
+      preferences[key] = parsed[key]
+    else
+      chosen[key] = parsed[key]
+    end
+  end
+  return chosen, preferences
+end
+
+local function setting_fields(before, preferences)
   local captions, values = {}, {}
   for index, field in ipairs(SETTING_FIELDS) do
     local key = field[1]
@@ -192,25 +228,27 @@ function M.settings(before, preferences)
     end
     captions[index], values[index] = field[2], setting_text(key, value)
   end
+  return captions, values
+end
+
+--- Ask for all settings but the prompt.
+---@param before reapaint.Settings
+---@param preferences table
+---@param choices reapaint.Choices
+---@return reapaint.Settings?, table? preferences
+function M.settings(before, preferences, choices)
+  local captions, values = setting_fields(before, preferences)
   while true do
     local answers = ask("ReaPaint: settings", captions, values)
     if not answers then
       return nil
-    end
-    local parsed, err = parse_settings(answers)
-    if parsed then
-      local chosen = settings.with(before, {})
-      for _, field in ipairs(SETTING_FIELDS) do
-        local key = field[1]
-        if preferences[key] ~= nil then
-          preferences[key] = parsed[key]
-        else
-          chosen[key] = parsed[key]
-        end
+    elseif not answer_questions(answers, values, choices) then
+      local parsed, err = parse_settings(answers, choices)
+      if parsed then
+        return split_preferences(parsed, before, preferences)
       end
-      return chosen, preferences
+      M.tell(errors.sentence(err))
     end
-    M.tell(errors.sentence(err))
     values = answers
   end
 end

@@ -1,378 +1,210 @@
 --- Tries out, in a real REAPER, what nobody has written down about it, and writes a report.
 ---
---- Everything happens in a project tab of its own. A check that fails says so and stops no other.
+--- Everything happens in a project tab of its own, which is closed at the end, with files that
+--- are removed then. A check that fails says so and stops no other.
 
+local channel = require("reapaint.channel")
+local checks = require("reapaint.selftest_checks")
 local dialogs = require("reapaint.dialogs")
 local errors = require("reapaint.errors")
 local project = require("reapaint.project")
+local scenes = require("reapaint.selftest_scene")
 local spool = require("reapaint.spool")
 
 local M = {}
 
-local NEW_PROJECT_TAB = 40859
-local AUTO_CROSSFADE_ON_SPLIT = 40912
-local TOGGLE_LOCKING = 1135
-local SAMPLE_RATE = 48000
-local LEVEL = 0.5
-local FILE_SECONDS = 2
+local RENDER = 42230
 local MEASURED_TICKS = 60
-local PARTLY = 24000
+local MINIMISED_S = 15
+local LENGTH_PATIENCE_S = 3
+--- REAPER may read a closed tab's files a little longer.
+local TICKS_BEFORE_REMOVAL = 10
 
--- What the checks share
+local MINIMISE = "How often do scripts run while REAPER is minimised?"
+  .. "\n\nYes: then minimise REAPER at once, and bring it back after ten seconds."
+  .. "\nNo: leave that out."
 
-local function wav_text(seconds, value_at)
-  local frames = math.floor(seconds * SAMPLE_RATE)
-  local parts = {}
-  for frame = 0, frames - 1 do
-    parts[#parts + 1] = string.pack("<f", value_at(frame / SAMPLE_RATE))
-  end
-  local data = table.concat(parts)
-  local format = string.pack("<I2I2I4I4I2I2", 3, 1, SAMPLE_RATE, SAMPLE_RATE * 4, 4, 32)
-  return "RIFF"
-    .. string.pack("<I4", 36 + #data)
-    .. "WAVEfmt "
-    .. string.pack("<I4", #format)
-    .. format
-    .. "data"
-    .. string.pack("<I4", #data)
-    .. data
+---@class reapaint.SelfTest
+---@field scene reapaint.Scene
+---@field lines string[]
+---@field stamps number[] when each cycle ran
+
+local function note(test, name, text)
+  table.insert(test.lines, name .. ": " .. text)
 end
 
-local function write_media(folder)
-  local path = folder .. "/level.wav"
-  if reaper.file_exists(path) then
-    return path
+-- What takes time: each phase is called every cycle until it returns true
+
+--- How long a fresh source's length reads 0, as it may with the audio device closed.
+local function source_length(test)
+  test.source = test.source or reaper.PCM_Source_CreateFromFile(test.scene.path)
+  local length = reaper.GetMediaSourceLength(test.source)
+  local waited_s = reaper.time_precise() - test.since
+  if length <= 0 and waited_s < LENGTH_PATIENCE_S then
+    return false
   end
-  local ok, err = spool.write_new(
-    path,
-    wav_text(FILE_SECONDS, function()
-      return LEVEL
-    end)
+  reaper.PCM_Source_Destroy(test.source)
+  test.source = nil
+  local ok, rate = reaper.GetAudioDeviceInfo("SRATE", "")
+  local device = ok and "open at " .. rate or "closed"
+  note(
+    test,
+    "A fresh source's length",
+    string.format("%.9g after %.3f s, audio device %s", length, waited_s, device)
   )
-  return ok and path, err
+  return true
 end
 
-local function add_track(in_project)
-  local index = reaper.CountTracks(in_project)
-  reaper.InsertTrackAtIndex(index, false)
-  return reaper.GetTrack(in_project, index)
-end
-
-local function add_item(track, path, position, length)
-  local item = reaper.AddMediaItemToTrack(track)
-  local take = reaper.AddTakeToMediaItem(item)
-  reaper.SetMediaItemTake_Source(take, reaper.PCM_Source_CreateFromFile(path))
-  local set = reaper.SetMediaItemInfo_Value
-  set(item, "D_POSITION", position)
-  set(item, "D_LENGTH", length)
-  set(item, "B_LOOPSRC", 0)
-  set(item, "D_FADEINLEN", 0)
-  set(item, "D_FADEOUTLEN", 0)
-  return item, take
-end
-
---- Samples of an accessor as a Lua table; -7 stands where nothing was written.
-local function read(accessor, channels, start_s, frames)
-  local buffer = reaper.new_array(frames * channels)
-  buffer.clear(-7)
-  local answer =
-    reaper.GetAudioAccessorSamples(accessor, SAMPLE_RATE, channels, start_s, frames, buffer)
-  return buffer.table(1, frames * channels), answer
-end
-
-local function with_take_accessor(take, use)
-  local accessor = reaper.CreateTakeAudioAccessor(take)
-  local ok, result = pcall(use, accessor)
-  reaper.DestroyAudioAccessor(accessor)
-  return ok and result or error(result, 0)
-end
-
-local function numbers(...)
-  local texts = {}
-  for index, value in ipairs({ ... }) do
-    texts[index] = string.format("%.9g", value)
+local function describe_cycles(stamps, first)
+  local longest_s = 0
+  for index = first + 1, #stamps do
+    longest_s = math.max(longest_s, stamps[index] - stamps[index - 1])
   end
-  return table.concat(texts, " ")
+  local cycles, seconds = #stamps - first, stamps[#stamps] - stamps[first]
+  local rate = seconds > 0 and cycles / seconds or 0
+  return string.format("%.3g, longest gap %.3f s", rate, longest_s)
 end
 
--- The checks: a name, and what was found
-
-local function accessor_fades(scene)
-  local item, take = add_item(scene.track, scene.path, 0, 1)
-  reaper.SetMediaItemInfo_Value(item, "D_FADEINLEN", 0.5)
-  return with_take_accessor(take, function(accessor)
-    local samples = read(accessor, 1, 0.1, 1)
-    local faded = math.abs(samples[1] - LEVEL) > 0.01
-    return (faded and "item fades are in" or "no item fades") .. ": " .. numbers(samples[1])
-  end)
-end
-
-local function accessor_volume(scene)
-  local item, take = add_item(scene.track, scene.path, 2, 1)
-  reaper.SetMediaItemInfo_Value(item, "D_VOL", 0.25)
-  reaper.SetMediaItemTakeInfo_Value(take, "D_VOL", -0.5)
-  return with_take_accessor(take, function(accessor)
-    return "level 0.5 reads as " .. numbers(read(accessor, 1, 0.1, 1)[1])
-  end)
-end
-
-local function accessor_fx(scene)
-  local _, take = add_item(scene.track, scene.path, 32, 1)
-  local fx = reaper.TakeFX_AddByName(take, "JS:utility/volume", 1)
-  if fx < 0 then
-    return "JS:utility/volume is not installed"
+local function idle_cycles(test)
+  if #test.stamps - test.first < MEASURED_TICKS then
+    return false
   end
-  reaper.TakeFX_SetParam(take, fx, 0, -20)
-  return with_take_accessor(take, function(accessor)
-    local level = read(accessor, 1, 0.5, 1)[1]
-    return (math.abs(level - LEVEL) < 0.01 and "before" or "after")
-      .. " take FX: "
-      .. numbers(level)
-  end)
+  note(test, "Defer cycles a second", describe_cycles(test.stamps, test.first))
+  return true
 end
 
-local function accessor_loop(scene)
-  local item, take = add_item(scene.track, scene.path, 4, 5)
-  reaper.SetMediaItemInfo_Value(item, "B_LOOPSRC", 1)
-  return with_take_accessor(take, function(accessor)
-    local second = read(accessor, 1, FILE_SECONDS + 0.5, 1)[1]
-    local end_s = reaper.GetAudioAccessorEndTime(accessor)
-    return string.format("end time %.9g of 5, second pass reads %.9g", end_s, second)
-  end)
-end
+local RENDER_SETTINGS = { BOUNDSFLAG = 0, STARTPOS = 0, ENDPOS = 2, SETTINGS = 0, CHANNELS = 2 }
 
-local function accessor_end(scene)
-  local _, take = add_item(scene.track, scene.path, 10, 1)
-  return with_take_accessor(take, function(accessor)
-    local samples, answer = read(accessor, 1, 0.5, SAMPLE_RATE)
-    local after = samples[PARTLY + 100]
-    return string.format("answer %s, past the end stands %.9g", tostring(answer), after)
-  end)
-end
-
-local function accessor_channels(scene)
-  local _, take = add_item(scene.track, scene.path, 12, 1)
-  return with_take_accessor(take, function(accessor)
-    return "mono asked as 4: " .. numbers(table.unpack(read(accessor, 4, 0.1, 1)))
-  end)
-end
-
-local function accessor_in_coroutine(scene)
-  local _, take = add_item(scene.track, scene.path, 14, 1)
-  return with_take_accessor(take, function(accessor)
-    local answer
-    coroutine.wrap(function()
-      _, answer = read(accessor, 1, 0.1, 1)
-    end)()
-    return "answer " .. tostring(answer)
-  end)
-end
-
-local function split_data(scene)
-  local item, take = add_item(scene.track, scene.path, 16, 2)
-  reaper.GetSetMediaItemTakeInfo_String(take, "P_EXT:REAPAINT_TEST", "kept", true)
-  reaper.SetTakeMarker(take, -1, "early", 0.5)
-  reaper.SetTakeMarker(take, -1, "late", 1.5)
-  local right = reaper.SplitMediaItem(item, 17)
-  local right_take = reaper.GetActiveTake(right)
-  local ext = project.ext(right_take, "REAPAINT_TEST")
-  return string.format(
-    "take data on the right: %q, markers left %d right %d, offset %.9g, selected %g, group %g",
-    ext,
-    reaper.GetNumTakeMarkers(take),
-    reaper.GetNumTakeMarkers(right_take),
-    project.offset(right_take),
-    project.value(right, "B_UISEL"),
-    project.value(right, "I_GROUPID")
-  )
-end
-
-local function split_crossfade(scene)
-  local before = reaper.GetToggleCommandStateEx(0, AUTO_CROSSFADE_ON_SPLIT)
-  if before == 0 then
-    reaper.Main_OnCommandEx(AUTO_CROSSFADE_ON_SPLIT, 0, scene.project)
+local function rendering(test)
+  local in_project = test.scene.project
+  local name = "self-test rendered"
+  table.insert(test.scene.files, test.scene.folder .. "/" .. name .. ".wav")
+  for key, value in pairs(RENDER_SETTINGS) do
+    reaper.GetSetProjectInfo(in_project, "RENDER_" .. key, value, true)
   end
-  local item = add_item(scene.track, scene.path, 20, 2)
-  local right = reaper.SplitMediaItem(item, 21)
-  if before == 0 then
-    reaper.Main_OnCommandEx(AUTO_CROSSFADE_ON_SPLIT, 0, scene.project)
+  for key, text in pairs({ FILE = test.scene.folder, PATTERN = name, FORMAT = "evaw" }) do
+    reaper.GetSetProjectInfo_String(in_project, "RENDER_" .. key, text, true)
   end
-  local left_span, right_span = project.item_span(item), project.item_span(right)
-  return string.format(
-    "toggle was %d; left ends %.9g, right begins %.9g, automatic fades %.9g and %.9g",
-    before,
-    left_span.end_s,
-    right_span.start_s,
-    project.value(item, "D_FADEOUTLEN_AUTO"),
-    project.value(right, "D_FADEINLEN_AUTO")
-  )
+  local started, cycles = reaper.time_precise(), #test.stamps
+  reaper.Main_OnCommandEx(RENDER, 0, in_project)
+  local seconds = reaper.time_precise() - started
+  local text = string.format("%d in %.3f s", #test.stamps - cycles, seconds)
+  note(test, "Defer cycles while rendering", text)
+  return true
 end
 
-local function fresh_source(scene)
-  local source = reaper.PCM_Source_CreateFromFile(scene.path)
-  local length = reaper.GetMediaSourceLength(source)
-  local rate = reaper.GetMediaSourceSampleRate(source)
-  local peaks = reaper.PCM_Source_BuildPeaks(source, 0)
-  reaper.PCM_Source_Destroy(source)
-  local _, device = reaper.GetAudioDeviceInfo("SRATE", "")
-  local text = "length %.9g, rate %d, peaks to build %d, device rate %s"
-  return text:format(length, rate, peaks, tostring(device))
-end
-
-local function overlapping_fades(scene)
-  local track = add_track(scene.project)
-  local left = add_item(track, scene.path, 0, 1)
-  local right = add_item(track, scene.path, 0.5, 1)
-  reaper.SetMediaItemInfo_Value(left, "D_FADEOUTLEN", 0.5)
-  reaper.SetMediaItemInfo_Value(left, "C_FADEOUTSHAPE", 0)
-  reaper.SetMediaItemInfo_Value(right, "D_FADEINLEN", 0.5)
-  reaper.SetMediaItemInfo_Value(right, "C_FADEINSHAPE", 0)
-  local accessor = reaper.CreateTrackAudioAccessor(track)
-  local samples = read(accessor, 1, 0.75, 1)
-  reaper.DestroyAudioAccessor(accessor)
-  return "two items of 0.5 with linear fades read in the middle " .. numbers(samples[1])
-end
-
-local function error_texts(scene)
-  local texts = {}
-  for _, call in ipairs({
-    function()
-      reaper.GetActiveTake(nil)
-    end,
-    function()
-      reaper.GetMediaItemInfo_Value(reaper.GetMediaItem(scene.project, 0))
-    end,
-    function()
-      return reaper.new_array(2 ^ 22)
-    end,
-    function()
-      return reaper.GetTrack(scene.project, 0.5)
-    end,
-  }) do
-    local ok, problem = pcall(call)
-    texts[#texts + 1] = ok and "no error" or tostring(problem)
+local function minimised(test)
+  if test.minimises == nil then
+    test.minimises = dialogs.yes_no_cancel(MINIMISE) == "yes"
+    -- Cycles count from the next one on: none ran while the window was open.
+    test.first, test.since = #test.stamps + 1, reaper.time_precise()
   end
-  return table.concat(texts, " | ")
-end
-
-local function utf8_names(scene)
-  local path = scene.folder .. "/Möwe 音 «1».txt"
-  os.remove(path)
-  local ok, err = spool.write_new(path, "x")
-  local seen = reaper.file_exists(path)
-  local again = spool.write_new(path, "y")
-  os.remove(path)
-  local text = "written %s, seen by REAPER %s, rename onto it %s %s"
-  return text:format(tostring(ok), tostring(seen), tostring(again), err and err.message or "")
-end
-
-local function locking_toggle()
-  local ok, text = reaper.get_config_var_string("projsellock")
-  local state = reaper.GetToggleCommandStateEx(0, TOGGLE_LOCKING)
-  return string.format("toggle %d, projsellock %s %s", state, tostring(ok), text)
-end
-
-local function available()
-  local names = { "set_action_options", "set_config_var_string", "CF_GetMediaSourceOnline" }
-  local texts = { _VERSION }
-  for _, name in ipairs(names) do
-    texts[#texts + 1] = name .. (reaper[name] and " yes" or " no")
+  if test.minimises and reaper.time_precise() - test.since < MINIMISED_S then
+    return false
   end
-  return table.concat(texts, ", ")
+  local text = test.minimises and describe_cycles(test.stamps, test.first) or "not tried"
+  note(test, "Defer cycles a second, minimised", text)
+  return true
 end
 
-local function item_text(scene)
-  local item = add_item(scene.track, scene.path, 30, 1)
-  local text = project.text(item)
-  local ok = reaper.SetItemStateChunk(item, text, false)
-  local same = project.text(item) == text
-  local file = text:match('FILE ("[^"]*")') or text:match("FILE ([^\n]*)") or "none"
-  return string.format("set %s, same text after %s, file written as %s", ok, same, file)
+--- How REAPER writes the paths of media inside and outside of a saved project's folder.
+local function saving(test)
+  local scene = test.scene
+  local path = scenes.write_media(scene, "inside.wav", "spool")
+  if path then
+    scenes.add_item(scene.track, path, 40, 1)
+  end
+  local saved = scenes.save(scene)
+  local seen, texts = {}, {}
+  for file in (spool.read_text(saved) or ""):gmatch("\n%s*FILE ([^\r\n]+)") do
+    if not seen[file] then
+      seen[file] = true
+      texts[#texts + 1] = file
+    end
+  end
+  note(test, "Media in a saved project", #texts > 0 and table.concat(texts, " and ") or "none")
+  return true
 end
 
-local CHECKS = {
-  { "What is there", available },
-  { "Accessor: item fades", accessor_fades },
-  { "Accessor: volumes of item and take", accessor_volume },
-  { "Accessor: take FX", accessor_fx },
-  { "Accessor: looped item", accessor_loop },
-  { "Accessor: past the end", accessor_end },
-  { "Accessor: more channels than there are", accessor_channels },
-  { "Accessor: inside a coroutine", accessor_in_coroutine },
-  { "Split: data, markers, offset", split_data },
-  { "Split: automatic crossfade", split_crossfade },
-  { "A fresh source", fresh_source },
-  { "Manual fades where items overlap", overlapping_fades },
-  { "Error texts", error_texts },
-  { "Names in other letters", utf8_names },
-  { "Locking", locking_toggle },
-  { "An item's text", item_text },
-}
+local PHASES = { source_length, idle_cycles, rendering, minimised, saving }
 
 -- The run
 
-local function check_all(scene)
-  local lines = {}
-  for _, check in ipairs(CHECKS) do
-    local ok, found = pcall(check[2], scene)
-    local text = ok and tostring(found) or "FAILED: " .. tostring(found)
-    lines[#lines + 1] = check[1] .. ": " .. text
-  end
-  return lines
-end
-
-local function open_scene()
-  local folder = spool.root() .. "/self-test"
-  reaper.RecursiveCreateDirectory(folder, 0)
-  local path, err = write_media(folder)
-  if not path then
-    return nil, err
-  end
-  local before = project.current()
-  reaper.Main_OnCommandEx(NEW_PROJECT_TAB, 0, before)
-  local scratch = project.current()
-  if scratch == before then
-    return nil, errors.new("no_scratch_tab", "REAPER opened no new project tab.", "Open one.")
-  end
-  return { folder = folder, path = path, project = scratch }
-end
-
-local function finish(lines, started)
-  local seconds = reaper.time_precise() - started
-  local rate = seconds > 0 and MEASURED_TICKS / seconds or 0
-  lines[#lines + 1] = string.format("Defer cycles a second: %.3g", rate)
+local function report(test, is_closed)
   local path = spool.root() .. "/self-test.txt"
-  local ok, err = spool.replace(path, table.concat(lines, "\n") .. "\n")
+  local ok, err = spool.replace(path, table.concat(test.lines, "\n") .. "\n")
   local text = ok and "The report is in " .. path .. "." or errors.sentence(err)
-  dialogs.tell(text .. "\n\nThe project tab that was opened for it can be closed unsaved.")
+  if not is_closed then
+    text = text .. "\n\nThe project tab that was opened for it can be closed unsaved."
+  end
+  dialogs.tell(text)
+end
+
+local function finish(test)
+  if test.source then
+    reaper.PCM_Source_Destroy(test.source)
+  end
+  local is_closed = scenes.close(test.scene)
+  local ticks = 0
+  local function wait()
+    ticks = ticks + 1
+    if ticks < TICKS_BEFORE_REMOVAL then
+      reaper.defer(wait)
+      return
+    end
+    scenes.remove_files(test.scene)
+    report(test, is_closed)
+  end
+  reaper.defer(wait)
+end
+
+local function run_phase(test)
+  local phase = PHASES[test.phase]
+  if not scenes.is_in_front(test.scene) then
+    note(test, "FAILED", "another project tab came to the front; the rest was left out")
+    return false
+  end
+  local ok, is_over = pcall(phase, test)
+  if not ok then
+    note(test, "FAILED", tostring(is_over))
+  end
+  if not ok or is_over then
+    test.phase, test.first, test.since = test.phase + 1, #test.stamps, reaper.time_precise()
+  end
+  return test.phase <= #PHASES
+end
+
+local function run_phases(test)
+  local function cycle()
+    test.stamps[#test.stamps + 1] = reaper.time_precise()
+    if run_phase(test) then
+      reaper.defer(cycle)
+    else
+      finish(test)
+    end
+  end
+  reaper.defer(cycle)
 end
 
 ---@return boolean?, reapaint.Error?
 function M.run()
-  local scene, err = open_scene()
+  local scene, err = scenes.open()
   if not scene then
     return nil, err
   end
+  channel.forgive_silence()
   local lines = {
     "ReaPaint self-test",
     "REAPER " .. reaper.GetAppVersion() .. " on " .. reaper.GetOS(),
   }
   local found, problem = project.edit(scene.project, "ReaPaint: self-test", function()
-    scene.track = add_track(scene.project)
-    return check_all(scene)
+    scene.track = scenes.add_track(scene.project)
+    return checks.run(scene)
   end)
   found = found or { "FAILED: " .. tostring(problem) }
   table.move(found, 1, #found, #lines + 1, lines)
-  local started, ticks = reaper.time_precise(), 0
-  local function count()
-    ticks = ticks + 1
-    if ticks < MEASURED_TICKS then
-      reaper.defer(count)
-    else
-      finish(lines, started)
-    end
-  end
-  reaper.defer(count)
+  local now_s = reaper.time_precise()
+  run_phases({ scene = scene, lines = lines, stamps = {}, phase = 1, first = 1, since = now_s })
   return true
 end
 

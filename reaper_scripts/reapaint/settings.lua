@@ -73,6 +73,10 @@ local NAMES = {
   crossfade_s = "Crossfade",
   context_s = "Context",
   vary_strength = "Strength of Vary",
+  backend = "The backend",
+  model = "The model",
+  mode = "The mode",
+  display = "Progress",
 }
 
 --- A number as a person typed it; nil and no error where an optional one is empty.
@@ -106,6 +110,56 @@ function M.parse_number(key, text)
   return limits.whole and whole or value
 end
 
+---@alias reapaint.Choices fun(key: string, parsed: table): string[] none where anything may do
+
+--- What there is to choose from: modes and models are those of the chosen backend.
+---@param backends reapaint.Backend[]
+---@return reapaint.Choices
+function M.choices(backends)
+  return function(key, parsed)
+    if key == "display" then
+      return { "auto", "tooltip", "window" }
+    end
+    local found, seen = {}, {}
+    local function add(name)
+      if not seen[name] then
+        seen[name] = true
+        found[#found + 1] = name
+      end
+    end
+    for _, backend in ipairs(backends) do
+      local is_meant = parsed.backend == nil or parsed.backend == backend.name
+      if key == "backend" then
+        add(backend.name)
+      elseif is_meant and (key == "mode" or key == "model") then
+        for _, name in ipairs(backend[key .. "s"]) do
+          add(name)
+        end
+      end
+    end
+    return found
+  end
+end
+
+--- Check a word against what there is.
+---@param key string
+---@param word string?
+---@param choices string[]
+---@return boolean?, reapaint.Error?
+function M.check_choice(key, word, choices)
+  if word == nil or #choices == 0 or word == M.default(key) then
+    return true
+  end
+  for _, choice in ipairs(choices) do
+    if choice == word then
+      return true
+    end
+  end
+  local message = "%s can't be %q: choose %s."
+  return nil,
+    errors.new("invalid_setting", message:format(NAMES[key], word, table.concat(choices, ", ")))
+end
+
 local function load(key)
   local value = json.decode(reaper.GetExtState(SECTION, key))
   return type(value) == "table" and value or {}
@@ -114,6 +168,16 @@ end
 local function save(key, value)
   -- What persists must stand on one line, as JSON does.
   reaper.SetExtState(SECTION, key, json.encode(value), true)
+end
+
+--- What an empty field means.
+---@param key string
+---@return any
+function M.default(key)
+  if DEFAULTS[key] ~= nil then
+    return DEFAULTS[key]
+  end
+  return PREFERENCES[key]
 end
 
 ---@param values table settings as read from JSON

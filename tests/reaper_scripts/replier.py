@@ -18,6 +18,7 @@ from engine.protocol.spans import Span
 
 Audio = npt.NDArray[np.float32]
 FADE_S = 0.02
+HEARTBEAT = Path(__file__).parents[1] / "contract" / "spool" / "bridge.json"
 
 
 def read_wav(path: Path) -> tuple[int, Audio]:
@@ -105,6 +106,12 @@ class Replier:
             "fraction": fraction, "position": 0,
         }  # fmt: skip
         (job / "progress.json").write_text(json.dumps(message))
+
+    def beat(self, number: int, **changes: object) -> None:
+        """Show life, as the bridge does once a second."""
+        self.spool.mkdir(parents=True, exist_ok=True)
+        message = json.loads(HEARTBEAT.read_text(encoding="utf-8")) | {"beat": number} | changes
+        (self.spool / "bridge.json").write_text(json.dumps(message), encoding="utf-8")
 
     def _source(self, job: Path, request: dict[str, Any]) -> tuple[int, Audio, float]:
         source = request["source"]

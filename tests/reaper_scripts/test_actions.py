@@ -386,8 +386,9 @@ def test_the_one_item_under_the_selection_is_meant(bench: Workbench) -> None:
 
 def test_settings_are_kept_and_sent(bench: Workbench) -> None:
     bench.sim.answer_inputs(
-        {"Backend (empty = the engine's)": "context", "Steps (empty = the model's)": "20",
-         "Match the level (y or n)": "n", "Crossfade in seconds (empty = 0.03)": "0,05"}
+        {"Backend (empty = the engine's; ? = choices)": "context",
+         "Steps (empty = the model's)": "20", "Match the level (y or n)": "n",
+         "Crossfade in seconds (empty = 0.03)": "0,05"}
     )  # fmt: skip
     bench.sim.run_action(actions.SETTINGS)
     bench.select(2.0, 2.6)
@@ -398,6 +399,67 @@ def test_settings_are_kept_and_sent(bench: Workbench) -> None:
     assert chosen["steps"] == 20
     assert chosen["match_level"] is False
     assert chosen["crossfade_s"] == 0.05
+
+
+BACKEND, MODEL, MODE = (
+    "Backend (empty = the engine's; ? = choices)",
+    "Model (empty = the engine's; ? = choices)",
+    "Mode (auto; ? = choices)",
+)
+
+
+def boxes(bench: Workbench) -> list[str]:
+    return [shown.text for shown in bench.sim.dialogs.shown if shown.kind == "box"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({BACKEND: "contxt"}, 'The backend can\'t be "contxt": choose context, echo.'),
+        ({BACKEND: "echo", MODE: "similar"}, 'The mode can\'t be "similar": choose auto.'),
+        ({BACKEND: "echo", MODEL: "context"}, 'The model can\'t be "context": choose echo.'),
+        ({MODE: "loud"}, 'The mode can\'t be "loud": choose auto, repair, similar.'),
+        ({"Progress (auto; ? = choices)": "loud"},
+         'Progress can\'t be "loud": choose auto, tooltip, window.'),
+    ],
+)  # fmt: skip
+def test_settings_that_do_not_exist_are_refused(bench: Workbench, given: dict, said: str) -> None:
+    bench.replier.beat(1)
+    bench.sim.answer_inputs(given)
+    bench.sim.answer_box(1)
+    bench.sim.answer_inputs({BACKEND: "context", MODEL: "context", MODE: "similar",
+                             "Progress (auto; ? = choices)": "tooltip"})  # fmt: skip
+    bench.sim.run_action(actions.SETTINGS)
+    assert boxes(bench) == [said]
+    bench.select(2.0, 2.6)
+    bench.sim.run_action(actions.FILL)
+    (request,) = requests(bench)
+    assert request["settings"]["mode"] == "similar"
+    assert request["settings"]["model"] == "context"
+
+
+def test_a_question_mark_offers_what_the_engine_has(bench: Workbench) -> None:
+    bench.replier.beat(1)
+    bench.sim.answer_inputs({BACKEND: "?", MODE: "?"})
+    bench.sim.window.menu_answers += [1, 2]
+    bench.sim.answer_inputs({})
+    bench.sim.run_action(actions.SETTINGS)
+    assert bench.sim.window.menus == [" context| echo", " auto| repair| similar"]
+    bench.select(2.0, 2.6)
+    bench.sim.run_action(actions.FILL)
+    (request,) = requests(bench)
+    assert (request["settings"]["backend"], request["settings"]["mode"]) == ("context", "repair")
+
+
+def test_without_an_engine_any_word_is_taken_and_a_question_says_why(bench: Workbench) -> None:
+    bench.sim.answer_inputs({BACKEND: "?", MODE: "later"})
+    bench.sim.answer_inputs({})
+    bench.sim.run_action(actions.SETTINGS)
+    assert "known once the engine runs" in boxes(bench)[0]
+    bench.select(2.0, 2.6)
+    bench.sim.run_action(actions.FILL)
+    (request,) = requests(bench)
+    assert (request["settings"]["backend"], request["settings"]["mode"]) == (None, "later")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The resident script: what it follows, what it never does blindly, and how long it takes."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -482,19 +481,12 @@ def test_a_full_disk_is_said(bench: Workbench, pattern: str) -> None:
 # The bridge
 
 
-def beat(bench: Workbench, number: int, **changes: object) -> None:
-    sample = Path(__file__).parents[1] / "contract" / "spool" / "bridge.json"
-    bench.replier.spool.mkdir(parents=True, exist_ok=True)
-    message = json.loads(sample.read_text()) | {"beat": number} | changes
-    (bench.replier.spool / "bridge.json").write_text(json.dumps(message))
-
-
 def test_the_bridge_is_started_once(asked: Workbench) -> None:
     (command,) = asked.sim.processes.commands
     assert command.words == ["/opt/python", "-m"]
     assert command.timeout_ms == -2
     for number in range(20):
-        beat(asked, number)
+        asked.replier.beat(number)
         asked.sim.tick(32)
     assert len(asked.sim.processes.commands) == 1
 
@@ -510,7 +502,7 @@ def test_a_dead_bridge_is_started_again_and_then_complained_about(asked: Workben
 
 def test_a_bridge_of_another_version_is_named_as_such(asked: Workbench) -> None:
     for number in range(5):
-        beat(asked, number, protocol="2.0")
+        asked.replier.beat(number, protocol="2.0")
         asked.sim.tick(32)
     assert "The bridge is of another version" in asked.sim.tooltip
     assert "reapaint reaper install" in asked.sim.tooltip
@@ -518,19 +510,19 @@ def test_a_bridge_of_another_version_is_named_as_such(asked: Workbench) -> None:
     asked.sim.tick(250)
     assert "another version" not in asked.sim.tooltip, "once"
     for number in range(5, 8):
-        beat(asked, number)
+        asked.replier.beat(number)
         asked.sim.tick(32)
     asked.finish()
     assert len(asked.painted()) == 1
 
 
 def test_a_window_that_stops_scripts_for_minutes_is_no_crash(asked: Workbench) -> None:
-    beat(asked, 1)
+    asked.replier.beat(1)
     asked.sim.tick(40)
-    beat(asked, 2)
+    asked.replier.beat(2)
     asked.sim.tick(40)
     asked.sim.now += 600.0
-    beat(asked, 3)
+    asked.replier.beat(3)
     asked.sim.tick(40)
     assert len(asked.sim.processes.commands) == 1
 
@@ -542,11 +534,11 @@ def test_a_window_that_stops_scripts_for_minutes_is_no_crash(asked: Workbench) -
 def test_how_starting_the_engine_went_is_said(
     bench: Workbench, state: str, message: str, said: str
 ) -> None:
-    beat(bench, 0, engine={"state": "unreachable", "message": "long ago"})
+    bench.replier.beat(0, engine={"state": "unreachable", "message": "long ago"})
     bench.sim.run_action(actions.START_ENGINE)
     for number in range(1, 9):
         engine = {"state": "starting" if number < 6 else state, "message": message}
-        beat(bench, number, engine=engine)
+        bench.replier.beat(number, engine=engine)
         bench.sim.tick(32)
         assert "long ago" not in bench.sim.tooltip
     assert said in bench.sim.tooltip

@@ -115,7 +115,8 @@ def _take_lines(take: Take, item: Item, index: int) -> Iterator[str]:
     if take.effects:
         yield "<TAKEFX"
         for effect in take.effects:
-            yield f"<VST {quoted(effect.name)} {effect.gain!r} {int(effect.enabled)}"
+            yield f"BYPASS {int(not effect.enabled)} 0"
+            yield f"<{effect.name.split(':')[0]} {quoted(effect.name)} {effect.gain!r}"
             yield ">"
         yield ">"
     for name in sorted(take.envelopes):
@@ -329,12 +330,22 @@ def _read_block(item: Item, block: Node) -> None:
         if take.source is not None:
             take.source.owner = take
     elif word == "TAKEFX":
-        effects = [part[0] for part in body if not isinstance(part, str)]
-        _last_take(item).effects = [TakeEffect(e[1], float(e[2]), e[3] == "1") for e in effects]
+        _last_take(item).effects = list(_read_effects(body))
     elif word in _ENVELOPE_NAMES:
         _read_envelope(_last_take(item), _ENVELOPE_NAMES[word], body)
     else:
         raise ChunkError(f"the double does not read <{word} in an item's chunk")
+
+
+def _read_effects(body: list[Node | str]) -> Iterator[TakeEffect]:
+    """Yield a chain's effects; the line before each says whether it is bypassed."""
+    is_bypassed = False
+    for part in body:
+        if isinstance(part, str):
+            words = split_words(part)
+            is_bypassed = words[1] == "1" if words[0] == "BYPASS" else is_bypassed
+        else:
+            yield TakeEffect(part[0][1], float(part[0][2]), not is_bypassed)
 
 
 def _read_ext(body: list[Node | str]) -> dict[str, str]:

@@ -436,6 +436,8 @@ class Project(Handle):
         self.random = random
         self.path = path
         """The .rpp file, or None where it was never saved."""
+        self.opened_by: object = None
+        """The script that opened the tab, or None for the user."""
         self.media_folder = media_folder
         """Where REAPER records to: absolute, also for an unsaved project."""
         self.tracks: list[Track] = []

@@ -50,6 +50,11 @@ def render(
     return mix.astype(np.float32)
 
 
+def render_track(track: Track, first: int, frames: int, rate: int, switches: Switches) -> Signal:
+    """Mix a track's items before its fader; shape (channels, frames), float64."""
+    return _render_track(track, first, (max(2, _width(track)), frames), rate, switches)
+
+
 def _width(track: Track) -> int:
     takes = (take for item in track.items for take in item.takes if take is not None)
     return max((take.source.channels for take in takes if take.source), default=1)

@@ -161,3 +161,21 @@ def test_midi_and_offline_media_give_nothing(sim, record):
     item = sim.project.tracks[0].add_item(record(), 0.0)
     item.take.source.is_offline = True
     assert read(sim, 0.0, 10)[0] == 0
+
+
+def test_a_track_is_read_in_project_time_before_its_fader(sim, item):
+    item.track.values["D_VOL"] = 0.25
+    item.take.values["D_VOL"] = -0.5
+    code = """
+        local accessor = reaper.CreateTrackAudioAccessor(reaper.GetTrack(0, 0))
+        local buffer = reaper.new_array(4)
+        local got = reaper.GetAudioAccessorSamples(accessor, 48000, 2, 2.0, 2, buffer)
+        local first, last = reaper.GetAudioAccessorStartTime(accessor),
+            reaper.GetAudioAccessorEndTime(accessor)
+        reaper.DestroyAudioAccessor(accessor)
+        return got, first, last, buffer[1], buffer[2]
+    """
+    got, first, last, left, right = sim.run_lua(code)
+    assert (got, first, last) == (1, item.position, item.end)
+    heard = sim.render(2.0, 2.1)[:, 0] / 0.25
+    np.testing.assert_allclose([left, right], heard, rtol=1e-6)

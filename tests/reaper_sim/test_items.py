@@ -385,3 +385,28 @@ def test_crop_next_and_delete_take_act_on_selected_items(sim, item, record):
     sim.run_lua(run.format(40131))
     assert len(sim.project.items[0].takes) == 1
     assert sim.project.items[0].take.path.name == "b.wav"
+
+
+EFFECTS = """
+    local take = reaper.GetActiveTake(reaper.GetMediaItem(0, 0))
+    local none = reaper.TakeFX_AddByName(take, "no such thing", 1)
+    local seen = reaper.TakeFX_AddByName(take, "JS:utility/volume", 0)
+    local first = reaper.TakeFX_AddByName(take, "JS:utility/volume", 1)
+    local again = reaper.TakeFX_AddByName(take, "JS:utility/volume", 1)
+    local another = reaper.TakeFX_AddByName(take, "JS:utility/volume", -1)
+    reaper.TakeFX_SetParam(take, first, 0, -6)
+    reaper.TakeFX_SetEnabled(take, another, false)
+    local _, chunk = reaper.GetItemStateChunk(reaper.GetMediaItem(0, 0), "", false)
+    reaper.SetItemStateChunk(reaper.GetMediaItem(0, 0), chunk, false)
+    take = reaper.GetActiveTake(reaper.GetMediaItem(0, 0))
+    local value = reaper.TakeFX_GetParam(take, 0, 0)
+    return none, seen, first, again, another, reaper.TakeFX_GetCount(take), value,
+        reaper.TakeFX_GetEnabled(take, 0), reaper.TakeFX_GetEnabled(take, 1)
+"""
+
+
+def test_take_fx_are_added_by_name_and_stand_in_the_chunk(sim, item):
+    *numbers, value, first, second = sim.run_lua(EFFECTS)
+    assert numbers == [-1, -1, 0, 0, 1, 2]
+    assert value == pytest.approx(-6)
+    assert (first, second) == (True, False)

@@ -1,4 +1,4 @@
-"""Audio accessors of takes: item time, no volume, a buffer that stays dirty."""
+"""Audio accessors: of takes in item time, of tracks in project time; buffers stay dirty."""
 
 # ruff: noqa: N802 - functions bear the names that Lua calls them by
 
@@ -12,45 +12,105 @@ from tests.reaper_sim.chunk import item_chunk
 from tests.reaper_sim.errors import ApiError
 from tests.reaper_sim.model import Handle, Take, Track
 from tests.reaper_sim.playback import Signal, take_signal
-from tests.reaper_sim.render import fade_gain
+from tests.reaper_sim.render import fade_gain, render_track
 
 COROUTINE = None
 """What GetAudioAccessorSamples returns in a coroutine (M)."""
 
 
 class Accessor(Handle):
-    """A window onto a take's samples as they were when it was made or last updated."""
+    """A window onto samples as they were when it was made or last updated."""
 
     type_name = "AudioAccessor"
 
-    def __init__(self, take: Take) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.take = take
         self.state = ""
         self.update()
 
     def update(self) -> None:
-        """Look at the take as it is now."""
-        self.state = item_chunk(self.take.item)
+        """Look at what is read as it is now."""
+        self.state = self.now()
 
     @property
     def is_stale(self) -> bool:
-        """Whether the take changed since."""
-        return not self.take.alive or self.state != item_chunk(self.take.item)
+        """Whether that changed since."""
+        return self.state != self.now()
+
+    def now(self) -> str:
+        """Return the state of what is read, "" where it is gone."""
+        raise NotImplementedError
+
+    def reach(self, caller: Caller) -> tuple[float, float]:
+        """Return the start and the end of the time axis."""
+        raise NotImplementedError
+
+    def read(self, caller: Caller, start_s: float, frames: int, rate: int) -> Signal | None:
+        """Return (channels, frames) from a time on; None where nothing can be read."""
+        raise NotImplementedError
+
+
+class TakeAccessor(Accessor):
+    """Reads a take before its volume, in item time."""
+
+    def __init__(self, take: Take) -> None:
+        self.take = take
+        super().__init__()
+
+    def now(self) -> str:
+        return item_chunk(self.take.item) if self.take.alive else ""
+
+    def reach(self, caller: Caller) -> tuple[float, float]:
+        item, take = self.take.item, self.take
+        if item.values["B_LOOPSRC"] and caller.sim.switches.accessor_end_time == "source":
+            assert take.source is not None
+            pass_s = max(take.source.length_s - take.offset, 0.0) / take.rate
+            return 0.0, min(item.length, pass_s)
+        return 0.0, item.length
+
+    def read(self, caller: Caller, start_s: float, frames: int, rate: int) -> Signal | None:
+        source = self.take.source
+        if source is None or source.is_offline or not source.channels:
+            return None
+        return _take_samples(caller, self.take, start_s, frames, rate)
+
+
+class TrackAccessor(Accessor):
+    """Reads the mix of a track's items before its FX, fader and pan, in project time (M).
+
+    Volume envelopes of takes are in it; whether take FX are is unknown (?): here they are.
+    """
+
+    def __init__(self, track: Track) -> None:
+        self.track = track
+        super().__init__()
+
+    def now(self) -> str:
+        return "".join(map(item_chunk, self.track.items)) if self.track.alive else ""
+
+    def reach(self, caller: Caller) -> tuple[float, float]:
+        """A track without items gives start = end = 0 (S)."""
+        items = self.track.items
+        start_s = min((item.position for item in items), default=0.0)
+        return start_s, max((item.end for item in items), default=0.0)
+
+    def read(self, caller: Caller, start_s: float, frames: int, rate: int) -> Signal | None:
+        return render_track(self.track, round(start_s * rate), frames, rate, caller.sim.switches)
 
 
 @provides
 def CreateTakeAudioAccessor(caller: Caller, take: Take) -> Accessor | None:
-    if take.source is None:
-        return None
-    accessor = Accessor(take)
-    caller.script.accessors.append(accessor)
-    return accessor
+    return _made(caller, TakeAccessor(take)) if take.source is not None else None
 
 
 @provides
-def CreateTrackAudioAccessor(caller: Caller, track: Track) -> None:
-    raise caller.sim.fail("the double does not provide track accessors", caller.script)
+def CreateTrackAudioAccessor(caller: Caller, track: Track) -> Accessor:
+    return _made(caller, TrackAccessor(track))
+
+
+def _made(caller: Caller, accessor: Accessor) -> Accessor:
+    caller.script.accessors.append(accessor)
+    return accessor
 
 
 @provides
@@ -75,20 +135,12 @@ def AudioAccessorValidateState(caller: Caller, accessor: Accessor) -> bool:
 
 @provides
 def GetAudioAccessorStartTime(caller: Caller, accessor: Accessor) -> float:
-    return 0.0
-
-
-def _end_time(caller: Caller, accessor: Accessor) -> float:
-    item, take = accessor.take.item, accessor.take
-    if item.values["B_LOOPSRC"] and caller.sim.switches.accessor_end_time == "source":
-        assert take.source is not None
-        return min(item.length, max(take.source.length_s - take.offset, 0.0) / take.rate)
-    return item.length
+    return accessor.reach(caller)[0]
 
 
 @provides
 def GetAudioAccessorEndTime(caller: Caller, accessor: Accessor) -> float:
-    return _end_time(caller, accessor)
+    return accessor.reach(caller)[1]
 
 
 @provides
@@ -137,23 +189,23 @@ def _read(
     caller: Caller, accessor: Accessor, rate: int, channels: int, start_s: float, frames: int
 ) -> tuple[Any, ...]:
     """Return (True, code, the samples' bytes, frames written, channels written)."""
-    take, switches = accessor.take, caller.sim.switches
-    if not take.alive or rate <= 0 or channels <= 0:
+    switches = caller.sim.switches
+    if not accessor.now() or rate <= 0 or channels <= 0:
         return True, -1
-    if take.source is None or take.source.is_offline or not take.source.channels:
-        return True, 0
-    caller.script.api_ms += switches.accessor_ms_per_second * frames / rate
-    end = _end_time(caller, accessor)
-    if start_s >= end or start_s + frames / rate <= 0:
+    begin, end = accessor.reach(caller)
+    if start_s >= end or start_s + frames / rate <= begin:
         return True, 0
     written = min(frames, max(0, int(np.ceil((end - start_s) * rate - 1e-6))))
-    signal = _take_samples(caller, take, start_s, written, rate)
+    signal = accessor.read(caller, start_s, written, rate)
+    if signal is None:
+        return True, 0
+    caller.script.api_ms += switches.accessor_ms_per_second * frames / rate
     width = signal.shape[0]
     if width < channels and switches.accessor_extra_channels == "silent":
         signal = np.concatenate([signal, np.zeros((channels - width, written))])
     signal = signal[:channels]
-    if start_s < 0:
-        signal[:, : round(-start_s * rate)] = 0.0
+    if start_s < begin:
+        signal[:, : round((begin - start_s) * rate)] = 0.0
     return True, 1, signal.T.astype("<f8").tobytes(), written, signal.shape[0]
 
 

@@ -5,11 +5,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from scipy.io import wavfile
+
 from tests.reaper_sim.api.items import selected
 from tests.reaper_sim.calls import Caller, provides
 from tests.reaper_sim.model import Item, Project, Take
 from tests.reaper_sim.signatures import native_actions
 from tests.reaper_sim.split import heal
+from tests.reaper_sim.window import Dialog
 
 Action = Callable[[Caller, Project], bool]
 """Does it, and says whether the project was changed."""
@@ -34,6 +37,7 @@ SETTERS = {
     40570: (LOCKING, 0),
 }
 FIRST_SCRIPT = 55000
+RENDER_MS = 50.0
 
 
 def action(*ids: int) -> Callable[[Action], Action]:
@@ -303,11 +307,27 @@ def fixed_lanes(caller: Caller, project: Project) -> bool:
 
 @action(40859)
 def new_tab(caller: Caller, project: Project) -> bool:
-    caller.sim.new_project(None)
+    caller.sim.new_project(None).opened_by = caller.script
     return False
 
 
 @action(40860)
 def close_tab(caller: Caller, project: Project) -> bool:
+    """Asks whether to save what was changed, in a modal window."""
+    if project.is_dirty:
+        dialog = Dialog("save", "REAPER", "Save changes?")
+        if caller.sim.dialogs.show(dialog, caller.script) is None:
+            return False
     caller.sim.close_project(project)
+    return False
+
+
+@action(42230)
+def render_project(caller: Caller, project: Project) -> bool:
+    """Write what the project's own settings ask for; no deferred function runs meanwhile (I)."""
+    start, end = (project.info.get(f"RENDER_{name}", 0.0) for name in ("STARTPOS", "ENDPOS"))
+    folder = Path(caller.sim.files.to_host(project.strings["RENDER_FILE"]))
+    path = folder / f"{project.strings['RENDER_PATTERN']}.wav"
+    wavfile.write(path, int(project.sample_rate), caller.sim.render(start, end).T)
+    caller.script.api_ms += RENDER_MS
     return False

@@ -2,9 +2,11 @@
 
 # ruff: noqa: N802 - functions bear the names that Lua calls them by
 
+from pathlib import Path
 from typing import Any
 
 from tests.reaper_sim.calls import Caller, project_of, provides
+from tests.reaper_sim.chunk import project_chunk
 from tests.reaper_sim.model import Handle, Marker, Project
 from tests.reaper_sim.signatures import parameter_keys
 from tests.reaper_sim.sources import Source
@@ -58,6 +60,18 @@ def MarkProjectDirty(caller: Caller, project: Project) -> None:
 @provides
 def Main_SaveProject(caller: Caller, project: Project, save_as: bool) -> None:
     raise caller.sim.fail("a script saves the user's project", caller.script)
+
+
+@provides
+def Main_SaveProjectEx(caller: Caller, project: Project, path: str, options: int) -> None:
+    """Save a tab that a script opened; media in the project's folder is written relative (M)."""
+    if project.opened_by is not caller.script:
+        raise caller.sim.fail("a script saves the user's project", caller.script)
+    host = Path(caller.sim.files.to_host(path))
+    text = project_chunk(project)
+    text = text.replace(f'FILE "{host.parent}/', 'FILE "').replace(f"FILE {host.parent}/", "FILE ")
+    host.write_text(text, encoding="utf-8")
+    project.path, project.is_dirty = host, False
 
 
 @provides

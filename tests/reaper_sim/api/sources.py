@@ -64,6 +64,12 @@ def PCM_Source_BuildPeaks(caller: Caller, source: Source, mode: int) -> int:
 
 
 @provides
+def GetPeakFileName(caller: Caller, path: str) -> str:
+    """Beside the media; the double itself writes no peaks."""
+    return f"{path}.reapeaks"
+
+
+@provides
 def PCM_Source_GetSectionInfo(caller: Caller, source: Source) -> tuple[bool, float, float, bool]:
     if not isinstance(source, SectionSource):
         return False, 0.0, 0.0, False

@@ -2,6 +2,7 @@
 
 # ruff: noqa: N802 - functions bear the names that Lua calls them by
 
+import math
 from typing import Any
 
 from tests.reaper_sim.api.values import ext_text, get_value, set_value, unknown_text
@@ -14,6 +15,7 @@ from tests.reaper_sim.model import (
     Item,
     Project,
     Take,
+    TakeEffect,
     TakeMarker,
     Track,
     new_guid,
@@ -312,6 +314,59 @@ def TakeFX_GetFXName(caller: Caller, take: Take, index: int) -> tuple[bool, str]
     if not 0 <= index < len(take.effects):
         return False, ""
     return True, take.effects[index].name
+
+
+KNOWN_EFFECTS = {
+    "JS:utility/volume": "JS: utility/volume",
+    "ReaEQ": "VST: ReaEQ (Cockos)",
+}
+"""What TakeFX_AddByName finds, by the name it is asked for; the first parameter is dB."""
+
+
+@provides
+def TakeFX_AddByName(caller: Caller, take: Take, name: str, instantiate: int) -> int:
+    """D: 0 only looks, 1 adds where there is none, below 0 always adds; -1 for what is unknown."""
+    shown = KNOWN_EFFECTS.get(name)
+    if shown is None:
+        return -1
+    found = [index for index, effect in enumerate(take.effects) if effect.name == shown]
+    if found and instantiate >= 0:
+        return found[0]
+    if instantiate == 0:
+        return -1
+    take.effects.append(TakeEffect(shown, gain=1.0))
+    _edits(caller, take)
+    return len(take.effects) - 1
+
+
+@provides
+def TakeFX_GetNumParams(caller: Caller, take: Take, index: int) -> int:
+    return int(0 <= index < len(take.effects))
+
+
+@provides
+def TakeFX_GetParam(
+    caller: Caller, take: Take, index: int, parameter: int
+) -> tuple[float, float, float]:
+    if not 0 <= index < len(take.effects) or parameter != 0:
+        return 0.0, 0.0, 0.0
+    return 20 * math.log10(max(take.effects[index].gain, 1e-9)), -150.0, 150.0
+
+
+@provides
+def TakeFX_SetParam(caller: Caller, take: Take, index: int, parameter: int, value: float) -> bool:
+    if not 0 <= index < len(take.effects) or parameter != 0:
+        return False
+    take.effects[index].gain = 10 ** (value / 20)
+    _edits(caller, take)
+    return True
+
+
+@provides
+def TakeFX_SetEnabled(caller: Caller, take: Take, index: int, enabled: bool) -> None:
+    if 0 <= index < len(take.effects):
+        take.effects[index].enabled = enabled
+        _edits(caller, take)
 
 
 @provides
