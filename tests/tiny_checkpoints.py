@@ -6,7 +6,7 @@ a standard deviation near 1 and decoded audio one near 0.2.
 """
 
 import json
-import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from transformers import (
     T5GemmaModuleConfig,
 )
 
+from engine.backends.stable_audio_3.codec import make_codec_module
+from engine.backends.stable_audio_3.diffusers_config import LONGEST_FRAMES
 from engine.backends.stable_audio_3.loading import Parts
 from engine.backends.stable_audio_3.settings import (
     CodecKind,
@@ -150,7 +152,8 @@ def write_diffusers(
     ).save_pretrained(folder / "scheduler")
     index = json.dumps(_MODEL_INDEX, indent=2)
     (folder / "model_index.json").write_text(index, encoding="utf-8")
-    return settings
+    # This layout doesn't tell how much audio a model was made for.
+    return replace(settings, max_frames=LONGEST_FRAMES[settings.codec.kind], max_tokens=256)
 
 
 _MODEL_INDEX = {
@@ -198,7 +201,7 @@ def _make_transformer(shape: TransformerShape) -> torch.nn.Module:
 
 
 def _make_codec(shape: CodecShape) -> torch.nn.Module:
-    codec: Any = _codec_module(shape).eval()
+    codec: Any = make_codec_module(shape).eval()
     randomise(codec)
     bottleneck = codec.bottleneck
     bottleneck.scale.copy_(1.0 + 0.1 * torch.randn_like(bottleneck.scale))
@@ -209,19 +212,6 @@ def _make_codec(shape: CodecShape) -> torch.nn.Module:
     mapping.weight_g.mul_(_AUDIO_STD / made.std())
     mapping.bias.mul_(_AUDIO_STD / made.std())
     return codec
-
-
-def _codec_module(shape: CodecShape) -> torch.nn.Module:
-    with warnings.catch_warnings():
-        # diffusers still builds its convolutions with torch's older weight norm.
-        warnings.filterwarnings("ignore", ".*weight_norm.*", FutureWarning)
-        if shape.kind is CodecKind.SAME_L:
-            from diffusers import AutoencoderSAME
-
-            return AutoencoderSAME(**codec_fields(shape))
-        from engine.backends.stable_audio_3.codec import make_codec_module
-
-        return make_codec_module(shape)
 
 
 def codec_fields(shape: CodecShape) -> dict[str, Any]:

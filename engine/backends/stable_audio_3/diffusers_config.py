@@ -1,0 +1,112 @@
+"""Settings of a checkpoint as diffusers saves it: a ``config.json`` beside each network."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from engine.backends.stable_audio_3.layouts import Layout, Part, Source, network_sources
+from engine.backends.stable_audio_3.measuring import (
+    CodecNotes,
+    check_parts_fit,
+    check_stated,
+    measure_codec,
+    measure_duration,
+    measure_transformer,
+)
+from engine.backends.stable_audio_3.settings import (
+    CodecKind,
+    CodecShape,
+    DurationShape,
+    ModelSettings,
+    Objective,
+)
+from engine.backends.stable_audio_3.tensor_files import broken, read_json
+
+LONGEST_FRAMES = {CodecKind.SAME_S: 5_292_032, CodecKind.SAME_L: 16_777_216}
+"""What Stability AI's own files give as the longest audio; this layout doesn't tell."""
+
+_CLASSES = {
+    Part.TRANSFORMER: "StableAudio3DiTModel",
+    Part.CODEC: "AutoencoderSAME",
+    Part.DURATION: "StableAudio3DurationEmbedder",
+}
+
+
+def read_diffusers_settings(folder: Path) -> ModelSettings:
+    """Read the settings and check them against the weights' shapes.
+
+    Raises
+    ------
+    JobError
+        ``model_broken``: another model, or configurations that aren't of these weights.
+    """
+    _check_pipeline(folder)
+    configs = {part: _read_config(folder, part) for part in _CLASSES}
+    sources = network_sources(folder, Layout.DIFFUSERS, codec_levels=1)
+    transformer = measure_transformer(sources[Part.TRANSFORMER])
+    check_stated(configs[Part.TRANSFORMER], asdict(transformer), f"{Part.TRANSFORMER}/config.json")
+    codec = _read_codec(configs[Part.CODEC], sources[Part.CODEC])
+    duration = _read_duration(configs[Part.DURATION], sources[Part.DURATION])
+    check_parts_fit(transformer, codec, duration)
+    return ModelSettings(
+        transformer,
+        codec,
+        duration,
+        _objective(folder),
+        max_frames=LONGEST_FRAMES[codec.kind],
+    )
+
+
+def _check_pipeline(folder: Path) -> None:
+    pipeline = str(read_json(folder / "model_index.json").get("_class_name"))
+    if not pipeline.startswith("StableAudio3"):
+        raise broken(
+            f"This is no Stable Audio 3 checkpoint: model_index.json is of a {pipeline}.",
+            hint="Choose one of the Stable Audio 3 checkpoints.",
+        )
+
+
+def _read_config(folder: Path, part: Part) -> Mapping[str, Any]:
+    config = read_json(folder / part / "config.json")
+    if config.get("_class_name") != _CLASSES[part]:
+        raise broken(f"{part}/config.json is of a {config.get('_class_name')}.")
+    return config
+
+
+def _read_codec(config: Mapping[str, Any], source: Source) -> CodecShape:
+    where = f"{Part.CODEC}/config.json"
+    try:
+        notes = CodecNotes(
+            audio_channels=int(config["audio_channels"]),
+            channels=int(config["encoder_channels"]),
+            c_mults=tuple(config["encoder_c_mults"]),
+            strides=tuple(config["encoder_strides"]),
+            sample_rate=int(config["sampling_rate"]),
+            sliding_window=int(config["sliding_window"]),
+            encoder_sinusoidal_blocks=tuple(config["encoder_sinusoidal_blocks"]),
+            decoder_sinusoidal_blocks=tuple(config["decoder_sinusoidal_blocks"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise broken(f"{where} has no usable {error}.") from error
+    shape = measure_codec(source, notes)
+    measured = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(shape).items()}
+    check_stated(config, measured, where)
+    return shape
+
+
+def _read_duration(config: Mapping[str, Any], source: Source) -> DurationShape:
+    shape = measure_duration(
+        source,
+        min_val=float(config.get("min_val", 0.0)),
+        max_val=float(config.get("max_val", 384.0)),
+    )
+    check_stated(config, asdict(shape), f"{Part.DURATION}/config.json")
+    return shape
+
+
+def _objective(folder: Path) -> Objective:
+    """Tell distilled from base by how its scheduler steps: ping-pong is its stochastic sampling."""
+    scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
+    is_stochastic = scheduler.get("stochastic_sampling", False)
+    return Objective.DISTILLED if is_stochastic else Objective.BASE
