@@ -22,6 +22,8 @@ _BAD_INPUT = (
     BridgeCode.PACKAGE_MISSING,
     "model_not_ours",
 )
+_KINDS = {"sound effects": "sounds", "music and sound effects": "both"}
+"""Short enough for a table."""
 _BAD_OUTPUT = (BridgeCode.DISK_FULL, BridgeCode.OUTPUT_NOT_WRITABLE)
 
 
@@ -127,12 +129,13 @@ def _failures() -> Iterator[None]:
 
 
 def _show_local(listed: dict[str, Any], terminal: Terminal) -> None:
-    headings = ("model", "makes", "longest", "size", "here", "on this machine")
+    headings = ("model", "makes", "longest", "size", "here", "fits this machine")
     rows = [_model_row(model) for model in listed["models"]]
     terminal.table("Models of stable-audio-3", headings, rows)
     licence = listed["models"][0]["licence"]
     terminal.say(f"Licence of each: {licence}; to be read at its page, such as")
     terminal.say(f"{listed['models'][0]['page']}. `reapaint models get NAME` brings one here.")
+    terminal.say("A base model is slow, obeys --guidance, and works only where it is named.")
     for reason in dict.fromkeys(m["plan"]["reason"] for m in listed["models"] if m["plan"]):
         terminal.say(f"Device: {reason}")
     if listed["device_problem"]:
@@ -143,7 +146,7 @@ def _show_local(listed: dict[str, Any], terminal: Terminal) -> None:
 def _model_row(model: dict[str, Any]) -> tuple[str, ...]:
     return (
         model["name"],
-        model["kind"] + (", by guidance" if model["is_base"] else ""),
+        _KINDS.get(model["kind"], model["kind"]),
         f"{model['longest_s']:g} s",
         _gigabytes(model["download_bytes"]),
         _where(model),
@@ -154,7 +157,7 @@ def _model_row(model: dict[str, Any]) -> tuple[str, ...]:
 def _where(model: dict[str, Any]) -> str:
     if model["installed"]:
         is_ours = model["installed"]["origin"] == "reapaint"
-        return "yes" if is_ours else "in the Hugging Face cache"
+        return "yes" if is_ours else "in hub cache"
     return f"{_gigabytes(model['begun_bytes'])} so far" if model["begun_bytes"] else "no"
 
 
@@ -162,8 +165,8 @@ def _fit(plan: dict[str, Any] | None) -> str:
     if plan is None:
         return "not known"
     if not plan["fits"]:
-        return f"too large: needs {plan['needed_bytes'] / 2**30:.1f} GiB free"
-    return f"fits: {plan['device']}, {plan['model_dtype']}"
+        return f"no: needs {plan['needed_bytes'] / 2**30:.1f} GiB"
+    return f"{plan['device']}, {plan['model_dtype']}"
 
 
 def _backend_row(info: BackendInfo, default: str) -> tuple[str, ...]:

@@ -20,8 +20,6 @@ TRIES = 5
 PAUSE_S = 2.0
 """Between two attempts."""
 
-_CHUNK_BYTES = 2**20
-
 
 class HubSource:
     """The newest revision of one checkpoint on the hub.
@@ -73,8 +71,8 @@ class HubSource:
         fruitless = 0
         while (have := part.stat().st_size) != file.size:
             if have > file.size:
-                part.unlink()
-                part.touch()
+                part.write_bytes(b"")
+                on_bytes(-file.size)
             with self._explained():
                 try:
                     self._append(file, part, on_bytes)
@@ -117,7 +115,7 @@ class HubSource:
             with part.open("r+b") as writer:
                 writer.truncate(have)
                 writer.seek(have)
-                for chunk in response.iter_bytes(_CHUNK_BYTES):
+                for chunk in response.iter_bytes():
                     writer.write(chunk)
                     on_bytes(len(chunk))
 

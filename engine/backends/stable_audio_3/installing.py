@@ -1,6 +1,5 @@
 """Bringing a checkpoint here: file by file into a folder aside, checked, then all at once."""
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +47,7 @@ class Source(Protocol):
 
     @property
     def revision(self) -> str:
-        """Which version they are; empty where nobody said."""
+        """Which version they are."""
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -73,7 +72,6 @@ class FolderSource:
         self._folder = folder.expanduser().absolute()
         manifest = read_manifest(self._folder)
         self.origin = manifest.source if manifest is not None else "folder"
-        self.revision = manifest.revision if manifest is not None else ""
         self.files = manifest.files if manifest is not None else self._find_files()
         if manifest is not None and manifest.name != model.name:
             raise JobError(
@@ -81,7 +79,9 @@ class FolderSource:
                 f"{self._folder} holds {manifest.name}, and not {model.name}.",
                 hint="Name the model that it is.",
             )
-        check_is(model, open_checkpoint(self._folder).settings)
+        checkpoint = open_checkpoint(self._folder)
+        check_is(model, checkpoint.settings)
+        self.revision = checkpoint.revision if manifest is None else manifest.revision
 
     def bring(self, file: File, target: Path, on_bytes: OnBytes) -> None:
         """Link the file where the file system can, else copy it."""
@@ -214,8 +214,7 @@ def _check(
         files.append(file if is_known else File(file.path, file.size, checksum(path)))
         done += file.size
     check_is(model, open_checkpoint(staging).settings)
-    revision = source.revision or _revision_of(files)
-    return Manifest(model.name, source.origin, revision, tuple(files))
+    return Manifest(model.name, source.origin, source.revision, tuple(files))
 
 
 def _is_same(present: Installed, source: Source) -> bool:
@@ -331,12 +330,6 @@ def _summed(on_total: Callable[[int], None]) -> OnBytes:
         on_total(total)
 
     return add
-
-
-def _revision_of(files: list[File]) -> str:
-    """Return a name for files that nobody gave a revision."""
-    text = "\n".join(f"{file.path} {file.checksum}" for file in files)
-    return "local-" + hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _damaged(model: Model, path: str, problem: str) -> StoreError:
