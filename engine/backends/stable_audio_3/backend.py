@@ -15,6 +15,7 @@ from engine.backends.stable_audio_3.choosing import choose
 from engine.backends.stable_audio_3.devices import DevicePlan, plan_device
 from engine.backends.stable_audio_3.holder import ModelHolder, OnProgress
 from engine.backends.stable_audio_3.naming import AUTO, ModelName, parse_model
+from engine.backends.stable_audio_3.sizing import sizes_of
 from engine.backends.stable_audio_3.store import Installed, find_installed
 from engine.errors import BackendUnavailable, JobError
 from engine.protocol.errors import ErrorCode, ReaPaintError
@@ -128,9 +129,11 @@ class StableAudio3Backend:
         named = parse_model(wish.model or self._options.model)
         found = self._find(named, wish.prompt)
         with self._holder.borrow(found.folder, control) as model:
-            model.use_adapters(named.adapters, opens_files=self._options.opens_folders)
             generation = model.generate(window, wish, seeds, control)
-            notes = (*found.notes, *((f"{model.name}: {model.plan.reason}",) if found.notes else ()))
+            notes = (
+                *found.notes,
+                *((f"{model.name}: {model.plan.reason}",) if found.notes else ()),
+            )
         return replace(generation, model=_full_name(found.name, named), notes=notes)
 
     # Which model
@@ -166,7 +169,7 @@ class StableAudio3Backend:
             raise JobError(
                 ErrorCode.UNKNOWN_MODEL,
                 f"There is no folder {text} for the engine.",
-                hint="Name the folder that holds the model's files, as the engine's machine has it.",
+                hint="Name the folder of a model's files, as the engine's machine has it.",
             )
         return _Found(folder, text)
 
@@ -192,7 +195,7 @@ class StableAudio3Backend:
         from engine.backends.stable_audio_3.pipeline import load_model
 
         checkpoint = open_checkpoint(folder)
-        plan = plan_device(checkpoint.sizes, self._options.device)
+        plan = plan_device(sizes_of(checkpoint), self._options.device)
         _log.info("loading %s. %s", folder, plan.reason)
         name = next((each.name for each in find_installed() if each.folder == folder), str(folder))
         return load_model(

@@ -1,8 +1,9 @@
 """One loaded model: a window and a wish in, new passages for its spans out."""
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +18,12 @@ from engine.backends.stable_audio_3.conditioning import (
     local_conditioning,
     make_conditioning,
 )
-from engine.backends.stable_audio_3.denoiser import Denoiser
+from engine.backends.stable_audio_3.denoiser import Denoiser, PreparedJob
 from engine.backends.stable_audio_3.devices import DevicePlan
 from engine.backends.stable_audio_3.duration import embed_duration
 from engine.backends.stable_audio_3.geometry import LatentPlan, plan_latents
 from engine.backends.stable_audio_3.guidance import Guidance
-from engine.backends.stable_audio_3.loading import Parts
+from engine.backends.stable_audio_3.loading import Parts, load
 from engine.backends.stable_audio_3.noise import TakeNoise
 from engine.backends.stable_audio_3.sampling import (
     DEFAULT_STEPS,
@@ -31,6 +32,7 @@ from engine.backends.stable_audio_3.sampling import (
     sample,
     sampler_for,
 )
+from engine.backends.stable_audio_3.self_test import check_parts
 from engine.backends.stable_audio_3.settings import Objective
 from engine.backends.stable_audio_3.text import TextEncoder
 from engine.errors import JobError
@@ -39,6 +41,37 @@ from engine.protocol.spans import Span
 
 ENCODED, SAMPLED = 0.15, 0.85
 """How much of a job is done after encoding, and after sampling."""
+
+
+LOADED = 0.9
+"""How much of loading is reading; the rest is the check of the device."""
+
+
+def load_model(
+    name: str,
+    checkpoint: Checkpoint,
+    plan: DevicePlan,
+    on_progress: Callable[[float], None],
+    *,
+    hide_replaced: bool = False,
+) -> "Model":
+    """Load a checkpoint, and see that its device computes it as it should.
+
+    Raises
+    ------
+    JobError
+        ``model_broken``, ``out_of_memory`` or ``device_failed``.
+    """
+    try:
+        with torch.inference_mode():
+            parts = load(checkpoint, plan, lambda fraction: on_progress(LOADED * fraction))
+            check_parts(parts, plan, checkpoint.settings)
+            on_progress(1.0)
+            return Model(name, checkpoint, parts, plan, hide_replaced=hide_replaced)
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise _out_of_memory("for the model") from error
+        raise
 
 
 class Model:
@@ -71,19 +104,16 @@ class Model:
         self.codec = Codec(parts.codec_module, self.settings.codec)
         self.denoiser = Denoiser(parts.transformer)
         self.text = TextEncoder(parts.tokenizer, parts.text_encoder, self.settings.max_tokens)
-        self._duration = parts.duration_embedder
+        self._parts = parts
         self._device = torch.device(plan.device)
         self._cache = LatentCache()
         self._hide_replaced = hide_replaced
 
     def close(self) -> None:
         """Give the memory back; the model can't be used any more."""
+        device = self._device
         self.__dict__.clear()
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        elif torch.backends.mps.is_available():
-            torch.mps.empty_cache()
+        _free(device)
 
     def generate(
         self, window: Window, wish: Wish, seeds: Sequence[int], control: Control
@@ -125,15 +155,22 @@ class Model:
         conditioning, warnings = self._condition(wish, guidance, plan)
         mask = _mask(plan).to(self._device)
         latents = self._encode(window, plan, control, is_whole=wish.strength < 1)
+        steps = wish.steps or DEFAULT_STEPS[settings.objective]
+        sigmas = log_snr_sigmas(steps, wish.strength)
         return _Job(
             plan=plan,
             spans=window.spans,
             mask=mask,
             latents=latents,
-            conditioning=conditioning,
+            prepared=self.denoiser.prepare(
+                conditioning.context,
+                conditioning.global_embed,
+                local_conditioning(latents, mask),
+                sigmas[:-1] or sigmas,
+            ),
             guidance=guidance,
-            steps=wish.steps or DEFAULT_STEPS[settings.objective],
-            strength=wish.strength,
+            steps=steps,
+            sigmas=sigmas,
             warnings=warnings,
         )
 
@@ -147,12 +184,12 @@ class Model:
             encoded = self.text.encode(wish.negative_prompt)
             negative = encoded.tokens.to(self._device)
             unheard.append(encoded.unheard)
+        padding: Any = self._parts.transformer.prompt_padding_embedding
+        duration_s = plan.heard.length / self.settings.sample_rate
         conditioning = make_conditioning(
             prompt.tokens.to(self._device),
-            embed_duration(self._duration, plan.heard.length / self.settings.sample_rate).to(
-                self._device
-            ),
-            self.denoiser.padding_embedding.to(self._device),
+            embed_duration(self._parts.duration_embedder, duration_s).to(self._device),
+            padding,
             max_tokens=self.settings.max_tokens,
             branches=guidance.branches,
             negative=negative,
@@ -175,16 +212,27 @@ class Model:
                 inside = span.shifted(-plan.heard.start)
                 audio[:, max(inside.start, 0) : inside.end] = 0.0
         wanted = (Span(0, plan.heard_latents),) if is_whole else plan.kept
-        latents = torch.zeros(1, self.codec.latent_dim, plan.latents, device=self._device)
+        heard_audio = torch.from_numpy(audio)
+        return self._cache.latents(
+            heard_audio,
+            0,
+            plan.latents,
+            repr(wanted),
+            lambda: self._encode_stretches(heard_audio, wanted, plan.latents, control),
+        )
+
+    def _encode_stretches(
+        self, audio: Tensor, wanted: Sequence[Span], length: int, control: Control
+    ) -> Tensor:
+        latents = torch.zeros(1, self.codec.latent_dim, length, device=self._device)
         done, total = 0, sum(span.length for span in wanted)
         for span in wanted:
-            share = span.length / total
 
-            def report(fraction: float, done: int = done, share: float = share) -> None:
-                control.step("encode", ENCODED * (done / total + share * fraction))
+            def report(fraction: float, done: int = done, length: int = span.length) -> None:
+                control.step("encode", ENCODED * (done + length * fraction) / total)
 
-            latents[..., span.start : span.end] = self._cache.encode_range(
-                self.codec, audio, span, report
+            latents[..., span.start : span.end] = self.codec.encode_range(
+                audio[None], span.start, span.end, report
             )
             done += span.length
         return latents
@@ -208,33 +256,25 @@ class Model:
                 failure = error
             # Outside the except clause, which keeps the failed batch's tensors alive.
             if at_once == 1:
-                raise _out_of_memory() from failure
+                raise _out_of_memory("even for one take") from failure
             del failure
             _free(self._device)
             at_once = (at_once + 1) // 2
 
     def _make(self, job: "_Job", seeds: Sequence[int], share: "_Share") -> list[Fill]:
         sampler = sampler_for(self.settings.objective)
-        sigmas = log_snr_sigmas(job.steps, job.strength)
         share.step("sample", ENCODED)
-        prepared = self.denoiser.prepare(
-            job.conditioning.context,
-            job.conditioning.global_embed,
-            local_conditioning(job.latents, job.mask),
-            sigmas,
-            len(seeds),
-        )
         shape = (self.codec.latent_dim, job.plan.latents)
-        noise = TakeNoise(seeds, shape, noise_draws(sampler, sigmas), self._device)
+        noise = TakeNoise(seeds, shape, noise_draws(sampler, job.sigmas), self._device)
         latents = sample(
-            lambda latents, step: self.denoiser.velocity(prepared, latents, step),
+            lambda latents, step: self.denoiser.velocity(job.prepared, latents, step),
             noise,
-            sigmas,
+            job.sigmas,
             sampler=sampler,
             guidance=job.guidance,
             initial=job.latents,
             on_step=lambda step: share.step(
-                "sample", ENCODED + (SAMPLED - ENCODED) * step / max(1, len(sigmas) - 1)
+                "sample", ENCODED + (SAMPLED - ENCODED) * step / max(1, len(job.sigmas) - 1)
             ),
         )
         # What is kept is known: new audio then joins the true context, not its likeness.
@@ -271,10 +311,10 @@ class _Job:
     mask: Tensor
     """Shape (latents,), True where the model makes something new."""
     latents: Tensor
-    conditioning: Conditioning
+    prepared: PreparedJob
     guidance: Guidance
     steps: int
-    strength: float
+    sigmas: list[float]
     warnings: tuple[str, ...]
 
 
@@ -320,10 +360,10 @@ def _free(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
-def _out_of_memory() -> JobError:
+def _out_of_memory(for_what: str) -> JobError:
     return JobError(
         ErrorCode.OUT_OF_MEMORY,
-        "The model's device has too little memory even for one take.",
+        f"The device has too little memory {for_what}.",
         hint="Select less, ask for less --context, or choose a smaller --model.",
     )
 
