@@ -39,7 +39,7 @@ def test_setting_up_knows_every_action() -> None:
 OF_THE_PROJECT = re.compile(
     r"reaper\.(\w*(Item|Take|Track|Undo|Split|PreventUI|Project(?!Path)|Envelope)\w*)"
 )
-MAY_ASK = ("reapaint/project/", "reapaint/selftest.lua")
+MAY_ASK = ("reapaint/project/", "reapaint/selftest")
 SOUND = {"GetMediaItemTake_Source", "CreateTakeAudioAccessor"}
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.reaper_scripts.replier import read_wav
 from tests.reaper_scripts.situations import ALL, OTHER_RATE, PLAIN, THROUGH_REAPER, Build
 from tests.reaper_scripts.workbench import (
     RATE,
@@ -16,6 +15,7 @@ from tests.reaper_scripts.workbench import (
     painted_takes,
 )
 from tests.reaper_sim.model import TakeEffect
+from tests.reaper_sim.spool_bridge import read_wav
 from tests.reaper_sim.switches import Switches, each_answer
 
 QUIET = 10 ** (-90 / 20)

@@ -1,14 +1,13 @@
 """What the tests of the scripts share: a REAPER, a recording, and what a user does."""
 
-import json
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from tests.reaper_scripts.replier import Audio, Replier, write_wav
 from tests.reaper_sim.simulator import Item, Reaper, Track
+from tests.reaper_sim.spool_bridge import Audio, SpoolBridge, write_wav
 
 RATE = 48000
 INPAINT = "ReaPaint_Inpaint time selection.lua"
@@ -49,7 +48,7 @@ class Workbench:
                  name: str = "voice.wav", item: dict[str, Any] | None = None,
                  **reaper: Any) -> None:  # fmt: skip
         self.sim = Reaper(folder, **reaper)
-        self.replier = Replier(self.sim.resource_path)
+        self.replier = SpoolBridge(self.sim)
         self.install()
         self.media = recording() if media is None else media
         self.path = write_wav(self.sim.project.media_folder / name, rate, self.media)
@@ -69,11 +68,8 @@ class Workbench:
         self.sim.__exit__(kind, error, trace)
 
     def install(self) -> None:
-        """Write what `reapaint reaper install` leaves, with a program that nobody starts."""
-        folder = self.sim.resource_path / "ReaPaint"
-        folder.mkdir(parents=True, exist_ok=True)
-        launch = {"protocol": "1.0", "version": "0", "python": "/opt/python", "arguments": ["-m"]}
-        (folder / "launch.json").write_text(json.dumps(launch))
+        """Make the scripts know of a bridge."""
+        self.replier.install()
 
     def add_item(self, **settings: Any) -> Item:
         """Put the recording on the track."""

@@ -69,8 +69,8 @@ class Account:
         self._depth += 1
 
     def elapsed_s(self) -> float:
-        """Return the slice's wall time in Lua so far."""
-        return self.wall_s + (perf_counter() - self._wall if self._depth == 0 else 0.0)
+        """Return the slice's time in Lua so far, by the processor: a busy machine counts not."""
+        return self.cpu_s + (thread_time() - self._cpu if self._depth == 0 else 0.0)
 
     def __enter__(self) -> None:
         self.leave_lua()

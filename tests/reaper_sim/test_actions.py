@@ -55,7 +55,7 @@ def assert_painted(sim, before, start_s=2.0, end_s=2.5):
 @pytest.mark.parametrize("world", WORLDS)
 def test_a_selection_is_repainted(tmp_path, record, world):
     with Reaper(tmp_path / "m", **WORLDS[world]) as sim:
-        bridge = SpoolBridge(sim)
+        bridge = SpoolBridge.installed(sim)
         item = sim.project.add_track().add_item(record(), 1.0, volume=-0.5)
         item.selected = True
         sim.project.time_selection = (2.0, 2.5)
@@ -69,7 +69,7 @@ def test_a_selection_is_repainted(tmp_path, record, world):
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_a_selection_is_repainted_whatever_reaper_does(tmp_path, record, answer):
     with Reaper(tmp_path / "m", switches=ANSWERS[answer]) as sim:
-        bridge = SpoolBridge(sim)
+        bridge = SpoolBridge.installed(sim)
         sim.options[40912] = 1
         item = sim.project.add_track().add_item(record(), 1.0)
         item.selected = True
@@ -79,7 +79,7 @@ def test_a_selection_is_repainted_whatever_reaper_does(tmp_path, record, answer)
 
 
 def test_a_take_with_all_trimmings_goes_through_the_accessor(sim, record):
-    bridge = SpoolBridge(sim)
+    bridge = SpoolBridge.installed(sim)
     item = sim.project.add_track().add_item(record(), 1.0, 3.0, channel_mode=1, volume=-0.5)
     item.take.add_envelope("Volume", (0.0, 1.0), (4.0, 0.5))
     item.take.effects.append(TakeEffect(gain=0.5))
@@ -90,7 +90,7 @@ def test_a_take_with_all_trimmings_goes_through_the_accessor(sim, record):
 
 
 def test_a_cancelled_dialog_leaves_no_trace(sim, item):
-    SpoolBridge(sim)
+    SpoolBridge.installed(sim)
     sim.project.time_selection = (2.0, 2.5)
     sim.tick()
     chunk, points = sim.chunk(), list(sim.history().texts)
@@ -101,7 +101,7 @@ def test_a_cancelled_dialog_leaves_no_trace(sim, item):
 
 
 def test_a_failed_job_leaves_the_project_as_it_was(sim, item):
-    bridge = SpoolBridge(sim)
+    bridge = SpoolBridge.installed(sim)
     bridge.error = ("out_of_memory", "The model ran out of memory.", "Select less.")
     sim.project.time_selection = (2.0, 2.5)
     sim.tick()
@@ -116,7 +116,7 @@ def test_a_failed_job_leaves_the_project_as_it_was(sim, item):
 
 def test_progress_shows_in_reaimgui_and_can_be_cancelled_there(tmp_path, record):
     with Reaper(tmp_path / "m", extensions=["ReaImGui"]) as sim:
-        bridge = SpoolBridge(sim)
+        bridge = SpoolBridge.installed(sim)
         bridge.is_holding = True
         item = sim.project.add_track().add_item(record(), 1.0)
         item.selected = True
@@ -124,7 +124,7 @@ def test_progress_shows_in_reaimgui_and_can_be_cancelled_there(tmp_path, record)
         sim.answer_inputs(lambda dialog: {dialog.captions[0]: "birds"})
         sim.run_action(INPAINT)
         bridge.run(2)
-        bridge.progress("sample", 0.4)
+        bridge.progress(bridge.jobs()[0], "sample", 0.4)
         sim.tick_until(lambda: any("painting" in line for line in sim.imgui.shown), ticks=20)
         sim.imgui.press("Cancel")
         bridge.run(4)

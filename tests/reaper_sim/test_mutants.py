@@ -106,7 +106,7 @@ def wait_for_splice(sim: Reaper, bridge: SpoolBridge) -> None:
 
 def paint(sim: Reaper, path: Path, *, exact: bool, gain: float = 1.0, **settings: float) -> None:
     """Paint and listen: outside nothing changes, inside is what came, seams join."""
-    bridge = SpoolBridge(sim)
+    bridge = SpoolBridge.installed(sim)
     item = begin(sim, path, **settings)
     if gain != settings.get("volume", 1.0):
         item.take.effects.append(TakeEffect(gain=gain / settings.get("volume", 1.0)))
@@ -159,7 +159,7 @@ def examine(folder: Path, scripts: Path, record: Callable[..., Path]) -> None:
 
 
 def cancel(sim: Reaper, path: Path) -> None:
-    SpoolBridge(sim)
+    SpoolBridge.installed(sim)
     sim.project.add_track().add_item(path, 1.0).selected = True
     sim.project.time_selection = SPAN
     sim.tick()
@@ -172,7 +172,7 @@ def cancel(sim: Reaper, path: Path) -> None:
 
 def change_meanwhile(sim: Reaper, path: Path) -> None:
     """Move the item before the result comes: nothing may be spliced, nothing may leak."""
-    bridge = SpoolBridge(sim)
+    bridge = SpoolBridge.installed(sim)
     item = begin(sim, path)
     sim.run_action(INPAINT)
     item.position = 1.25
@@ -184,7 +184,7 @@ def change_meanwhile(sim: Reaper, path: Path) -> None:
 
 
 def record_meanwhile(sim: Reaper, path: Path) -> None:
-    bridge = SpoolBridge(sim)
+    bridge = SpoolBridge.installed(sim)
     begin(sim, path)
     sim.run_action(INPAINT)
     sim.project.play_state = 5
