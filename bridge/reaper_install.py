@@ -26,15 +26,14 @@ LAUNCH = DATA_FOLDER / "launch.json"
 STARTER = DATA_FOLDER / "bridge.pyw"
 SPOOL = DATA_FOLDER / "spool"
 RESCUED = DATA_FOLDER / "rescued"
-SELF_TEST = DATA_FOLDER / "self-test"
-SELF_TEST_REPORT = DATA_FOLDER / "self-test.txt"
 
 KEPT_SUFFIX = ".yours"
 TRIAL_TIMEOUT_S = 60.0
 STOP_PATIENCE_S = 10.0
 POLL_INTERVAL_S = 0.05
 
-_SELF_TEST_SUFFIXES = frozenset((".wav", ".reapeaks", ".txt", ".tmp"))
+_SELF_TESTS = ("self-test.txt", "self-test.txt.tmp", "self-test *")
+"""Its report, and what it leaves of its sounds and its project when it is cut off."""
 _MODULE: tuple[str, ...] = ("-m", "bridge", "bridge")
 
 
@@ -323,12 +322,14 @@ def _stop_bridge(resource_folder: Path, *, patience_s: float = 0.0) -> None:
 
 
 def _remove_self_test(resource_folder: Path) -> list[Path]:
-    """Remove the sounds, their peaks and the report that the Self-test made."""
-    folder = resource_folder / SELF_TEST
-    found = list(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
-    made = [path for path in found if path.suffix in _SELF_TEST_SUFFIXES and path.is_file()]
-    report = resource_folder / SELF_TEST_REPORT
-    made += [path for path in (report, report.with_name(f"{report.name}.tmp")) if path.is_file()]
+    """Remove what the Self-test made, which puts everything into two folders."""
+    made = [
+        path
+        for folder in (DATA_FOLDER, SPOOL)
+        for pattern in _SELF_TESTS
+        for path in sorted((resource_folder / folder).glob(pattern))
+        if path.is_file()
+    ]
     for path in made:
         path.unlink()
     return [path.relative_to(resource_folder) for path in made]

@@ -4,6 +4,7 @@
 
     bridge.json                 the heartbeat
     bridge.lock                 held as long as a bridge lives
+    reaper-<instance>.json      by which REAPERs that share this folder know of each other
     control/<name>              a wish of the scripts; removed when it is obeyed
     jobs/<job_id>/request.json  a job, from the moment it has this name
                   audio.f32     what REAPER heard, if it read the audio itself
@@ -360,9 +361,14 @@ class Spool:
 
     def remove_own_files(self) -> None:
         """Remove the spool itself, as far as nothing of a job or of others is in it."""
-        for name in ("bridge.json", "bridge.json.tmp", "bridge.lock"):
+        own = [self.root / name for name in ("bridge.json", "bridge.json.tmp", "bridge.lock")]
+        for path in (
+            *own,
+            *self.root.glob("reaper-{*}.json"),
+            *self.root.glob("reaper-{*}.json.tmp"),
+        ):
             with contextlib.suppress(OSError):
-                (self.root / name).unlink()
+                path.unlink()
         for name in CONTROLS:
             with contextlib.suppress(OSError):
                 (self.control / name).unlink()

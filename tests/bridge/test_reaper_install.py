@@ -138,8 +138,15 @@ def test_what_the_self_test_made_is_removed_and_no_result_is(resources: Path, fo
     before = _tree(resources)
     reaper_install.install(resources)
     data = resources / DATA_FOLDER
-    made = ["self-test/level.wav", "self-test/level.wav.reapeaks", "self-test/Möwe 音 «1».txt.tmp"]
-    for name in (*made, "self-test.txt", "rescued/Möwen - Regen - 7.wav", "self-test/mine.rpp"):
+    made = [
+        "self-test level.wav",
+        "self-test level.wav.reapeaks",
+        "self-test Möwe 音 «1».txt.tmp",
+        "spool/self-test project.rpp-bak",
+        "self-test.txt",
+    ]
+    lives = "spool/reaper-{8F3A1C52-0B7E-4D19-9A64-5E2C7D1B0F38}.json"
+    for name in (*made, lives, "rescued/Möwen - Regen - 7.wav", "my self-test.rpp"):
         (data / name).parent.mkdir(exist_ok=True)
         (data / name).write_bytes(b"x")
     gone = reaper_install.uninstall(resources, force=force)
@@ -148,14 +155,14 @@ def test_what_the_self_test_made_is_removed_and_no_result_is(resources: Path, fo
         for path in gone.removed
         if DATA_FOLDER in path.parents
     }
-    assert {*made, "self-test.txt"} <= removed
+    assert set(made) <= removed
     assert _tree(resources).keys() - before.keys() == {
         "ReaPaint/rescued/Möwen - Regen - 7.wav",
-        "ReaPaint/self-test/mine.rpp",
+        "ReaPaint/my self-test.rpp",
     }
     reasons = {each.path: each.reason for each in gone.kept}
     assert "results" in reasons[DATA_FOLDER / "rescued"]
-    assert reasons[DATA_FOLDER / "self-test" / "mine.rpp"] == "it is not ReaPaint's"
+    assert reasons[DATA_FOLDER / "my self-test.rpp"] == "it is not ReaPaint's"
 
 
 def test_removing_what_is_not_there_is_said(resources: Path) -> None:
