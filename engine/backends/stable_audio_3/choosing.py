@@ -72,7 +72,10 @@ _LONGEST_PHRASE = 3
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What to fill with, and why; without a ``name`` no checkpoint will do."""
+    """What to fill with, and why; without a ``name`` no checkpoint will do.
+
+    ``plan`` has its own reason.
+    """
 
     name: str | None
     reason: str
@@ -110,7 +113,7 @@ def choose(prompt: str, plans: Mapping[str, DevicePlan]) -> Choice:
     if not able:
         return Choice(None, _why_none(here, plans))
     best = min(able, key=lambda model: _rank(model, hearing.kind, plans[model.name]))
-    return Choice(best.name, _why(best, hearing, plans), plans[best.name])
+    return Choice(best.name, _why(best, hearing, plans[best.name]), plans[best.name])
 
 
 def hear(prompt: str) -> Hearing:
@@ -180,15 +183,14 @@ def _rank(model: Model, kind: Kind, plan: DevicePlan) -> int:
     return 1 if model.kind is kind else 2
 
 
-def _why(model: Model, hearing: Hearing, plans: Mapping[str, DevicePlan]) -> str:
-    plan = plans[model.name]
+def _why(model: Model, hearing: Hearing, plan: DevicePlan) -> str:
     if model.kind is Kind.BOTH:
         why = "it makes music and sound effects" if plan.is_gpu else "it is the one that is here"
     elif model.kind is hearing.kind:
         why = _why_kind(hearing)
     else:
         why = f"of those that are here it comes closest to {hearing.kind.value}"
-    return f"{model.name}, for {why}; {OVERRULE} {plan.reason}"
+    return f"{model.name}, for {why}; {OVERRULE}"
 
 
 def _why_kind(hearing: Hearing) -> str:

@@ -133,8 +133,7 @@ def test_what_does_not_fit_is_passed_over() -> None:
 def test_the_choice_says_why_and_how_to_overrule_it() -> None:
     choice = choose("footsteps in the rain", {name: _plan() for name in ALL})
     assert choice.reason == (
-        'small-sfx, for "footsteps" and "rain" speak of sound effects;'
-        " --model names another. On cpu."
+        'small-sfx, for "footsteps" and "rain" speak of sound effects; --model names another.'
     )
     assert "models get" in choose("", {}).reason
     assert "--model" in choose("", {"medium-base": _plan()}).reason
