@@ -114,7 +114,9 @@ end
 function M.save(scene)
   local path = M.scratch_path(scene, "project.rpp", "spool")
   table.insert(scene.files, path .. "-bak")
-  reaper.Main_SaveProjectEx(scene.project, path, 0)
+  if reaper.Main_SaveProjectEx then
+    reaper.Main_SaveProjectEx(scene.project, path, 0)
+  end
   return path
 end
 

@@ -70,14 +70,15 @@ from tests.reaper_sim.chunk import project_chunk
 from tests.reaper_sim.errors import ScriptError, SimulationError
 from tests.reaper_sim.files import Files
 from tests.reaper_sim.imgui import ImGui
+from tests.reaper_sim.judge import Judge
 from tests.reaper_sim.model import Item, Project, Take, Track, new_guid
 from tests.reaper_sim.processes import Processes
 from tests.reaper_sim.render import render
-from tests.reaper_sim.script import MAX_DEFERS, Script, Slice
+from tests.reaper_sim.script import Script, Slice
 from tests.reaper_sim.signatures import version_tuple
 from tests.reaper_sim.sources import FileSource, Source
 from tests.reaper_sim.switches import Switches
-from tests.reaper_sim.undo import UndoHistory
+from tests.reaper_sim.tabs import Tabs
 from tests.reaper_sim.window import Answer, Dialog, Dialogs, Window
 
 SCRIPTS = Path(__file__).parents[2] / "reaper_scripts"
@@ -99,7 +100,7 @@ __all__ = [
 ]
 
 
-class Reaper:
+class Reaper(Tabs, Judge):
     """A REAPER with one unsaved or saved project open.
 
     Parameters
@@ -144,22 +145,19 @@ class Reaper:
     ) -> None:
         provide_everything()
         self._own_folder = folder is None
-        self.folder = Path(folder or tempfile.mkdtemp(prefix="reaper_sim_"))
+        folder = Path(folder or tempfile.mkdtemp(prefix="reaper_sim_"))
         self.version_text, self.version = version, version_tuple(version)
         self.lua_version = lua
-        self.switches = switches or Switches()
+        Tabs.__init__(self, folder, switches or Switches(), Random(seed))
+        Judge.__init__(self, strict=strict)
         self.extensions = frozenset(extensions)
-        self.scripts, self.strict = scripts, strict
-        self.random = Random(seed)
+        self.scripts = scripts
         self.resource_path = resource_path or self.folder / "REAPER"
         (self.resource_path / "Scripts").mkdir(parents=True, exist_ok=True)
         self.files = Files(self, windows=windows)
         self.dialogs, self.window = Dialogs(self), Window(self)
         self.imgui = ImGui(self)
         self.processes = Processes("0\n" if self.switches.exec_no_wait_returns == "zero" else "")
-        self.projects: list[Project] = []
-        self.current = 0
-        self._histories: dict[int, UndoHistory] = {}
         self._running: list[Script] = []
         self.now, self.tick_s = 1000.0, tick_s
         self.tick_count = 0
@@ -186,8 +184,6 @@ class Reaper:
         self.clipboard = ""
         self.printed: list[str] = []
         self.warnings: list[str] = []
-        self.violations: list[str] = []
-        self.script_errors: list[str] = []
         self.slices: list[Slice] = []
         self.calls: Counter[str] = Counter()
         self.redraws: Counter[str] = Counter()
@@ -238,64 +234,12 @@ class Reaper:
         for project in self.projects:
             self.reopen(project)
 
-    # Projects --------------------------------------------------------------------------------
-
-    @property
-    def project(self) -> Project:
-        """The project tab in front."""
-        return self.projects[self.current]
+    # Scripts ---------------------------------------------------------------------------------
 
     @property
     def library(self) -> Path:
         """The folder that modules are found in before a script sets its own."""
         return self.resource_path / "Scripts"
-
-    def history(self, project: Project | None = None) -> UndoHistory:
-        """Return a project's undo history."""
-        return self._histories[(project or self.project).address]
-
-    def new_project(self, name: str | None, *, switch: bool = True) -> Project:
-        """Open a new tab; without a name it was never saved."""
-        base = self.folder / (name or "REAPER Media")
-        project = Project(self.random, base / "Media" if name else base, None)
-        project.media_folder.mkdir(parents=True, exist_ok=True)
-        if name:
-            project.path = base / f"{name}.rpp"
-            project.path.write_text("<REAPER_PROJECT 0.1\n>\n")
-        self.projects.append(project)
-        self._histories[project.address] = UndoHistory(project, self.switches)
-        if switch:
-            self.current = len(self.projects) - 1
-        return project
-
-    def switch_project(self, project: Project) -> None:
-        """Bring a tab to the front."""
-        self.current = self.projects.index(project)
-
-    def close_project(self, project: Project) -> None:
-        """Close a tab: every pointer into it dies. The last one is replaced by a new one."""
-        front = self.project
-        self.projects.remove(project)
-        for track in project.tracks:
-            track.alive = False
-        for item in project.items:
-            item.kill()
-        project.alive = False
-        if not self.projects:
-            self.new_project(None)
-        self.current = self.projects.index(front) if front in self.projects else 0
-
-    def reopen(self, project: Project) -> None:
-        """Save, close and open a project: pointers die and undo points go, GUIDs stay."""
-        for track in project.tracks:
-            items = [item.clone() for item in track.items]
-            for item in track.items:
-                item.kill()
-            track.items = items
-        project.is_dirty = False
-        self.history(project).forget()
-
-    # Scripts ---------------------------------------------------------------------------------
 
     def run_action(self, name: str | Path) -> Script:
         """Run an action by its file name, as a key press or the action list would.
@@ -515,74 +459,7 @@ class Reaper:
             project, start_s, end_s, rate, self.switches, channels=channels, tracks=tracks
         )
 
-    # Judgement -------------------------------------------------------------------------------
-
-    def fail(self, message: str, script: Script | None) -> SimulationError:
-        """Note a violation and return the error that ends the script."""
-        self.blame(message, script)
-        return SimulationError(self.violations[-1])
-
-    def blame(self, message: str, script: Script | None) -> None:
-        """Note a violation that the script does not feel."""
-        who = f"{script.name}: " if script else ""
-        self.violations.append(f"{who}{message}")
-
-    def script_failed(self, script: Script, text: str) -> None:
-        """Note an error that ended a script."""
-        self.dialogs.shown.append(Dialog("error", "ReaScript error", text))
-        self.script_errors.append(f"{script.name}: {text}")
-
-    def check(self) -> None:
-        """Fail over what was noted, where the simulation is strict."""
-        if not self.strict:
-            return
-        if self.violations:
-            raise SimulationError("\n".join(self.violations))
-        if self.script_errors:
-            raise ScriptError("\n".join(self.script_errors))
-
-    def end_of_slice(self, script: Script) -> None:
-        """Check what a script must have closed when it returns to REAPER."""
-        for project in self.projects:
-            history = self.history(project)
-            if history.depth:
-                history.depth = 1
-                history.end("ReaScript: Run", -1)
-                self.blame("an undo block was open at the end of the tick", script)
-            history.end_of_slice()
-            for text in history.uncovered:
-                self.blame(f"undo point {text}", script)
-            history.uncovered.clear()
-        if script.ui_refresh_prevented:
-            self.blame(
-                f"PreventUIRefresh is {script.ui_refresh_prevented} at the end of the tick", script
-            )
-            script.ui_refresh_prevented = 0
-        self.imgui.end_of_slice(script)
-        if len(script.deferred) > MAX_DEFERS:
-            self.blame(f"{len(script.deferred)} functions deferred at once", script)
-
-    def script_ended(self, script: Script) -> None:
-        """Check what a script leaves behind when it ends."""
-        if script in self._running:
-            self._running.remove(script)
-        for accessor in script.accessors:
-            if accessor.alive:
-                self.blame("an audio accessor was never destroyed", script)
-        for source in script.sources:
-            if source.alive and source.owner is None:
-                self.blame(f"{source!r} was never destroyed nor given to a take", script)
-
-    def is_media(self, path: Path) -> bool:
-        """Say whether a take of any project or undo point plays a file."""
-        for project in self.projects:
-            takes = list(project.takes)
-            for point in self.history(project).points:
-                for state in point.tracks:
-                    takes += [take for item in state.items for take in item.takes if take]
-            if any(take.path == path for take in takes):
-                return True
-        return False
+    # Looking things up -----------------------------------------------------------------------
 
     def find_item(self, guid: str) -> Item | None:
         """Return the living item with a GUID, in any project."""
