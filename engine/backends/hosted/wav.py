@@ -41,4 +41,5 @@ def encode_wav(audio: Audio, sample_rate: int) -> bytes:
     data = bytes(octets.tobytes()) + b"\0" * (frames * block % 2)
     body = b"WAVE" + b"fmt " + struct.pack("<I", len(form)) + form
     body += b"data" + struct.pack("<I", frames * block) + data
-    return b"RIFF" + struct.pack("<I", len(body)) + body
+    content: bytes = b"RIFF" + struct.pack("<I", len(body)) + body
+    return content
