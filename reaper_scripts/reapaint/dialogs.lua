@@ -133,16 +133,16 @@ function M.prompt(before)
 end
 
 local SETTING_FIELDS = {
-  { "backend", "Backend (empty = the engine's; ? = choices)" },
-  { "model", "Model (empty = the engine's; ? = choices)" },
-  { "mode", "Mode (auto; ? = choices)" },
+  { "backend", "Backend (empty = the engine's)" },
+  { "model", "Model (empty = the engine's)" },
+  { "mode", "Mode (empty = auto)" },
   { "steps", "Steps (empty = the model's)" },
   { "guidance", "Guidance (empty = the model's)" },
   { "crossfade_s", "Crossfade in seconds (empty = 0.03)" },
   { "context_s", "Context in seconds (empty = enough)" },
   { "match_level", "Match the level (y or n)" },
   { "vary_strength", "Strength of Vary (0-1)" },
-  { "display", "Progress (auto; ? = choices)" },
+  { "display", "Progress (empty = auto)" },
 }
 
 local function setting_text(key, value)
@@ -239,7 +239,7 @@ end
 function M.settings(before, preferences, choices)
   local captions, values = setting_fields(before, preferences)
   while true do
-    local answers = ask("ReaPaint: settings", captions, values)
+    local answers = ask("ReaPaint: settings (? offers what there is)", captions, values)
     if not answers then
       return nil
     elseif not answer_questions(answers, values, choices) then

@@ -386,7 +386,7 @@ def test_the_one_item_under_the_selection_is_meant(bench: Workbench) -> None:
 
 def test_settings_are_kept_and_sent(bench: Workbench) -> None:
     bench.sim.answer_inputs(
-        {"Backend (empty = the engine's; ? = choices)": "context",
+        {"Backend (empty = the engine's)": "context",
          "Steps (empty = the model's)": "20", "Match the level (y or n)": "n",
          "Crossfade in seconds (empty = 0.03)": "0,05"}
     )  # fmt: skip
@@ -402,9 +402,9 @@ def test_settings_are_kept_and_sent(bench: Workbench) -> None:
 
 
 BACKEND, MODEL, MODE = (
-    "Backend (empty = the engine's; ? = choices)",
-    "Model (empty = the engine's; ? = choices)",
-    "Mode (auto; ? = choices)",
+    "Backend (empty = the engine's)",
+    "Model (empty = the engine's)",
+    "Mode (empty = auto)",
 )
 
 
@@ -419,7 +419,7 @@ def boxes(bench: Workbench) -> list[str]:
         ({BACKEND: "echo", MODE: "similar"}, 'The mode can\'t be "similar": choose auto.'),
         ({BACKEND: "echo", MODEL: "context"}, 'The model can\'t be "context": choose echo.'),
         ({MODE: "loud"}, 'The mode can\'t be "loud": choose auto, repair, similar.'),
-        ({"Progress (auto; ? = choices)": "loud"},
+        ({"Progress (empty = auto)": "loud"},
          'Progress can\'t be "loud": choose auto, tooltip, window.'),
     ],
 )  # fmt: skip
@@ -428,7 +428,7 @@ def test_settings_that_do_not_exist_are_refused(bench: Workbench, given: dict, s
     bench.sim.answer_inputs(given)
     bench.sim.answer_box(1)
     bench.sim.answer_inputs({BACKEND: "context", MODEL: "context", MODE: "similar",
-                             "Progress (auto; ? = choices)": "tooltip"})  # fmt: skip
+                             "Progress (empty = auto)": "tooltip"})  # fmt: skip
     bench.sim.run_action(actions.SETTINGS)
     assert boxes(bench) == [said]
     bench.select(2.0, 2.6)

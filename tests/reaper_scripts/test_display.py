@@ -7,7 +7,7 @@ import pytest
 from tests.reaper_scripts import workbench as actions
 from tests.reaper_scripts.workbench import Workbench
 
-SHOWN = "Progress (auto; ? = choices)"
+SHOWN = "Progress (empty = auto)"
 
 
 def choose(bench: Workbench, display: str) -> None:
