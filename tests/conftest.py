@@ -12,7 +12,25 @@ from bridge import launcher
 from bridge.client import EngineAddress
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("REAPAINT_RUNTIME_DIR", "REAPAINT_CONFIG_DIR", "REAPAINT_LOG_DIR", "REAPAINT_CACHE_DIR")
+FOLDERS = (
+    "REAPAINT_RUNTIME_DIR",
+    "REAPAINT_CONFIG_DIR",
+    "REAPAINT_LOG_DIR",
+    "REAPAINT_CACHE_DIR",
+    "REAPAINT_MODELS_DIR",
+    "HF_HOME",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what needs a GPU where there is none; torch is loaded only to find out."""
+    for_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if for_gpu:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in for_gpu:
+                item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
 
 
 @pytest.fixture(autouse=True)

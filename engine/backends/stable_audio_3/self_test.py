@@ -54,8 +54,14 @@ def check_layers(name: str, layers: Sequence[nn.Module], run: Callable[[], Tenso
     for number, layer in enumerate(layers, start=1):
         arguments, keywords, on_device = calls[layer]
         error = _relative_error(layer, arguments, keywords, on_device)
-        if not error <= TOLERANCES[on_device.dtype]:
-            raise _broken(f"layer {number} of its {name} is off by {error:.0%}")
+        if not error <= TOLERANCES[_precision(layer, on_device)]:
+            raise _broken(f"layer {number} of its {name} is off by {error:.1%}")
+
+
+def _precision(layer: nn.Module, output: Tensor) -> torch.dtype:
+    """Return what a layer multiplies in; it may add up in more."""
+    weight = next((each for each in layer.parameters() if each.ndim > 1), output)
+    return weight.dtype
 
 
 def _check_sound(name: str, output: Tensor) -> None:
