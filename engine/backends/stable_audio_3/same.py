@@ -17,7 +17,7 @@ from engine.backends.stable_audio_3.same_blocks import Layer, Progress
 from engine.backends.stable_audio_3.same_s import FOLD_SEGMENTS, run_folded
 from engine.backends.stable_audio_3.settings import CodecKind, CodecShape
 
-CPU_ROWS = 816
+CPU_ROWS = 1224
 """Tokens at a time on a CPU: enough for its matrix product, few enough for its cache."""
 
 DEVICE_ROWS = 32640

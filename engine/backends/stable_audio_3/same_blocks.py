@@ -114,6 +114,12 @@ class View:
         kept = self.asking.cos.shape[0] * self.block // self._rows
         return asking.reshape(-1, kept, *asking.shape[2:])
 
+    def mask_for(self, batch: int) -> Tensor | None:
+        """Return the mask for the blocks of all of a batch, one stretch after another."""
+        if self.mask is None or batch == 1:
+            return self.mask
+        return self.mask.repeat(batch, 1, 1, 1)
+
     def _kept(self, rows: Tensor, dim: int) -> Tensor:
         if self.keep is None:
             return rows
@@ -175,7 +181,7 @@ class Attention(nn.Module):
             view.blocks(queries).transpose(1, 2),
             view.windows(keys).transpose(1, 2),
             view.windows(values).transpose(1, 2),
-            attn_mask=view.mask,
+            attn_mask=view.mask_for(x.shape[0]),
         ).transpose(1, 2)
         if self.maps == 2:
             heard = heard[:, :, : self.heads] - heard[:, :, self.heads :]
