@@ -93,7 +93,11 @@ def make_tiny_parts(
     codec: str = "same-s", *, differential: bool | None = None, seed: int = 0, hop: int = 128
 ) -> Parts:
     """A tiny model in memory, in float32; the same for the same arguments."""
-    settings = tiny_settings(codec, differential=differential, hop=hop)
+    return make_parts(tiny_settings(codec, differential=differential, hop=hop), seed=seed)
+
+
+def make_parts(settings: ModelSettings, *, seed: int = 0) -> Parts:
+    """A model of any size but the text encoder's, with random weights."""
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
         tokenizer = make_tokenizer()
@@ -117,7 +121,12 @@ def write_original(
 ) -> ModelSettings:
     """Write a tiny checkpoint as Stability AI publishes it; what ``make_tiny_parts`` makes."""
     settings = tiny_settings(codec, differential=differential, objective=objective, hop=hop)
-    parts = make_tiny_parts(codec, differential=differential, seed=seed, hop=hop)
+    write_original_parts(folder, make_parts(settings, seed=seed), settings)
+    return settings
+
+
+def write_original_parts(folder: Path, parts: Parts, settings: ModelSettings) -> None:
+    """Write any model as Stability AI publishes it."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file(original_state(parts, settings), folder / "model.safetensors")
     config = json.dumps(original_config(settings), indent=4)
@@ -125,7 +134,6 @@ def write_original(
     text_folder = folder / TEXT_FOLDER
     _whole_text_model(parts).save_pretrained(text_folder)
     parts.tokenizer.save_pretrained(text_folder)
-    return settings
 
 
 def write_diffusers(
@@ -139,7 +147,7 @@ def write_diffusers(
 ) -> ModelSettings:
     """Write a tiny checkpoint as diffusers' ``save_pretrained`` does."""
     settings = tiny_settings(codec, differential=differential, objective=objective, hop=hop)
-    parts: Any = make_tiny_parts(codec, differential=differential, seed=seed, hop=hop)
+    parts: Any = make_parts(settings, seed=seed)
     folder.mkdir(parents=True, exist_ok=True)
     parts.transformer.save_pretrained(folder / "transformer")
     parts.duration_embedder.save_pretrained(folder / "duration_embedder")

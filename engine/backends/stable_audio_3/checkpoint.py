@@ -3,7 +3,6 @@
 Nothing here imports torch or reads weights, so a folder of models is listed in no time.
 """
 
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,14 +19,10 @@ from engine.backends.stable_audio_3.layouts import (
 )
 from engine.backends.stable_audio_3.original_config import read_original_settings
 from engine.backends.stable_audio_3.settings import ModelSettings
-from engine.backends.stable_audio_3.tensor_files import broken, read_header, read_json
+from engine.backends.stable_audio_3.tensor_files import broken, fingerprint, read_json
 from engine.errors import JobError
 from engine.protocol.errors import ErrorCode
 
-SAMPLES = 64
-"""Places of each file that go into a revision, one page each."""
-
-_PAGE = 4096
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -71,13 +66,7 @@ def read_revision(folder: Path, layout: Layout) -> str:
     -------
     str
         The commit, where the folder is a snapshot in the hub's cache or was downloaded from
-        the hub as it is; else 16 hexadecimal digits: a hash of the configuration and, for
-        each weights file, its size, its header and 64 pages spread over it.
-
-    Notes
-    -----
-    Hashing 9 GB takes half a minute. Base and distilled weights have the same header, and
-    so have fine-tunes; the pages tell them apart in milliseconds.
+        the hub as it is; else the ``fingerprint`` of the weights and the configuration.
     """
     snapshot = folder.absolute()
     if snapshot.parent.name == "snapshots" and _COMMIT.fullmatch(snapshot.name):
@@ -86,21 +75,8 @@ def read_revision(folder: Path, layout: Layout) -> str:
     commits = {_downloaded_commit(folder, path) for path in files}
     if len(commits) == 1 and (commit := commits.pop()):
         return commit
-    digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(folder.glob("model_*.json")):
-        digest.update(path.read_bytes())
-    for path in files:
-        _hash_samples(digest, path)
-    return digest.hexdigest()
-
-
-def _hash_samples(digest: hashlib.blake2b, path: Path) -> None:
-    header, size = read_header(path), path.stat().st_size
-    digest.update(path.name.encode() + size.to_bytes(8, "little") + header)
-    with path.open("rb") as file:
-        for sample in range(SAMPLES):
-            file.seek(size * sample // SAMPLES)
-            digest.update(file.read(_PAGE))
+    configs = sorted(folder.glob("model_*.json"))
+    return fingerprint(files, extra=b"".join(path.read_bytes() for path in configs))
 
 
 def _weights(folder: Path, layout: Layout) -> Iterator[Path]:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from engine.backends.stable_audio_3.checkpoint import Checkpoint
     from engine.backends.stable_audio_3.devices import DevicePlan
 
-PASSING_BYTES = 256 * 2**20
+PASSING_BYTES = 64 * 2**20
 """After so much was read only to be converted, its pages are let go."""
 
 PAGE_BYTES = 4096

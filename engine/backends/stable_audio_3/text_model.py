@@ -1,5 +1,6 @@
 """The text encoder without its weights, and its tokenizer, from a folder of this machine."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ from torch import nn
 from transformers import AutoTokenizer, T5GemmaConfig, T5GemmaEncoderModel
 
 from engine.backends.stable_audio_3.tensor_files import broken
+
+_log = logging.getLogger(__name__)
 
 
 def build_text_encoder(folder: Path, device: str) -> nn.Module:
@@ -49,5 +52,6 @@ def load_tokenizer(folder: Path) -> Any:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     # The tokenizers library raises plain exceptions from its native code.
     except Exception as error:
+        _log.warning("no tokenizer in %s", folder, exc_info=True)
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise broken(f"{folder.name}/tokenizer.json can't be used: {reason}.") from error
