@@ -208,7 +208,6 @@ def _check(
         path = staging / file.path
         problem = "" if file in checked else find_problem(path, file, _summed(count))
         if problem:
-            path.unlink(missing_ok=True)
             raise _damaged(model, file.path, problem)
         is_known = len(file.checksum) == SHA256_DIGITS
         files.append(file if is_known else File(file.path, file.size, checksum(path)))

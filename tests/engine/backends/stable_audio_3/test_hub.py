@@ -22,6 +22,7 @@ from engine.backends.stable_audio_3.store import (
     find_one,
     verify,
 )
+from engine.errors import JobError
 from tests.stand_in_hub import REVISION, StandInHub, serve_hub
 from tests.tiny_checkpoints import write_original
 
@@ -151,6 +152,7 @@ def test_a_server_that_knows_no_ranges_starts_again(stand_in: StandInHub) -> Non
     stand_in.ignores_ranges = True
     stand_in.cut_after, stand_in.cuts_left = 1_000_000, 1
     assert verify(_get(stand_in)) == ()
+    assert stand_in.bytes_served(f"//{WEIGHTS}") == ["", "bytes=1000000-"]
 
 
 def test_a_part_that_is_too_long_starts_again(stand_in: StandInHub) -> None:
@@ -277,6 +279,9 @@ def test_other_refusals(
         monkeypatch.setenv("HF_TOKEN", "hf_mine")
     setattr(stand_in, where, refusal)
     assert _refuse(stand_in).code == code
+    asked = [path for _, path, _ in stand_in.requests if "/resolve/" in path]
+    if where == "refusal":
+        assert len(asked) == (TRIES if code == "hub_unreachable" else 1)
 
 
 def test_a_sign_in_page_in_the_hubs_place(stand_in: StandInHub) -> None:
@@ -292,6 +297,14 @@ def test_a_page_without_a_checkpoint(stand_in: StandInHub, tmp_path: Path) -> No
     error = _refuse(stand_in)
     assert error.code == "model_broken"
     assert SFX.page in error.message
+
+
+def test_another_checkpoint_than_its_name_says(stand_in: StandInHub) -> None:
+    medium = find_model("medium")
+    stand_in.repositories[medium.repo_id] = stand_in.repositories[SFX.repo_id]
+    with pytest.raises(JobError, match="This is not medium"):
+        install(medium, HubSource(medium, endpoint=stand_in.endpoint))
+    assert find_one("medium") is None
 
 
 def test_no_network(stand_in: StandInHub) -> None:
