@@ -81,7 +81,12 @@ def test_the_variable_serves_prompts_and_leaves_the_rest_alone(
     code, answer = _inpaint(capsys, tmp_path / "e.wav", "--in-process", "--prompt", "rain")
     assert (code, answer["error"]["code"]) == (2, "no_library")
     code, answer = _run(capsys, "models")
-    assert [each["name"] for each in answer["backends"]] == ["context", "library", "echo"]
+    assert [each["name"] for each in answer["backends"]] == [
+        "context",
+        "stable-audio-3",
+        "library",
+        "echo",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ from engine.backends.stable_audio_3.settings import Objective
 from engine.backends.stable_audio_3.text import TextEncoder
 from engine.errors import JobError
 from engine.protocol.errors import ErrorCode
+from engine.protocol.requests import MAX_TAKES
 from engine.protocol.spans import Span
 
 ENCODED, SAMPLED = 0.15, 0.85
@@ -108,6 +109,8 @@ class Model:
         self._device = torch.device(plan.device)
         self._cache = LatentCache()
         self._hide_replaced = hide_replaced
+        self.takes_at_once = MAX_TAKES if plan.is_gpu else 1
+        """A CPU is busy with one take, and each is then the same to the last bit."""
 
     def close(self) -> None:
         """Give the memory back; the model can't be used any more."""
@@ -243,7 +246,7 @@ class Model:
         self, job: "_Job", seeds: Sequence[int], control: Control
     ) -> Iterator[list[Fill]]:
         """Make all takes at once, or as many as fit the memory."""
-        at_once, made = len(seeds), 0
+        at_once, made = min(len(seeds), self.takes_at_once), 0
         while made < len(seeds):
             batch = seeds[made : made + at_once]
             try:
