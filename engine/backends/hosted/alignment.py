@@ -33,6 +33,9 @@ MIN_CORRELATION = 0.35
 NEARLY_BEST = 0.999
 """Periodic sounds agree at many delays about as well: the least of these is the true one."""
 
+DIP = 0.9
+"""How far the curve falls between two peaks of a periodic sound, at least."""
+
 SILENCE_RMS = 1e-4
 
 MAX_GAIN = 8.0
@@ -76,7 +79,9 @@ def measure_alignment(
     for between frames by band-limited interpolation.
     """
     reach = int(LONGEST_DELAY_S * sample_rate)
-    stretches = _compared(kept, int(COMPARED_S * sample_rate))
+    near = _compared(kept, int(COMPARED_S * sample_rate))
+    inside = (_within(each, answer.shape[1], reach) for each in near)
+    stretches = [each for each in inside if each.length > 0]
     if sum(each.length for each in stretches) < LEAST_S * sample_rate:
         return None
     products = np.zeros(2 * reach + 1)
@@ -143,6 +148,14 @@ def _compared(kept: Sequence[Span], longest: int) -> list[Span]:
     ]
 
 
+def _within(stretch: Span, frames: int, reach: int) -> Span:
+    """Return the part of a stretch that is in the answer whatever the delay, if that is enough."""
+    whole = Span(max(stretch.start, reach), min(stretch.end, frames - reach))
+    if whole.length >= reach:
+        return whole
+    return Span(stretch.start, max(min(stretch.end, frames), stretch.start))
+
+
 def _reachable(channel: Audio, stretch: Span, reach: int) -> Curve:
     """Return an answer's frames that a stretch may be found in; silence where it has none."""
     start, end = stretch.start - reach, stretch.end + reach
@@ -163,10 +176,19 @@ def _sliding_energy(found: Curve, length: int) -> Curve:
 
 
 def _best(curve: Curve) -> int:
-    tops = np.flatnonzero(
-        (curve == maximum_filter1d(curve, 3)) & (curve >= NEARLY_BEST * curve.max())
-    )
-    return int(tops[np.argmin(np.abs(tops - curve.size // 2))])
+    """Return the highest peak, or of several that are as high the least delay.
+
+    Peaks count as several only where the curve falls between them: at the broad top of a
+    low sound every ripple of noise is a peak of its own.
+    """
+    top = int(np.argmax(curve))
+    high = NEARLY_BEST * curve[top]
+    peaks = np.flatnonzero((curve == maximum_filter1d(curve, 3)) & (curve >= high))
+    for peak in sorted((int(each) for each in peaks), key=lambda at: abs(at - curve.size // 2)):
+        between = curve[min(peak, top) : max(peak, top) + 1]
+        if peak == top or between.min() < DIP * curve[top]:
+            return peak
+    return top
 
 
 def _refined(curve: Curve, peak: int) -> float:

@@ -1,5 +1,6 @@
 """A job's calls, one after the other, and their answers as passages of its window."""
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -77,35 +78,43 @@ class HostedJob:
             Somebody asked for the job's end.
         """
         outcome = Outcome()
-        for number, plan in enumerate(plans):
-            begin, share = number / len(plans), 1 / len(plans)
-            self._report("encode", begin)
-
-            def progress(
-                stage: str, done: float, begin: float = begin, share: float = share
-            ) -> None:
-                self._report(stage, begin + share * done)
-
-            caller = Caller(self._service, self._session, progress)
-            any_seed = plan.call.model.takes.seed is None
-            with journal.claim(plan.key, plan.content, any_seed=any_seed) as claim:
+        claims = []
+        with contextlib.ExitStack() as stack:
+            # Held to the end: an answer that is here must not serve another take as well.
+            for number, plan in enumerate(plans):
+                claim = stack.enter_context(
+                    journal.claim(
+                        plan.key, plan.content, any_seed=plan.call.model.takes.seed is None
+                    )
+                )
                 if claim is None:
                     raise self._busy()
-                delivery = caller.deliver(
-                    plan.call, partial(self._prepare, plan), claim, plan.content
-                )
-                progress("decode", 0.95)
-                passage = self._passage(plan, delivery, claim, outcome.warnings)
-            outcome.passages[plan.take, plan.index] = passage
-            outcome.deliveries.append(delivery)
+                claims.append(claim)
+                self._deliver(plan, claim, outcome, begin=number / len(plans), share=1 / len(plans))
+            for claim in claims:
+                if claim.record is not None:
+                    claim.save(msgspec.structs.replace(claim.record, stage=Stage.DELIVERED))
         for prepared in self._prepared.values():
             outcome.warnings.extend(
                 not_taken(self._service, plans[0].call.model.name, name)
                 for name in prepared.lacks
                 if name in _asked(plans[0])
             )
-        self._mark_delivered(plans, journal)
         return outcome
+
+    def _deliver(
+        self, plan: Plan, claim: Claim, outcome: Outcome, *, begin: float, share: float
+    ) -> None:
+        def progress(stage: str, done: float) -> None:
+            self._report(stage, begin + share * done)
+
+        progress("encode", 0.0)
+        caller = Caller(self._service, self._session, progress)
+        delivery = caller.deliver(plan.call, partial(self._prepare, plan), claim, plan.content)
+        progress("decode", 0.95)
+        passage = self._passage(plan, delivery, claim, outcome.warnings)
+        outcome.passages[plan.take, plan.index] = passage
+        outcome.deliveries.append(delivery)
 
     # Control
 
@@ -176,12 +185,6 @@ class HostedJob:
             found.correlation,
         )
         return advance(answer, found.delay_frames) * np.float32(found.gain)
-
-    def _mark_delivered(self, plans: Sequence[Plan], journal: Journal) -> None:
-        for plan in plans:
-            with journal.claim(plan.key, plan.content, any_seed=False) as claim:
-                if claim is not None and claim.record is not None:
-                    claim.save(msgspec.structs.replace(claim.record, stage=Stage.DELIVERED))
 
     # Errors
 

@@ -125,7 +125,6 @@ MODELS = [
     ("wavespeed", "stable-audio-3"),
     ("eachlabs", "stable-audio-2.5"),
     ("fal", "stable-audio-3-medium"),
-    ("fal", "stable-audio-2.5"),
     ("stability", "stable-audio-3"),
     ("stability", "stable-audio-2.5"),
 ]
@@ -152,6 +151,16 @@ def bench(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Bench]:
     """Return every model of every service in turn."""
+    made = make_bench(*request.param, tmp_path / "journal", monkeypatch)
+    yield made
+    made.standin.close()
+
+
+@pytest.fixture(params=[MODELS[2], MODELS[4]], ids="-".join)
+def one_of_each_kind(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Bench]:
+    """Return a model that is polled and takes any time, and one that does neither."""
     made = make_bench(*request.param, tmp_path / "journal", monkeypatch)
     yield made
     made.standin.close()
