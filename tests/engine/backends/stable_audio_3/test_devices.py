@@ -36,6 +36,7 @@ def _machine(
         (_machine(2, free_gib=2), SMALL, "auto", "cpu bfloat16 float32 cpu False"),
         (_machine(2), SMALL, "cuda", "cuda:0 float16 float16 cpu False"),
         (_machine(2, 24), SMALL, "auto", "cuda:1 float16 float16 cuda:1 True"),
+        (_machine(12, 24), SMALL, "auto", "cuda:1 float16 float16 cuda:1 True"),
         (_machine(24, 4), SMALL, "cuda:1", "cuda:1 float16 float16 cuda:1 True"),
         (_machine(80), SMALL, "cpu", "cpu bfloat16 float32 cpu True"),
         (_machine(), SMALL, "auto", "cpu bfloat16 float32 cpu True"),

@@ -225,6 +225,11 @@ def test_a_folder_that_cannot_be_made(
 def test_two_processes_do_not_meet(source: Path) -> None:
     with store.locked("small-sfx"):
         assert _refuse("small-sfx", source).code == "model_busy"
+    installed = install(SFX, FolderSource(source, SFX))
+    with store.locked("small-sfx"), pytest.raises(StoreError) as failure:
+        remove("small-sfx")
+    assert failure.value.code == "model_busy"
+    assert verify(installed) == ()
 
 
 # The hub's cache
