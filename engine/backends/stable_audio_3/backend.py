@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.backends.base import Control, Generation, Window, Wish
+from engine.backends.stable_audio_3.adapters import open_adapter
 from engine.backends.stable_audio_3.catalog import INSTALL_COMMAND, MODELS, find_model
 from engine.backends.stable_audio_3.checkpoint import open_checkpoint
 from engine.backends.stable_audio_3.choosing import choose
 from engine.backends.stable_audio_3.devices import DevicePlan, plan_device
+from engine.backends.stable_audio_3.geometry import HEADROOM_S
 from engine.backends.stable_audio_3.holder import ModelHolder, OnProgress
-from engine.backends.stable_audio_3.naming import AUTO, ModelName, parse_model
+from engine.backends.stable_audio_3.naming import AUTO, ModelName, is_path, parse_model
+from engine.backends.stable_audio_3.settings import TRAINED_LATENTS, CodecShape
 from engine.backends.stable_audio_3.sizing import sizes_of
-from engine.backends.stable_audio_3.store import Installed, find_installed
+from engine.backends.stable_audio_3.store import Installed, find_installed, models_folder
 from engine.errors import BackendUnavailable, JobError
 from engine.protocol.errors import ErrorCode, ReaPaintError
 from engine.protocol.messages import BackendInfo
@@ -28,9 +31,7 @@ if TYPE_CHECKING:
 NAME = "stable-audio-3"
 SAMPLE_RATE = 44100
 CHANNELS = 2
-HEADROOM_S = 6.0
-TRAINED_S = 256 * 4096 / SAMPLE_RATE
-"""Shorter pieces, headroom included, the model hardly met in training."""
+TRAINED_S = TRAINED_LATENTS * CodecShape().hop / SAMPLE_RATE
 PACKAGES = ("torch", "diffusers", "transformers", "safetensors")
 
 _log = logging.getLogger(__name__)
@@ -128,7 +129,11 @@ class StableAudio3Backend:
         """
         named = parse_model(wish.model or self._options.model)
         found = self._find(named, wish.prompt)
+        adapters = [
+            (open_adapter(self._find_adapter(each.name)), each.strength) for each in named.adapters
+        ]
         with self._holder.borrow(found.folder, control) as model:
+            model.use_adapters(adapters)
             generation = model.generate(window, wish, seeds, control)
             notes = (
                 *found.notes,
@@ -173,6 +178,26 @@ class StableAudio3Backend:
             )
         return _Found(folder, text)
 
+    def _find_adapter(self, name: str) -> Path:
+        """Return an adapter's file: one of ours by its name, or any by its path."""
+        if is_path(name) and not self._options.opens_folders:
+            raise JobError(
+                ErrorCode.UNKNOWN_MODEL,
+                "An engine that other machines reach opens no file by name.",
+                hint=f"Put the adapter into {adapters_folder()} on the engine's machine.",
+            )
+        ours = adapters_folder() / name
+        with_suffix = adapters_folder() / f"{name}.safetensors"
+        places = [Path(name).expanduser()] if is_path(name) else [ours, with_suffix]
+        for place in places:
+            if place.exists():
+                return place
+        raise JobError(
+            ErrorCode.UNKNOWN_MODEL,
+            f"There is no adapter {name}.",
+            hint=f"Put its .safetensors file into {adapters_folder()}, or name it by its path.",
+        )
+
     def _plan_all(self, installed: dict[str, Installed]) -> dict[str, DevicePlan]:
         """Return where each model would run, as it was before one of them took memory."""
         if self._holder.held is None or not self._plans.keys() >= installed.keys():
@@ -201,6 +226,11 @@ class StableAudio3Backend:
         return load_model(
             name, checkpoint, plan, on_progress, hide_replaced=self._options.hide_replaced
         )
+
+
+def adapters_folder() -> Path:
+    """Return where adapters are found by their names."""
+    return models_folder() / "adapters"
 
 
 _GET_ONE = (

@@ -1,6 +1,8 @@
 """One loaded model: a window and a wish in, new passages for its spans out."""
 
 import gc
+import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +12,9 @@ import torch
 from torch import Tensor
 
 from engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
+from engine.backends.stable_audio_3.adapters import Adapter
 from engine.backends.stable_audio_3.cache import LatentCache
+from engine.backends.stable_audio_3.captured import sample_captured
 from engine.backends.stable_audio_3.checkpoint import Checkpoint
 from engine.backends.stable_audio_3.codec import Codec
 from engine.backends.stable_audio_3.conditioning import (
@@ -21,15 +25,16 @@ from engine.backends.stable_audio_3.conditioning import (
 from engine.backends.stable_audio_3.denoiser import Denoiser, PreparedJob
 from engine.backends.stable_audio_3.devices import DevicePlan
 from engine.backends.stable_audio_3.duration import embed_duration
-from engine.backends.stable_audio_3.geometry import LatentPlan, plan_latents
+from engine.backends.stable_audio_3.geometry import HEADROOM_S, LatentPlan, plan_latents
+from engine.backends.stable_audio_3.graphs import LATENTS_MULTIPLE, GraphRunner
 from engine.backends.stable_audio_3.guidance import Guidance
 from engine.backends.stable_audio_3.loading import Parts, load
+from engine.backends.stable_audio_3.lora import AdapterStack
 from engine.backends.stable_audio_3.noise import TakeNoise
 from engine.backends.stable_audio_3.sampling import (
     DEFAULT_STEPS,
     log_snr_sigmas,
     noise_draws,
-    sample,
     sampler_for,
 )
 from engine.backends.stable_audio_3.self_test import check_parts
@@ -39,6 +44,8 @@ from engine.errors import JobError
 from engine.protocol.errors import ErrorCode
 from engine.protocol.requests import MAX_TAKES
 from engine.protocol.spans import Span
+
+_log = logging.getLogger(__name__)
 
 ENCODED, SAMPLED = 0.15, 0.85
 """How much of a job is done after encoding, and after sampling."""
@@ -67,8 +74,10 @@ def load_model(
         with torch.inference_mode():
             parts = load(checkpoint, plan, lambda fraction: on_progress(LOADED * fraction))
             check_parts(parts, plan, checkpoint.settings)
+            model = Model(name, checkpoint, parts, plan, hide_replaced=hide_replaced)
+            model.warm_up()
             on_progress(1.0)
-            return Model(name, checkpoint, parts, plan, hide_replaced=hide_replaced)
+            return model
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise _out_of_memory("for the model") from error
@@ -107,6 +116,9 @@ class Model:
         self.text = TextEncoder(parts.tokenizer, parts.text_encoder, self.settings.max_tokens)
         self._parts = parts
         self._device = torch.device(plan.device)
+        self._runner = GraphRunner(self._device)
+        self._stack = AdapterStack(parts)
+        self._adapters: tuple[Adapter, ...] = ()
         self._cache = LatentCache()
         self._hide_replaced = hide_replaced
         self.takes_at_once = MAX_TAKES if plan.is_gpu else 1
@@ -117,6 +129,43 @@ class Model:
         device = self._device
         self.__dict__.clear()
         _free(device)
+
+    def use_adapters(self, adapters: Sequence[tuple[Adapter, float]]) -> None:
+        """Have these adapters act from now on, each with its strength, and no others.
+
+        Raises
+        ------
+        JobError
+            ``model_broken``: one of them is for another model; none acts then.
+        """
+        if self._stack.is_using(adapters):
+            return
+        self._runner.clear()
+        self.denoiser.release()
+        try:
+            self._stack.use(adapters)
+            self._adapters = tuple(adapter for adapter, _ in adapters)
+        except BaseException:
+            self._adapters = ()
+            raise
+        finally:
+            self.denoiser = Denoiser(self._parts.transformer)
+
+    def warm_up(self) -> None:
+        """Do a silent job, where the first one would else wait for kernels and graphs."""
+        if not self._runner.captures:
+            return
+        began_s = time.monotonic()
+        rate = self.settings.sample_rate
+        frames = round((self.settings.trained_s - HEADROOM_S) * rate)
+        window = Window(
+            np.zeros((self.codec.channels, frames), np.float32),
+            rate,
+            (Span(frames // 2, frames // 2 + rate),),
+            frames,
+        )
+        self.generate(window, _ANYTHING, [0], _Unwatched())
+        _log.info("%s is warm after %.1f s", self.name, time.monotonic() - began_s)
 
     def generate(
         self, window: Window, wish: Wish, seeds: Sequence[int], control: Control
@@ -135,7 +184,9 @@ class Model:
         return Generation(
             fills=tuple(fills),
             model=self.name,
-            model_revision=self.checkpoint.revision,
+            model_revision="+".join(
+                [self.checkpoint.revision, *(each.revision for each in self._adapters)]
+            ),
             mode="auto",
             warnings=(*job.warnings, *_guidance_warnings(wish, self.settings.objective)),
             steps=job.steps,
@@ -152,6 +203,7 @@ class Model:
             hop=codec.hop,
             sample_rate=settings.sample_rate,
             max_frames=settings.max_frames,
+            multiple=LATENTS_MULTIPLE,
         )
         control.step("encode", 0.0)
         guidance = Guidance.for_checkpoint(settings.objective, wish.guidance)
@@ -269,8 +321,10 @@ class Model:
         share.step("sample", ENCODED)
         shape = (self.codec.latent_dim, job.plan.latents)
         noise = TakeNoise(seeds, shape, noise_draws(sampler, job.sigmas), self._device)
-        latents = sample(
-            lambda latents, step: self.denoiser.velocity(job.prepared, latents, step),
+        latents = sample_captured(
+            self._runner,
+            self.denoiser,
+            job.prepared,
             noise,
             job.sigmas,
             sampler=sampler,
@@ -302,7 +356,25 @@ class Model:
             lambda fraction: share.step("decode", SAMPLED + (1 - SAMPLED) * fraction),
         )
         start = plan.heard.start + first * plan.hop
-        return [Passage(start, np.ascontiguousarray(take)) for take in audio.float().cpu().numpy()]
+        return [Passage(start, np.ascontiguousarray(take)) for take in audio.cpu().numpy()]
+
+
+_ANYTHING = Wish(
+    prompt="",
+    negative_prompt="",
+    steps=None,
+    guidance=None,
+    strength=1.0,
+    mode="auto",
+    model="",
+)
+
+
+class _Unwatched:
+    """The control of a job that nobody waits for."""
+
+    def step(self, stage: str, fraction: float) -> None:
+        """Go on."""
 
 
 @dataclass(frozen=True, slots=True)

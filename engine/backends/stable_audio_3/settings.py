@@ -4,6 +4,9 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+TRAINED_LATENTS = 256
+"""Shorter pieces the makers' own deployment calls below the trained minimum."""
+
 
 class Objective(StrEnum):
     """How a checkpoint was trained, and so how it is sampled."""
@@ -87,6 +90,11 @@ class ModelSettings:
     """The longest audio in frames, headroom included."""
     max_tokens: int = 256
     """The longest prompt, in tokens."""
+
+    @property
+    def trained_s(self) -> float:
+        """The shortest piece, headroom included, that the model met often in training."""
+        return TRAINED_LATENTS * self.codec.hop / self.sample_rate
 
     @property
     def sample_rate(self) -> int:

@@ -188,16 +188,16 @@ def test_takes_that_do_not_fit_are_made_in_turn(
     expected = _passages(model, [1, 2, 3])
     monkeypatch.setattr(model, "takes_at_once", 16)
     batches: list[int] = []
-    real = pipeline.sample
+    real = pipeline.sample_captured
 
-    def short_of_memory(velocity, noise, *arguments, **keywords):
+    def short_of_memory(runner, denoiser, job, noise, *arguments, **keywords):
         takes = noise[0].shape[0]
         batches.append(takes)
         if takes > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(velocity, noise, *arguments, **keywords)
+        return real(runner, denoiser, job, noise, *arguments, **keywords)
 
-    monkeypatch.setattr(pipeline, "sample", short_of_memory)
+    monkeypatch.setattr(pipeline, "sample_captured", short_of_memory)
     made = _passages(model, [1, 2, 3])
     assert batches == [3, 2, 1, 1, 1]
     for (one,), (other,) in zip(expected, made, strict=True):
@@ -212,7 +212,7 @@ def test_when_nothing_fits_the_sentence_says_so_and_the_model_lives_on(
         def no_memory(*_: object, **__: object) -> None:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")
 
-        patch.setattr(pipeline, "sample", no_memory)
+        patch.setattr(pipeline, "sample_captured", no_memory)
         with pytest.raises(JobError) as caught:
             model.generate(_window(), WISH, [1], Steps())
     assert caught.value.code == "out_of_memory"
@@ -226,7 +226,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(pipeline, "sample", fail)
+    monkeypatch.setattr(pipeline, "sample_captured", fail)
     with pytest.raises(RuntimeError, match="shapes"):
         model.generate(_window(), WISH, [1], Steps())
 
