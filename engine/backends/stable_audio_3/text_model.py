@@ -1,6 +1,8 @@
 """The text encoder without its weights, and its tokenizer, from a folder of this machine."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +28,12 @@ def build_text_encoder(folder: Path, device: str) -> nn.Module:
     JobError
         ``model_broken``: the configuration describes nothing that can be built.
     """
-    try:
+    with _refusing(folder / "config.json"):
         config = T5GemmaConfig.from_pretrained(folder, local_files_only=True)
         # The published folder is of the whole model, encoder and decoder.
         config.is_encoder_decoder = False
         with torch.device("meta"):
             model: Any = T5GemmaEncoderModel(config)
-    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
-        raise broken(f"{folder.name}/config.json can't be used: {error}.") from error
     rotary = model.encoder.rotary_emb
     model.encoder.rotary_emb = type(rotary)(config=model.config.encoder).to(device)
     made: nn.Module = model
@@ -48,10 +48,20 @@ def load_tokenizer(folder: Path) -> Any:
     JobError
         ``model_broken``: it can't be read.
     """
-    try:
+    with _refusing(folder / "tokenizer.json"):
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    # The tokenizers library raises plain exceptions from its native code.
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Name the file that transformers could not use.
+
+    It is handed what a file says, and raises whatever that leads to: exceptions of its own,
+    of its settings' checks and plain ones from native code.
+    """
+    try:
+        yield
     except Exception as error:
-        _log.warning("no tokenizer in %s", folder, exc_info=True)
+        _log.warning("%s can't be used", path, exc_info=True)
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise broken(f"{folder.name}/tokenizer.json can't be used: {reason}.") from error
+        raise broken(f"{path.parent.name}/{path.name} can't be used: {reason}.") from error
