@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # torch's own name for it
 from torch import Tensor
 
-from engine.backends.stable_audio_3.same_blocks import Layer, Progress, View
+from engine.backends.stable_audio_3.same_blocks import Layer, Progress, View, share
 
 BLOCK_SEGMENTS = 6
 """Segments that ask together: with one more on each side to hear, 8 of 17 tokens are 136, and
@@ -90,8 +90,8 @@ def _stretches(
     device: torch.device,
 ) -> Iterator[tuple[int, int, View]]:
     """Cut ``length`` tokens into stretches of whole blocks, each with its view."""
-    stretch = max(1, rows // block) * block
-    total = -(-length // block) * block
+    blocks = -(-length // block)
+    stretch, total = share(blocks, rows // block) * block, blocks * block
     dtype = layer.attn.to_qkv.weight.dtype
     for start in range(0, total, stretch):
         stop = min(start + stretch, total)

@@ -19,6 +19,15 @@ Progress = Callable[[float], None]
 """Told the fraction of a run that is done, often; what it raises ends the run."""
 
 
+def share(count: int, most: int) -> int:
+    """Return the size of the fewest equal shares of ``count`` that are no larger than ``most``.
+
+    Equal, because a small rest is slow, and a matrix product of few rows adds in another
+    order: a window and the whole would then differ in their last bits.
+    """
+    return -(-count // -(-count // max(1, most)))
+
+
 @dataclass(frozen=True, slots=True)
 class Rotation:
     """Cosines and sines for rows of tokens, float32, shape (rows, 1, rotary dimensions / 2)."""
@@ -170,7 +179,10 @@ class Attention(nn.Module):
         maps = self.maps * self.heads
         x = x.to(weight.dtype)
         asking, answering = weight.tensor_split([maps * self.dim_heads])
-        queries = self._heads(F.linear(view.asked(x), asking))
+        # In two dimensions: with three, torch may take its slower batched product.
+        asked = view.asked(x)
+        queries = self._heads(F.linear(asked.reshape(-1, x.shape[-1]), asking))
+        queries = queries.view(*asked.shape[:2], maps, self.dim_heads)
         keys, values = self._heads(F.linear(x, answering)).tensor_split([maps], dim=-2)
         queries = view.asking.turn_(self.q_norm(queries)).to(weight.dtype)
         keys = view.answering.turn_(self.k_norm(keys)).to(weight.dtype)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from engine.backends.stable_audio_3.same_blocks import Layer, Progress, View
+from engine.backends.stable_audio_3.same_blocks import Layer, Progress, View, share
 
 FOLD_SEGMENTS = 2
 """Latents to a fold: the reference cuts 32 patches of 16 to a latent, 34 tokens with the added."""
@@ -81,7 +81,7 @@ def _through(
         device=tokens.device,
     )
     last = view if keep is None else view.only(keep)
-    parts, done = torch.split(folds, max(1, rows // fold)), []
+    parts, done = torch.split(folds, share(len(folds), rows // fold)), []
     # Folds know nothing of each other, so a few at a time go through all layers while
     # they are in the processor's cache.
     for part in parts:
