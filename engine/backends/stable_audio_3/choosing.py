@@ -120,12 +120,13 @@ def hear(prompt: str) -> Hearing:
     """Tell whether a prompt asks for music or for a sound effect.
 
     Words count by how much they say. At a tie, what is named first is the subject:
-    "rain on a guitar", "guitar in the rain". Without any such word it is music.
+    "rain on a guitar", "guitar in the rain". Without any such word it is a
+    sound effect: that is what a stretch of a recording is mostly filled with.
     """
     found = list(_known_words(_UNWANTED.sub(" ", prompt.lower().replace("-", " "))))
     scores = {kind: sum(w for _, k, w in found if k is kind) for kind in (MUSIC, EFFECTS)}
     if not found:
-        return Hearing(MUSIC, ())
+        return Hearing(EFFECTS, ())
     is_tie = scores[MUSIC] == scores[EFFECTS]
     kind = found[0][1] if is_tie else max(scores, key=lambda each: scores[each])
     return Hearing(kind, tuple(dict.fromkeys(word for word, k, _ in found if k is kind)))
@@ -197,7 +198,7 @@ def _why_kind(hearing: Hearing) -> str:
     if hearing.words:
         quoted = " and ".join(f'"{word}"' for word in hearing.words[:2])
         return f"{quoted} {'speak' if len(hearing.words) > 1 else 'speaks'} of {hearing.kind.value}"
-    return "the prompt does not speak of a sound effect"
+    return "the prompt does not speak of music"
 
 
 def _why_none(here: list[Model], plans: Mapping[str, DevicePlan]) -> str:

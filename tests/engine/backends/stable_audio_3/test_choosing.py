@@ -77,9 +77,9 @@ def test_wording_of_sound_effects(prompt: str) -> None:
 
 
 @pytest.mark.parametrize("prompt", ["", "  ", "something brighter", "雨", "no music"])
-def test_without_a_word_that_says_so_it_is_music(prompt: str) -> None:
+def test_without_a_word_that_says_so_it_is_a_sound(prompt: str) -> None:
     heard = hear(prompt)
-    assert (heard.kind, heard.words) == (Kind.MUSIC, ())
+    assert (heard.kind, heard.words) == (Kind.SOUND_EFFECTS, ())
 
 
 def test_at_a_tie_the_first_is_the_subject() -> None:
@@ -101,7 +101,7 @@ ALL = tuple(model.name for model in MODELS)
         (ALL, "mps", "piano", "medium"),
         (ALL, "cpu", "rain", "small-sfx"),
         (ALL, "cpu", "piano", "small-music"),
-        (ALL, "cpu", "", "small-music"),
+        (ALL, "cpu", "", "small-sfx"),
         (("small-music",), "cuda:0", "rain", "small-music"),
         (("small-sfx",), "cpu", "piano", "small-sfx"),
         (("small-music", "small-sfx"), "cuda:0", "rain", "small-sfx"),
