@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bridge.client import EngineClient
+from bridge.client import EngineAddress, EngineClient
 from bridge.errors import BridgeCode, EngineUnavailable
 from bridge.launcher import find_address, find_or_start
 from engine.protocol import messages
@@ -68,11 +68,20 @@ class EngineLink:
         A named engine, or None for this user's own.
     on_event
         Called from the link's thread.
+    find
+        Finds the engine at an endpoint, or starts this user's own.
     """
 
-    def __init__(self, endpoint: str | None, on_event: Callable[[LinkEvent], None]) -> None:
+    def __init__(
+        self,
+        endpoint: str | None,
+        on_event: Callable[[LinkEvent], None],
+        *,
+        find: Callable[[str | None], EngineAddress] = find_or_start,
+    ) -> None:
         self._endpoint = endpoint
         self._on_event = on_event
+        self._find = find
         self._wishes: queue.SimpleQueue[_Wish] = queue.SimpleQueue()
         self._client: EngineClient | None = None
         self._in_flight: set[str] = set()
@@ -174,7 +183,7 @@ class EngineLink:
 
     def _connect(self) -> None:
         if self._client is None:
-            self._client = EngineClient(find_or_start(self._endpoint))
+            self._client = EngineClient(self._find(self._endpoint))
         self._on_event(Connected(self._client.welcome))
 
     def _look_for_engine(self) -> None:

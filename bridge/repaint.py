@@ -113,8 +113,13 @@ class Report:
         }
 
 
-def prepare(order: Order) -> Prepared:
+def prepare(order: Order, known: AudioInfo | None = None) -> Prepared:
     """Look at the files and times of an order before anything is begun.
+
+    Parameters
+    ----------
+    known
+        What is in the source, where that was looked at already.
 
     Raises
     ------
@@ -128,7 +133,7 @@ def prepare(order: Order) -> Prepared:
             f"A context of {context_s:g} s is not possible.",
             hint="Give 0 seconds or more, or leave --context out.",
         )
-    info = probe(order.source)
+    info = probe(order.source) if known is None else known
     selections = merge_selections(
         [_selection(start_s, end_s, info) for start_s, end_s in order.selections_s]
     )

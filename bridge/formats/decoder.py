@@ -1,7 +1,7 @@
 """Reading what is not plain samples, through FFmpeg."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,10 @@ _DEMUXERS = (
 )
 """Formats of single files with sound. FFmpeg's others open further files, ask the
 network, or take any text or picture for theirs."""
+
+Watch = Callable[[int, int, int], None]
+"""Told how many frames there are at least, their rate and their channels; what it raises ends
+the work, so that a small file that unpacks to days of sound takes no days."""
 
 _SCALES = {"u8": 2.0**-7, "s16": 2.0**-15, "s32": 2.0**-31}
 _FORMATS = {
@@ -54,11 +58,15 @@ class Decoded:
     warnings: tuple[str, ...]
 
 
-def survey(path: Path) -> Decoded:
+def watch_nothing(_frames: int, _sample_rate: int, _channels: int) -> None:
+    """Let any length pass."""
+
+
+def survey(path: Path, watch: Watch = watch_nothing) -> Decoded:
     """Decode a file from end to end and say what is in it.
 
     Lengths in headers of compressed files are estimates too often, so frames are
-    counted.
+    counted; ``watch`` sees them grow.
 
     Raises
     ------
@@ -72,6 +80,7 @@ def survey(path: Path) -> Decoded:
         for frame in _decode(container, stream, warnings):
             first = first or frame
             frames += frame.samples
+            watch(frames, first.sample_rate, first.layout.nb_channels)
         if first is None:
             raise InputError(
                 BridgeCode.EMPTY_AUDIO,
@@ -123,7 +132,7 @@ def decode_blocks(path: Path, sample_format: SampleFormat, *, start: int = 0) ->
             position += block.shape[1]
 
 
-def last_frame(path: Path, near: int) -> int:
+def last_frame(path: Path, near: int, watch: Watch = watch_nothing) -> int:
     """Return where a FLAC file's audio ends, 0 if it can't be entered near a frame."""
     end = 0
     with _open(path) as (container, stream), contextlib.suppress(av.FFmpegError):
@@ -132,6 +141,7 @@ def last_frame(path: Path, near: int) -> int:
             if frame.pts is None:
                 return 0
             end = frame.pts + frame.samples
+            watch(end, frame.sample_rate, frame.layout.nb_channels)
     return end
 
 

@@ -57,8 +57,13 @@ class AudioInfo:
         return self.frames / self.sample_rate
 
 
-def probe(path: str | os.PathLike[str]) -> AudioInfo:
+def probe(path: str | os.PathLike[str], watch: decoder.Watch = decoder.watch_nothing) -> AudioInfo:
     """Say what is in an audio file, or in one sentence why it can't be used.
+
+    Parameters
+    ----------
+    watch
+        Told of the file's length as soon as any of it is known, and as it grows.
 
     Raises
     ------
@@ -73,13 +78,14 @@ def probe(path: str | os.PathLike[str]) -> AudioInfo:
             magic = file.read(12)
             layout = _read_pcm(file, magic, status.st_size)
             if layout is not None:
+                watch(layout.frames, layout.sample_rate, layout.channels)
                 return _pcm_info(path, status, layout)
-            info = _flac_info(path, status, file) if flac.is_flac(file) else None
+            info = _flac_info(path, status, file, watch) if flac.is_flac(file) else None
             if info is not None:
                 return info
     except OSError as error:
         raise decoder.not_readable(path, error) from error
-    return _decoded_info(path, status)
+    return _decoded_info(path, status, watch)
 
 
 def read_frames(info: AudioInfo, start: int, end: int) -> Audio:
@@ -196,10 +202,13 @@ def _pcm_info(path: Path, status: os.stat_result, layout: PcmLayout) -> AudioInf
     )
 
 
-def _flac_info(path: Path, status: os.stat_result, file: BinaryIO) -> AudioInfo | None:
+def _flac_info(
+    path: Path, status: os.stat_result, file: BinaryIO, watch: decoder.Watch
+) -> AudioInfo | None:
     """Return what a FLAC file says of itself, if its last frame is where it says."""
     header = flac.read_header(file, status.st_size)
-    is_whole = header.frames and decoder.last_frame(path, header.frames - 1) == header.frames
+    watch(header.frames, header.sample_rate, header.channels)
+    is_whole = header.frames and header.frames == decoder.last_frame(path, header.frames - 1, watch)
     if not is_whole:
         return None
     return AudioInfo(
@@ -220,9 +229,9 @@ def _flac_format(header: flac.FlacHeader) -> SampleFormat:
     return INTEGER_FORMATS[-(-header.bits // 8)]
 
 
-def _decoded_info(path: Path, status: os.stat_result) -> AudioInfo:
+def _decoded_info(path: Path, status: os.stat_result, watch: decoder.Watch) -> AudioInfo:
     """Return what turns up when a file is decoded."""
-    found = decoder.survey(path)
+    found = decoder.survey(path, watch)
     sample_format, warnings = found.sample_format, found.warnings
     if found.container == "flac":
         with path.open("rb") as file:
