@@ -1,0 +1,1 @@
+"""The REST gateway: hosted services' HTTP shapes over the engine's own queue."""

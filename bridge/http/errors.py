@@ -1,0 +1,71 @@
+"""What the gateway refuses, with the HTTP status that says so.
+
+::
+
+    ReaPaintError
+    └── BridgeError
+        └── Refused     an HTTP request that is not carried out
+"""
+
+from enum import StrEnum
+
+from bridge.errors import BridgeCode, BridgeError
+from engine.protocol.errors import ReaPaintError
+
+
+class HttpCode(StrEnum):
+    """Codes of the gateway; those of jobs are the bridge's and the protocol's."""
+
+    INVALID_REQUEST = "invalid_request"
+    INVALID_URL = "invalid_url"
+    HOST_NOT_ALLOWED = "host_not_allowed"
+    FETCH_FAILED = "fetch_failed"
+    TOO_LARGE = "too_large"
+    TOO_LONG = "too_long"
+    TOO_SLOW = "too_slow"
+    NOT_AUTHORISED = "not_authorised"
+    CROSS_SITE = "cross_site"
+    WRONG_HOST = "wrong_host"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    IN_USE = "in_use"
+    NOT_FINISHED = "not_finished"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    TOO_MANY = "too_many"
+    STORE_FULL = "store_full"
+    SERVER_STOPPING = "server_stopping"
+
+
+class Refused(BridgeError):
+    """A request that is not carried out; ``status`` is its HTTP status."""
+
+    def __init__(self, status: int, code: str, message: str, *, hint: str = "") -> None:
+        super().__init__(code, message, hint=hint)
+        self.status = status
+
+
+def bad_request(message: str, hint: str, code: str = HttpCode.INVALID_REQUEST) -> Refused:
+    """Return the refusal of a request that nothing can be made of."""
+    return Refused(400, code, message, hint=hint)
+
+
+def not_found(what: str, hint: str) -> Refused:
+    """Return the answer about something that is not there, or not any more."""
+    return Refused(404, HttpCode.NOT_FOUND, f"There is no {what}.", hint=hint)
+
+
+def too_large(limit_bytes: int, what: str = "The file") -> Refused:
+    """Return the refusal of more bytes than are taken."""
+    return Refused(
+        413,
+        HttpCode.TOO_LARGE,
+        f"{what} is larger than the {limit_bytes / 2**20:.0f} MiB that this server takes.",
+        hint="Send less, or start the server with a larger --http-max-upload-mib.",
+    )
+
+
+def status_of(error: ReaPaintError) -> int:
+    """Return the HTTP status of any error of ours."""
+    if isinstance(error, Refused):
+        return error.status
+    return 507 if error.code == BridgeCode.DISK_FULL else 400
