@@ -36,6 +36,9 @@ NEARLY_BEST = 0.999
 DIP = 0.9
 """How far the curve falls between two peaks of a periodic sound, at least."""
 
+LOBE = 0.95
+"""How far around a peak its true place is looked for."""
+
 SILENCE_RMS = 1e-4
 
 MAX_GAIN = 8.0
@@ -84,6 +87,33 @@ def measure_alignment(
     stretches = [each for each in inside if each.length > 0]
     if sum(each.length for each in stretches) < LEAST_S * sample_rate:
         return None
+    plain = _compare(sent, answer, stretches, reach)
+    if plain is None:
+        return None
+    peak = _best(plain.curve)
+    if plain.curve[peak] < MIN_CORRELATION:
+        return None
+    gain = float(np.sqrt(plain.sent_energy / plain.energies[peak]))
+    return Alignment(
+        delay_frames=_sharpened(plain.curve, peak, sent, answer, stretches, reach) - reach,
+        gain=gain if 1.0 / MAX_GAIN <= gain <= MAX_GAIN else 1.0,
+        correlation=float(plain.curve[peak]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """For every delay the normalised correlation and the answer's energy."""
+
+    curve: Curve
+    energies: Curve
+    sent_energy: float
+
+
+def _compare(
+    sent: Audio, answer: Audio, stretches: Sequence[Span], reach: int
+) -> _Comparison | None:
+    """Correlate over all channels and stretches; None where nothing but silence was sent."""
     products = np.zeros(2 * reach + 1)
     energies = np.zeros(2 * reach + 1)
     sent_energy = 0.0
@@ -94,20 +124,37 @@ def measure_alignment(
             products += _correlate(found, reference)
             energies += _sliding_energy(found, reference.size)
             sent_energy += float(reference @ reference)
-    samples = sent.shape[0] * sum(each.length for each in stretches)
-    if sent_energy < SILENCE_RMS**2 * samples:
+    floor = SILENCE_RMS**2 * sent.shape[0] * sum(each.length for each in stretches)
+    if sent_energy < floor:
         return None
-    floor = SILENCE_RMS**2 * samples
-    curve = products / np.sqrt(sent_energy * np.maximum(energies, floor))
-    peak = _best(curve)
-    if curve[peak] < MIN_CORRELATION:
-        return None
-    gain = float(np.sqrt(sent_energy / max(energies[peak], floor)))
-    return Alignment(
-        delay_frames=peak + _refined(curve, peak) - reach,
-        gain=gain if 1.0 / MAX_GAIN <= gain <= MAX_GAIN else 1.0,
-        correlation=float(curve[peak]),
+    energies = np.maximum(energies, floor)
+    return _Comparison(products / np.sqrt(sent_energy * energies), energies, sent_energy)
+
+
+def _sharpened(
+    curve: Curve, peak: int, sent: Audio, answer: Audio, stretches: Sequence[Span], reach: int
+) -> float:
+    """Return where a peak is to a fraction of a frame.
+
+    Most sound is loudest where it is low, and its peak is broad. The differences from
+    sample to sample have a sharp one, if the answer kept what is high as it was.
+    """
+    low = high = peak
+    while low > 0 and curve[low - 1] >= LOBE * curve[peak]:
+        low -= 1
+    while high < curve.size - 1 and curve[high + 1] >= LOBE * curve[peak]:
+        high += 1
+    steps = _compare(
+        np.diff(sent, axis=1, prepend=sent[:, :1]),
+        np.diff(answer, axis=1, prepend=answer[:, :1]),
+        stretches,
+        reach,
     )
+    if steps is not None:
+        sharp = low + int(np.argmax(steps.curve[low : high + 1]))
+        if steps.curve[sharp] >= MIN_CORRELATION:
+            return sharp + _refined(steps.curve, sharp)
+    return peak + _refined(curve, peak)
 
 
 def advance(audio: Audio, delay_frames: float) -> Audio:
