@@ -44,7 +44,7 @@ def run(folder: Path, terminal: Terminal) -> None:
             source=before,
             target=after,
             selections_s=(SELECTION_S,),
-            settings=RequestSettings(seed=SEED),
+            settings=RequestSettings(seed=SEED, backend="context"),
             force=True,
         )
         report = carry_out(prepare(order), client, on_progress)
