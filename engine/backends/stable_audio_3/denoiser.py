@@ -119,8 +119,8 @@ class Denoiser:
             raise ValueError("a transformer with patches has no place for local conditioning")
         repair(model)
         self._transformer = model
-        self._memory: Tensor = model.memory_tokens.detach()
         self._proj_in, self._proj_out = _outer_projections(model)
+        self._memory = _memory_tokens(model)
         packed = can_pack(self._proj_in)
         self._blocks = [_Block(block, packed=packed) for block in model.transformer_blocks]
         self._rotary: OrderedDict[int, RotaryTables] = OrderedDict()
@@ -304,6 +304,16 @@ class _Block:
         self._cross_out.restore(own.cross_attn.to_out)
         self._up.restore(own.ff.proj_in)
         self._down.restore(own.ff.proj_out)
+
+
+def _memory_tokens(model: Any) -> Tensor:
+    """Return what stands before the latents, (tokens, width); a model may have none."""
+    tokens: Tensor
+    if model.config.num_memory_tokens:
+        tokens = model.memory_tokens.detach()
+    else:
+        tokens = model.proj_in.weight.detach().new_empty(0, model.config.embed_dim)
+    return tokens
 
 
 def _outer_projections(model: Any) -> tuple[Tensor, Tensor]:

@@ -122,6 +122,12 @@ def test_local_zeros_are_not_nothing(differential: bool) -> None:
     assert relative_error(conditions.velocity(transformer), got) > 0.05
 
 
+def test_a_model_without_memory_tokens() -> None:
+    transformer = make_transformer(differential=False, memory_tokens=0)
+    conditions = Conditions(1, 2)
+    assert relative_error(conditions.velocity(transformer), conditions.expected(transformer)) < 5e-6
+
+
 def test_branches_with_one_duration_and_their_own_local_conditioning() -> None:
     transformer = make_transformer(differential=True)
     conditions = Conditions(2, 1)
