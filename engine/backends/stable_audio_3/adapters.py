@@ -110,12 +110,12 @@ def _read_trainer_layout(index: TensorIndex) -> tuple[AdapterKind, tuple[Adapter
         if match is None:
             raise _strange(stored)
         found[match["module"]][match["role"]] = stored
-    rank = config.get("rank")
+    rank, alpha = (_number(index, config, name) for name in ("rank", "alpha"))
     layers = []
     for module, tensors in sorted(found.items()):
         down, up = _pair(index, module, tensors, "lora_A", "lora_B")
         layer_rank = rank or down.shape[0]
-        scale = float(config.get("alpha") or layer_rank) / layer_rank
+        scale = (alpha or layer_rank) / layer_rank
         rows = tensors.pop("magnitude_r", None)
         columns = tensors.pop("magnitude_c", None)
         if "magnitude" in tensors and kind is AdapterKind.DORA_COLUMNS:
@@ -172,7 +172,7 @@ def _read_peft_layout(index: TensorIndex) -> tuple[AdapterKind, tuple[AdapterLay
         if "alpha" in tensors:
             alpha: float | None = _read_scalar(tensors.pop("alpha"))
         else:
-            alpha = _patterned(config, "alpha", module)
+            alpha = _patterned_alpha(index, config, module)
         rows = tensors.pop("lora_magnitude_vector", None)
         scale = _peft_scale(alpha, down.shape[0], is_rank_stable=bool(config.get("use_rslora")))
         layers.append(_checked(kind, AdapterLayer(module, scale, down, up, rows)))
@@ -188,14 +188,14 @@ def _peft_config(index: TensorIndex) -> Mapping[str, Any]:
     return {key.removeprefix("transformer."): value for key, value in config.items()}
 
 
-def _patterned(config: Mapping[str, Any], field_name: str, module: str) -> float | None:
-    """Return the layer's own value where a pattern names it, else the common one."""
-    patterns = config.get(f"{field_name}_pattern") or {}
-    for pattern, value in patterns.items():
-        if re.fullmatch(rf"(.*\.)?({re.escape(pattern)})", module):
-            return float(value)
-    common = config.get(f"lora_{field_name}")
-    return None if common is None else float(common)
+def _patterned_alpha(index: TensorIndex, config: Mapping[str, Any], module: str) -> float | None:
+    """Return the layer's own alpha where a pattern names it, else the common one."""
+    patterns = config.get("alpha_pattern")
+    if isinstance(patterns, dict):
+        for pattern in patterns:
+            if re.fullmatch(rf"(.*\.)?({re.escape(pattern)})", module):
+                return _number(index, patterns, pattern)
+    return _number(index, config, "lora_alpha")
 
 
 def _peft_scale(alpha: float | None, rank: int, *, is_rank_stable: bool) -> float:
@@ -206,10 +206,13 @@ def _peft_scale(alpha: float | None, rank: int, *, is_rank_stable: bool) -> floa
 
 def _read_scalar(stored: StoredTensor) -> float:
     """Read one number; alphas are too few and small to load torch for."""
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(stored.path, "numpy") as file:
-        return float(file.get_tensor(stored.key).item())
+    try:
+        with safe_open(stored.path, "numpy") as file:
+            return float(file.get_tensor(stored.key).item())
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
+        raise _strange(stored) from error
 
 
 # Both
@@ -223,6 +226,16 @@ def _metadata(index: TensorIndex, name: str) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise refused(f"{index.files[0].name} has no readable {name} in its header.")
     return config
+
+
+def _number(index: TensorIndex, config: Mapping[str, Any], name: str) -> float | None:
+    """Return a positive number from a header's settings, or None where there is none."""
+    value = config.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise refused(f"{index.files[0].name} has no usable {name}: {value!r}.")
+    return float(value)
 
 
 def _pair(

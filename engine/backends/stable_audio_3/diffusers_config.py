@@ -1,10 +1,9 @@
 """Settings of a checkpoint as diffusers saves it: a ``config.json`` beside each network."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from engine.backends.stable_audio_3.config_fields import Config
 from engine.backends.stable_audio_3.layouts import Layout, Part, Source, network_sources
 from engine.backends.stable_audio_3.measuring import (
     CodecNotes,
@@ -45,7 +44,8 @@ def read_diffusers_settings(folder: Path) -> ModelSettings:
     configs = {part: _read_config(folder, part) for part in _CLASSES}
     sources = network_sources(folder, Layout.DIFFUSERS, codec_levels=1)
     transformer = measure_transformer(sources[Part.TRANSFORMER])
-    check_stated(configs[Part.TRANSFORMER], asdict(transformer), f"{Part.TRANSFORMER}/config.json")
+    stated = configs[Part.TRANSFORMER]
+    check_stated(stated.content, asdict(transformer), stated.name)
     codec = _read_codec(configs[Part.CODEC], sources[Part.CODEC])
     duration = _read_duration(configs[Part.DURATION], sources[Part.DURATION])
     check_parts_fit(transformer, codec, duration)
@@ -67,41 +67,35 @@ def _check_pipeline(folder: Path) -> None:
         )
 
 
-def _read_config(folder: Path, part: Part) -> Mapping[str, Any]:
-    config = read_json(folder / part / "config.json")
+def _read_config(folder: Path, part: Part) -> Config:
+    config = Config.read(folder / part / "config.json", f"{part}/config.json")
     if config.get("_class_name") != _CLASSES[part]:
-        raise broken(f"{part}/config.json is of a {config.get('_class_name')}.")
+        raise broken(f"{config.name} is of a {config.get('_class_name')}.")
     return config
 
 
-def _read_codec(config: Mapping[str, Any], source: Source) -> CodecShape:
-    where = f"{Part.CODEC}/config.json"
-    try:
-        notes = CodecNotes(
-            audio_channels=int(config["audio_channels"]),
-            channels=int(config["encoder_channels"]),
-            c_mults=tuple(config["encoder_c_mults"]),
-            strides=tuple(config["encoder_strides"]),
-            sample_rate=int(config["sampling_rate"]),
-            sliding_window=int(config["sliding_window"]),
-            encoder_sinusoidal_blocks=tuple(config["encoder_sinusoidal_blocks"]),
-            decoder_sinusoidal_blocks=tuple(config["decoder_sinusoidal_blocks"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise broken(f"{where} has no usable {error}.") from error
+def _read_codec(config: Config, source: Source) -> CodecShape:
+    notes = CodecNotes(
+        audio_channels=config.count("audio_channels"),
+        channels=config.count("encoder_channels"),
+        c_mults=config.counts("encoder_c_mults"),
+        strides=config.counts("encoder_strides"),
+        sample_rate=config.count("sampling_rate"),
+        sliding_window=config.count("sliding_window"),
+        encoder_sinusoidal_blocks=config.counts("encoder_sinusoidal_blocks", least=0),
+        decoder_sinusoidal_blocks=config.counts("decoder_sinusoidal_blocks", least=0),
+    )
     shape = measure_codec(source, notes)
     measured = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(shape).items()}
-    check_stated(config, measured, where)
+    check_stated(config.content, measured, config.name)
     return shape
 
 
-def _read_duration(config: Mapping[str, Any], source: Source) -> DurationShape:
+def _read_duration(config: Config, source: Source) -> DurationShape:
     shape = measure_duration(
-        source,
-        min_val=float(config.get("min_val", 0.0)),
-        max_val=float(config.get("max_val", 384.0)),
+        source, min_val=config.real("min_val", 0.0), max_val=config.real("max_val", 384.0)
     )
-    check_stated(config, asdict(shape), f"{Part.DURATION}/config.json")
+    check_stated(config.content, asdict(shape), config.name)
     return shape
 
 

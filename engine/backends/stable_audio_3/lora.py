@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from engine.backends.stable_audio_3.adapters import Adapter, AdapterKind, AdapterLayer, refused
@@ -93,7 +93,8 @@ class AdapterStack:
         ------
         JobError
             ``model_broken``: an adapter is of another model; the message names its tensor
-            and shape, and nothing has changed.
+            and shape, and nothing has changed. Or it can't be read any more; the model is
+            then without any.
         """
         if self.is_using(adapters):
             return
@@ -172,8 +173,14 @@ def _changed(weight: Tensor, change: _Change) -> Tensor:
 
 
 def _load(stored: StoredTensor, device: torch.device) -> Tensor:
-    with safe_open(stored.path, "pt", device=str(device)) as file:
-        tensor: Tensor = file.get_tensor(stored.key)
+    try:
+        with safe_open(stored.path, "pt", device=str(device)) as file:
+            tensor: Tensor = file.get_tensor(stored.key)
+    except (SafetensorError, OSError) as error:
+        raise refused(
+            f"{stored.path.name} can no longer be read: {error}.",
+            hint="Put the adapter back, or do without it.",
+        ) from error
     return tensor.float()
 
 

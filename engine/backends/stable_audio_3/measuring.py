@@ -112,8 +112,10 @@ def measure_duration(source: Source, *, min_val: float, max_val: float) -> Durat
     Raises
     ------
     JobError
-        ``model_broken``: its projection is missing.
+        ``model_broken``: its projection is missing, or the range is none.
     """
+    if not min_val < max_val:
+        raise broken(f"The durations' range goes from {min_val} to {max_val}.")
     output_dim, fourier_dim = _matrix(source, "linear.weight")
     return DurationShape(output_dim, fourier_dim, min_val, max_val)
 

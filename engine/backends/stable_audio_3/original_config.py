@@ -1,10 +1,10 @@
 """Settings of a checkpoint as Stability AI publishes it: ``model_config.json`` and its weights."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from engine.backends.stable_audio_3.config_fields import Config
 from engine.backends.stable_audio_3.layouts import Layout, Part, Source, network_sources
 from engine.backends.stable_audio_3.measuring import (
     CodecNotes,
@@ -17,36 +17,38 @@ from engine.backends.stable_audio_3.measuring import (
 from engine.backends.stable_audio_3.settings import (
     CodecKind,
     CodecShape,
-    DurationShape,
     ModelSettings,
     Objective,
 )
-from engine.backends.stable_audio_3.tensor_files import broken, read_json
+from engine.backends.stable_audio_3.tensor_files import broken
 from engine.errors import JobError
 
 CONFIG = "model_config.json"
 
-_Fields = Mapping[str, Any]
+_CODEC = "model.pretransform.config"
 
-_REQUIRED: tuple[tuple[str, tuple[object, ...], object], ...] = (
-    # What has no tensors of its own, and so would go wrong in silence: where it is told,
-    # what we can do, and what leaving it out means.
-    ("model.diffusion.type", ("dit",), "dit"),
-    ("model.diffusion.config.transformer_type", ("continuous_transformer",),
-     "continuous_transformer"),
-    ("model.diffusion.config.global_cond_type", ("adaLN",), "prepend"),
-    ("model.diffusion.config.timestep_cond_type", ("global",), "global"),
-    ("model.diffusion.config.timestep_features_type", ("expo",), "learned"),
-    ("model.diffusion.config.timestep_features_logsnr", (False,), False),
-    ("model.diffusion.config.norm_type", ("rms_norm",), "layer_norm"),
-    ("model.diffusion.config.attn_kwargs.qk_norm", ("rms",), "none"),
-    ("model.diffusion.cross_attention_cond_ids", (["prompt", "seconds_total"],), []),
-    ("model.diffusion.global_cond_ids", (["seconds_total"],), []),
-    ("model.diffusion.local_add_cond_ids", (["inpaint_mask", "inpaint_masked_input"],), []),
-    ("model.diffusion.input_concat_ids", ([],), []),
-    ("model.diffusion.prepend_cond_ids", ([],), []),
-    ("model.pretransform.config.bottleneck.type", ("softnorm",), "softnorm"),
-)  # fmt: skip
+_REQUIRED: tuple[tuple[str, object, object], ...] = (
+    # What no tensor tells, and so would go wrong in silence: where it stands, what we can
+    # do, and what leaving it out means.
+    ("model.diffusion.type", "dit", "dit"),
+    (
+        "model.diffusion.config.transformer_type",
+        "continuous_transformer",
+        "continuous_transformer",
+    ),
+    ("model.diffusion.config.global_cond_type", "adaLN", "prepend"),
+    ("model.diffusion.config.timestep_cond_type", "global", "global"),
+    ("model.diffusion.config.timestep_features_type", "expo", "learned"),
+    ("model.diffusion.config.timestep_features_logsnr", False, False),
+    ("model.diffusion.config.norm_type", "rms_norm", "layer_norm"),
+    ("model.diffusion.config.attn_kwargs.qk_norm", "rms", "none"),
+    ("model.diffusion.cross_attention_cond_ids", ["prompt", "seconds_total"], []),
+    ("model.diffusion.global_cond_ids", ["seconds_total"], []),
+    ("model.diffusion.local_add_cond_ids", ["inpaint_mask", "inpaint_masked_input"], []),
+    ("model.diffusion.input_concat_ids", [], []),
+    ("model.diffusion.prepend_cond_ids", [], []),
+    (f"{_CODEC}.bottleneck.type", "softnorm", "softnorm"),
+)
 
 
 def read_original_settings(folder: Path) -> ModelSettings:
@@ -57,70 +59,69 @@ def read_original_settings(folder: Path) -> ModelSettings:
     JobError
         ``model_broken``: another model, or a configuration that isn't of these weights.
     """
-    config = read_json(folder / CONFIG)
+    config = Config.read(folder / CONFIG, CONFIG)
     objective = _objective(config)
     prompt, seconds = _conditioners(config)
-    for path, allowed, default in _REQUIRED:
-        if _at(config, path, default) not in allowed:
-            raise _unknown(path, _at(config, path, default))
-    sources = network_sources(folder, Layout.ORIGINAL, len(_codec_notes(config).strides))
+    for path, wanted, default in _REQUIRED:
+        if config.get(path, default) != wanted:
+            raise _unknown(path, config.get(path, default))
+    notes = _codec_notes(config)
+    sources = network_sources(folder, Layout.ORIGINAL, len(notes.strides))
     transformer = measure_transformer(sources[Part.TRANSFORMER])
     _check_transformer(config, asdict(transformer))
-    codec = _read_codec(config, sources[Part.CODEC])
-    duration = _read_duration(seconds, sources[Part.DURATION])
+    codec = _read_codec(config, sources[Part.CODEC], notes)
+    duration = measure_duration(
+        sources[Part.DURATION],
+        min_val=seconds.real("min_val", 0.0),
+        max_val=seconds.real("max_val", 1.0),
+    )
     check_parts_fit(transformer, codec, duration)
     return ModelSettings(
         transformer,
         codec,
         duration,
         objective,
-        max_frames=_number(config, "sample_size"),
-        max_tokens=_number(prompt, "max_length", 128),
+        max_frames=config.count("sample_size"),
+        max_tokens=prompt.count("max_length", 128),
     )
 
 
-def _objective(config: _Fields) -> Objective:
-    objective = _at(config, "model.diffusion.diffusion_objective", "v")
+def _objective(config: Config) -> Objective:
+    path = "model.diffusion.diffusion_objective"
     try:
-        return Objective(objective)
+        return Objective(config.get(path, "v"))
     except ValueError:
-        raise _unknown("model.diffusion.diffusion_objective", objective) from None
+        raise _unknown(path, config.get(path)) from None
 
 
-def _conditioners(config: _Fields) -> tuple[_Fields, _Fields]:
+def _conditioners(config: Config) -> tuple[Config, Config]:
     """Return the settings of the prompt's and the duration's conditioner."""
-    listed = _at(config, "model.conditioning.configs", [])
-    found = {entry.get("id"): entry for entry in listed if isinstance(entry, dict)}
-    fields = []
-    for name, kind in (("prompt", "t5gemma"), ("seconds_total", "number")):
-        entry = found.pop(name, {})
-        if entry.get("type") != kind:
-            raise _unknown(f"the conditioner {name}", entry.get("type"))
-        fields.append(entry.get("config", {}))
-    if found:
-        raise _unknown("a conditioner", next(iter(found)))
-    prompt, seconds = fields
-    for settings, field, wanted in (
-        (prompt, "padding_mode", "learned"),
-        (seconds, "fourier_features_type", "expo"),
+    listed = config.get("model.conditioning.configs")
+    entries = [entry for entry in _as_list(listed) if isinstance(entry, dict)]
+    found = {str(entry.get("id")): Config(entry, CONFIG) for entry in entries}
+    if set(found) != {"prompt", "seconds_total"}:
+        raise _unknown("the conditioners", sorted(found))
+    for name, field, wanted in (
+        ("prompt", "type", "t5gemma"),
+        ("prompt", "config.padding_mode", "learned"),
+        ("seconds_total", "type", "number"),
+        ("seconds_total", "config.fourier_features_type", "expo"),
     ):
-        if settings.get(field) != wanted:
-            raise _unknown(field, settings.get(field))
-    return prompt, seconds
+        if found[name].get(field) != wanted:
+            raise _unknown(f"{name}'s {field}", found[name].get(field))
+    return found["prompt"].section("config"), found["seconds_total"].section("config")
 
 
-def _check_transformer(config: _Fields, measured: dict[str, Any]) -> None:
-    stated = _at(config, "model.diffusion.config", {})
+def _check_transformer(config: Config, measured: dict[str, Any]) -> None:
     measured["differential"] = measured["use_differential_attention"]
     measured["mult"] = measured["ff_mult"]
-    for part in (stated, stated.get("attn_kwargs", {}), stated.get("ff_kwargs", {})):
-        check_stated(part, measured, CONFIG)
+    path = "model.diffusion.config"
+    for place in (path, f"{path}.attn_kwargs", f"{path}.ff_kwargs"):
+        check_stated(config.section(place).content, measured, CONFIG)
 
 
-def _read_codec(config: _Fields, source: Source) -> CodecShape:
-    shape = measure_codec(source, _codec_notes(config))
-    path = "model.pretransform.config"
-    is_banded = _at(config, f"{path}.encoder.config.sliding_window", None) is not None
+def _read_codec(config: Config, source: Source, notes: CodecNotes) -> CodecShape:
+    shape = measure_codec(source, notes)
     measured = {
         "latent_dim": shape.latent_dim,
         "downsampling_ratio": shape.hop,
@@ -131,60 +132,32 @@ def _read_codec(config: _Fields, source: Source) -> CodecShape:
         "ff_mult": shape.ff_mult,
         "kind": shape.kind.value,
     }
-    stated = {"kind": (CodecKind.SAME_L if is_banded else CodecKind.SAME_S).value}
     for place in ("", ".encoder.config", ".decoder.config", ".pretransform.config"):
-        check_stated(_at(config, path + place, {}), measured, CONFIG)
-    check_stated(stated, measured, CONFIG)
+        check_stated(config.section(_CODEC + place).content, measured, CONFIG)
+    is_banded = config.get(f"{_CODEC}.encoder.config.sliding_window") is not None
+    kind = CodecKind.SAME_L if is_banded else CodecKind.SAME_S
+    check_stated({"kind": kind.value}, measured, CONFIG)
     return shape
 
 
-def _codec_notes(config: _Fields) -> CodecNotes:
-    path = "model.pretransform.config"
-    encoder = f"{path}.encoder.config"
-    window = _at(config, f"{encoder}.sliding_window", None) or [1]
+def _codec_notes(config: Config) -> CodecNotes:
+    encoder, decoder = (
+        config.section(f"{_CODEC}.{side}.config") for side in ("encoder", "decoder")
+    )
+    is_banded = encoder.get("sliding_window") is not None
     return CodecNotes(
-        audio_channels=_number(config, f"{path}.pretransform.config.channels"),
-        channels=_number(config, f"{encoder}.channels", 128),
-        c_mults=_numbers(config, f"{encoder}.c_mults"),
-        strides=_numbers(config, f"{encoder}.strides"),
-        sample_rate=_number(config, "sample_rate"),
-        sliding_window=int(window[0]),
-        decoder_sinusoidal_blocks=_numbers(
-            config, f"{path}.decoder.config.sinusoidal_blocks", (0,)
-        ),
+        audio_channels=config.count(f"{_CODEC}.pretransform.config.channels"),
+        channels=encoder.count("channels", 128),
+        c_mults=encoder.counts("c_mults"),
+        strides=encoder.counts("strides"),
+        sample_rate=config.count("sample_rate"),
+        sliding_window=encoder.counts("sliding_window")[0] if is_banded else 1,
+        decoder_sinusoidal_blocks=decoder.counts("sinusoidal_blocks", (0,), least=0),
     )
 
 
-def _read_duration(seconds: _Fields, source: Source) -> DurationShape:
-    return measure_duration(
-        source,
-        min_val=float(seconds.get("min_val", 0.0)),
-        max_val=float(seconds.get("max_val", 1.0)),
-    )
-
-
-def _at(config: Any, path: str, default: Any) -> Any:
-    """Return what stands at a dotted path."""
-    for name in path.split("."):
-        if not isinstance(config, Mapping) or name not in config:
-            return default
-        config = config[name]
-    return config
-
-
-def _number(config: _Fields, path: str, default: int | None = None) -> int:
-    value = _at(config, path, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise broken(f"{CONFIG} has no usable {path}: {value!r}.")
-    return value
-
-
-def _numbers(config: _Fields, path: str, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-    value = _at(config, path, default)
-    is_usable = isinstance(value, list | tuple) and all(isinstance(item, int) for item in value)
-    if not (is_usable and value):
-        raise broken(f"{CONFIG} has no usable {path}: {value!r}.")
-    return tuple(value)
+def _as_list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _unknown(what: str, value: object) -> JobError:

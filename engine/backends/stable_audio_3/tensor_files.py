@@ -110,7 +110,7 @@ def read_file(path: Path) -> TensorIndex:
     header = read_header(path)
     try:
         entries = json.loads(header)
-        metadata = entries.pop("__metadata__", {})
+        metadata = dict(entries.pop("__metadata__", {}))
         begin = _LENGTH_BYTES + len(header)
         tensors = {key: _stored(path, key, entry) for key, entry in entries.items()}
         end = begin + max((entry["data_offsets"][1] for entry in entries.values()), default=0)

@@ -244,6 +244,65 @@ def test_a_configuration_of_nothing(original):
     _refusal(original, "no Stable Audio 3 checkpoint")
 
 
+def _places(config, path=()):
+    """Every place in a nested configuration."""
+    items = config.items() if isinstance(config, dict) else enumerate(config)
+    for name, value in items:
+        yield (*path, name)
+        if isinstance(value, dict | list):
+            yield from _places(value, (*path, name))
+
+
+def _spoil(path, place, junk):
+    def change(config):
+        for name in place[:-1]:
+            config = config[name]
+        config[place[-1]] = junk
+
+    whole = path.read_bytes()
+    _edit(path, change)
+    return whole
+
+
+JUNK = [None, "junk", -1, [], {}, [None], {"junk": 1}]
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=repr)
+@pytest.mark.parametrize(
+    ("layout", "name"),
+    [
+        (Layout.ORIGINAL, "model_config.json"),
+        (Layout.ORIGINAL, f"{TEXT_FOLDER}/config.json"),
+        (Layout.DIFFUSERS, "model_index.json"),
+        (Layout.DIFFUSERS, "transformer/config.json"),
+        (Layout.DIFFUSERS, "vae/config.json"),
+        (Layout.DIFFUSERS, "duration_embedder/config.json"),
+        (Layout.DIFFUSERS, "scheduler/scheduler_config.json"),
+    ],
+)
+def test_junk_is_refused_or_of_no_consequence(originals, saved, tmp_path, layout, name, junk):
+    """Whatever stands anywhere in a configuration, the answer is a sentence."""
+    source = originals if layout is Layout.ORIGINAL else saved
+    folder = Path(shutil.copytree(source, tmp_path / "model"))
+    expected = open_checkpoint(folder).settings
+    path = folder / name
+    for place in list(_places(json.loads(path.read_text()))):
+        whole = _spoil(path, place, junk)
+        settings = _settings_or_refusal(folder)
+        if isinstance(settings, JobError):
+            assert settings.code == ErrorCode.MODEL_BROKEN, place
+        else:
+            assert settings.transformer == expected.transformer, place
+        path.write_bytes(whole)
+
+
+def _settings_or_refusal(folder):
+    try:
+        return open_checkpoint(folder).settings
+    except JobError as error:
+        return error
+
+
 def test_a_saved_pipeline_of_another_kind(diffusers):
     _edit(
         diffusers / "model_index.json",

@@ -407,15 +407,14 @@ def test_a_refused_adapter_leaves_those_that_act(parts, tmp_path):
     assert _same(acting, _state(parts))
 
 
-def test_a_failure_half_way_leaves_the_model_itself(parts, tmp_path, monkeypatch):
+def test_a_failure_half_way_leaves_the_model_itself(parts, tmp_path):
     path = tmp_path / "style.safetensors"
     _write_trained(path, parts)
     before = _state(parts)
     stack = AdapterStack(parts)
     adapter = open_adapter(path)
     path.unlink()
-    with pytest.raises(OSError, match="style"):
-        stack.use([(adapter, 1.0)])
+    _refusal(lambda: stack.use([(adapter, 1.0)]), "style.safetensors", "can no longer be read")
     assert stack.is_using([])
     assert _same(before, _state(parts))
 
@@ -470,6 +469,14 @@ def test_settings_that_are_none(tmp_path):
     tensors = {"model.x.parametrizations.weight.0.lora_A": torch.zeros(3, 4)}
     save_file(tensors, path, metadata={"lora_config": "[1]"})
     _refusal(lambda: open_adapter(path), "lora_config")
+
+
+@pytest.mark.parametrize("name", ["rank", "alpha"])
+@pytest.mark.parametrize("value", [0, -1, "4", [4], True])
+def test_numbers_that_are_none(parts, tmp_path, name, value):
+    path = tmp_path / "style.safetensors"
+    _write_trained(path, parts, **{name: value})
+    _refusal(lambda: open_adapter(path), name, repr(value))
 
 
 @pytest.mark.gpu
