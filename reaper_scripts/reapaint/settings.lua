@@ -150,6 +150,9 @@ function M.check_choice(key, word, choices)
   if word == nil or #choices == 0 or word == M.default(key) then
     return true
   end
+  if key == "model" and word:find("[/\\+]") then
+    return true -- of folders and adapters the engine alone knows
+  end
   for _, choice in ipairs(choices) do
     if choice == word then
       return true

@@ -21,6 +21,7 @@ from tests.reaper_scripts.workbench import (
     painted_takes,
     recording,
 )
+from tests.tiny_checkpoints import write_original
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 90.0
@@ -131,6 +132,26 @@ def test_a_cancelled_job_leaves_the_project_as_it_was(reaper: Installed) -> None
     reaper.sim.tick(5)
     assert reaper.sim.chunk() == before
     assert not reaper.sim.undo_texts
+
+
+def test_a_model_paints(reaper: Installed, tmp_path: Path) -> None:
+    write_original(tmp_path / "tiny model")
+    reaper.select(4.0, 4.75)
+    before = reaper.render(11.0)
+    reaper.sim.answer_inputs({"Model (empty = the engine's)": str(tmp_path / "tiny model")})
+    reaper.sim.run_action(actions.SETTINGS)
+    reaper.paint("rain on a tin roof")
+    reaper.wait_for_takes(1)
+    changed = frames_that_differ(before, reaper.render(11.0))
+    assert changed.size > 0.5 * RATE
+    assert changed[0] >= 4.0 * RATE
+    assert changed[-1] < 4.75 * RATE
+    (middle,) = reaper.painted()
+    record = json.loads(middle.takes[1].ext["REAPAINT"])
+    assert record["backend"] == "stable-audio-3"
+    assert record["settings"]["prompt"] == "rain on a tin roof"
+    reaper.sim.run_action(actions.TRY_AGAIN)
+    reaper.wait_for_takes(2)
 
 
 def test_what_the_engine_refuses_is_said(reaper: Installed) -> None:

@@ -203,7 +203,7 @@ class Model:
             hop=codec.hop,
             sample_rate=settings.sample_rate,
             max_frames=settings.max_frames,
-            multiple=LATENTS_MULTIPLE,
+            multiple=LATENTS_MULTIPLE if self._runner.captures else self.codec.alignment,
         )
         control.step("encode", 0.0)
         guidance = Guidance.for_checkpoint(settings.objective, wish.guidance)
@@ -313,6 +313,7 @@ class Model:
             if at_once == 1:
                 raise _out_of_memory("even for one take") from failure
             del failure
+            self._runner.clear()
             _free(self._device)
             at_once = (at_once + 1) // 2
 
