@@ -20,7 +20,7 @@ from engine.backends.stable_audio_3.settings import CodecKind, CodecShape
 CPU_ROWS = 1224
 """Tokens at a time on a CPU: enough for its matrix product, few enough for its cache."""
 
-DEVICE_ROWS = 32640
+DEVICE_ROWS = 16320
 """Tokens at a time on a GPU: enough to fill it; SAME-L then needs about a gigabyte in half."""
 
 

@@ -226,8 +226,8 @@ class FeedForward(nn.Module):
 class Layer(nn.Module):
     """Attention, then feed-forward, each added to what came in.
 
-    What is carried from layer to layer stays float32 whatever the weights' type is: it
-    sums many small terms, and the sum is where half precision loses most.
+    What is carried from layer to layer is float32 whatever the weights' type is: next to
+    the products that costs nothing, and a sum in it neither overflows nor loses small terms.
     """
 
     def __init__(
