@@ -31,10 +31,16 @@ RATE = 48_000
 
 
 class NoWait(SystemClock):
-    """A clock that doesn't wait."""
+    """A clock on which time passes when somebody waits, and at once."""
+
+    def __init__(self) -> None:
+        self._now_s = 0.0
+
+    def monotonic_s(self) -> float:
+        return self._now_s
 
     def pause(self, seconds: float) -> None:
-        pass
+        self._now_s += seconds
 
 
 @pytest.fixture(params=list(KEYS), ids=lambda kind: kind.name)

@@ -1,5 +1,6 @@
 """Each service with its stand-in, and time that passes without waiting."""
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -106,6 +107,7 @@ class Bench:
         )
 
 
+@functools.cache
 def make_window(
     seconds: float = 8.0, spans: Sequence[tuple[float, float]] = ((3.3, 4.7),), seed: int = 0
 ) -> Window:

@@ -219,12 +219,27 @@ def test_a_troubled_poll_is_asked_again_and_nothing_is_paid_twice(
     assert bench.standin.paid == 1
 
 
-@pytest.mark.parametrize("step", ["describe", "upload", "fetch"])
+@pytest.mark.parametrize(
+    ("service", "model", "step"),
+    [
+        ("wavespeed", "stable-audio-3", "upload"),
+        ("wavespeed", "stable-audio-3", "fetch"),
+        ("eachlabs", "stable-audio-2.5", "describe"),
+        ("eachlabs", "stable-audio-2.5", "upload"),
+        ("eachlabs", "stable-audio-2.5", "fetch"),
+        ("fal", "stable-audio-2.5", "upload"),
+        ("fal", "stable-audio-2.5", "fetch"),
+    ],
+)
 @pytest.mark.parametrize("fault", [Status(500), Status(429), Drop(), Hang()], ids=repr)
-def test_what_costs_nothing_is_tried_again(bench: Bench, step: str, fault: Fault) -> None:
+def test_what_costs_nothing_is_tried_again(
+    bench_of: Callable[..., Bench], service: str, model: str, step: str, fault: Fault
+) -> None:
+    bench = bench_of(service, model)
     bench.standin.faults[step].append(fault)
     bench.be_impatient()
     bench.fill()
+    assert not bench.standin.faults[step]
     assert bench.standin.paid == 1
 
 
