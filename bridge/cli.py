@@ -90,9 +90,22 @@ def _termination_as_interrupt() -> Iterator[None]:
 
 
 def _serve(words: Sequence[str]) -> int:
+    from bridge.http.flags import make_parser, split_flags
     from bridge.local_engine import serve
 
-    return serve(words)
+    if {"-h", "--help"} & set(words):
+        print(make_parser().format_help())  # noqa: T201 - the engine's own flags follow
+        return serve(words)
+    try:
+        config, flags = split_flags(words)
+    except InputError as error:
+        print(f"reapaint: {error}", file=sys.stderr)  # noqa: T201 - as the engine says it
+        return error.exit_code
+    if config is None:
+        return serve(flags)
+    from bridge.commands import gateway
+
+    return gateway.run(config, flags)
 
 
 def _inpaint(options: argparse.Namespace, terminal: Terminal) -> None:

@@ -22,7 +22,8 @@ Audio = npt.NDArray[np.float32]
 START_TIMEOUT_S = 40.0
 FULL_PAUSE_S = 0.5
 """How long to wait before an engine whose queue is full is asked again."""
-WAKE_S = 1.0
+WAKE_S = 0.25
+"""How often a waiting job looks whether it was cancelled."""
 
 _Box = queue.SimpleQueue[Answer | Disconnected]
 
@@ -85,7 +86,9 @@ class SharedEngine:
         _log.info("the engine's log is %s", engine_log_path())
 
     def close(self) -> None:
-        """Let go of the engine, and end it where it was started here."""
+        """Let go of the engine, and end it where it was started here; harmless when repeated."""
+        if self._is_closed:
+            return
         self._is_closed = True
         if self._is_ours and not self._trouble:
             self._link.stop_engine()

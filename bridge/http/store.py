@@ -59,8 +59,9 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place that waits for an upload; it can be filled once."""
+    """A place that waits for an upload; it can be filled once, by who knows its secret."""
 
+    secret: str
     file_id: str
     name: str
     expires_s: float
@@ -95,8 +96,8 @@ class Store:
 
     # Uploads
 
-    def reserve(self, filename: str, size: int | None, keep_s: float = PLACE_S) -> tuple[str, str]:
-        """Return the secret of a place to upload to, and the id its file will have.
+    def reserve(self, filename: str, size: int | None, keep_s: float = PLACE_S) -> Place:
+        """Return a place to upload to.
 
         Raises
         ------
@@ -113,10 +114,14 @@ class Store:
                     f"{MAX_PLACES} places wait for their uploads already.",
                     hint=f"Use them, or wait: each is given up after {PLACE_S:g} s.",
                 )
-            secret, file_id = secrets.token_hex(16), secrets.token_hex(16)
-            expires_s = time.time() + min(keep_s, PLACE_S)
-            self._places[secret] = Place(file_id, safe_name(filename), expires_s)
-        return secret, file_id
+            place = Place(
+                secret=secrets.token_hex(16),
+                file_id=secrets.token_hex(16),
+                name=safe_name(filename),
+                expires_s=time.time() + min(keep_s, PLACE_S),
+            )
+            self._places[place.secret] = place
+        return place
 
     def take_place(self, secret: str) -> Place | None:
         """Return the place of a secret, which is used up by that."""

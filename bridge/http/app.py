@@ -1,0 +1,113 @@
+"""Puts the routes together to what a web server serves."""
+
+import contextlib
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Mount
+from starlette.routing import Route as WebRoute
+from starlette.staticfiles import StaticFiles
+
+from bridge.http import files, openapi
+from bridge.http.access import Access, errors_for
+from bridge.http.config import HttpConfig
+from bridge.http.errors import HttpCode
+from bridge.http.gateway import Gateway, WebhookContent
+from bridge.http.predictions import Shape
+from bridge.http.routes import Route, endpoint, error_response
+from bridge.http.shapes import eachlabs, fal, wavespeed
+from engine.protocol.errors import ReaPaintError
+
+ROUTES: tuple[Route, ...] = (
+    *wavespeed.ROUTES,
+    *eachlabs.ROUTES,
+    *files.ROUTES,
+    *fal.ROUTES,
+)
+"""Every route; of two that fit a path the first one answers."""
+
+WEBHOOK_CONTENTS: dict[Shape, WebhookContent] = {
+    Shape.WAVESPEED: wavespeed.webhook_content,
+    Shape.EACHLABS: eachlabs.webhook_content,
+    Shape.FAL: fal.webhook_content,
+}
+
+PAGE = Path(__file__).parent / "page"
+"""A web page, served at / with what lies beside it under /page/."""
+
+
+def make_app(gateway: Gateway) -> Access:
+    """Return what answers requests for a gateway, which it starts and closes."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await gateway.start()
+        try:
+            yield
+        finally:
+            await gateway.close()
+
+    app = Starlette(
+        routes=_web_routes(gateway),
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _on_no_route},
+    )
+    app.router.redirect_slashes = False
+    return Access(app, gateway.config)
+
+
+def document(config: HttpConfig) -> dict[str, object]:
+    """Return the OpenAPI document of a gateway."""
+    return openapi.describe(ROUTES, needs_token=bool(config.token))
+
+
+def _web_routes(gateway: Gateway) -> list[BaseRoute]:
+    by_path: dict[str, dict[str, Route]] = defaultdict(dict)
+    for route in ROUTES:
+        by_path[route.path][route.method] = route
+    described = document(gateway.config)
+
+    async def describe(_request: Request) -> Response:
+        return JSONResponse(described)
+
+    return [
+        *(
+            WebRoute(path, endpoint(routes, gateway), methods=list(routes))
+            for path, routes in by_path.items()
+        ),
+        WebRoute("/openapi.json", describe),
+        WebRoute("/", _page),
+        Mount("/page", StaticFiles(directory=PAGE, check_dir=False)),
+    ]
+
+
+async def _page(_request: Request) -> Response:
+    if not (PAGE / "index.html").is_file():
+        raise HTTPException(404)
+    return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+
+async def _on_no_route(request: Request, error: Exception) -> Response:
+    """Say what no route was there to say."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        said = ReaPaintError(
+            HttpCode.METHOD_NOT_ALLOWED,
+            f"{request.method} is not possible here.",
+            hint="See /openapi.json for what is.",
+        )
+    else:
+        said = ReaPaintError(
+            HttpCode.NOT_FOUND,
+            f"There is nothing at {request.scope['path'][:100]}.",
+            hint="See /openapi.json for what there is.",
+        )
+    response = error_response(errors_for(request.scope["path"]), error.status_code, said)
+    for name, value in (error.headers or {}).items():
+        response.headers[name] = value
+    return response

@@ -1,0 +1,300 @@
+"""Carries predictions out: gets their audio, has the engine repaint it, keeps the results."""
+
+import asyncio
+import logging
+import re
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.errors import BridgeCode, EngineUnavailable
+from bridge.formats.recording import AudioInfo
+from bridge.http.config import HttpLimits
+from bridge.http.engine import SharedEngine
+from bridge.http.errors import HttpCode, Refused
+from bridge.http.fetching import Network
+from bridge.http.intake import is_data_uri, look_at, take_audio
+from bridge.http.predictions import Ask, Prediction, Predictions, Take
+from bridge.http.store import Store, StoredFile
+from bridge.http.turns import Turns
+from bridge.new_file import NO_ROOM
+from bridge.repaint import Order, Report, carry_out, prepare
+from engine.protocol.errors import ErrorCode, ReaPaintError
+from engine.protocol.messages import Done, InpaintRequest, Welcome
+
+Audio = npt.NDArray[np.float32]
+
+FETCHERS = 4
+READERS = 2
+RUNNERS = 6
+"""Predictions that read, wait for the engine or write at one time: the engine does one."""
+HELD_BYTES = 1 << 30
+"""Of windows and results in memory, unless a single one needs more."""
+WINDOW_GUESS_S = 60.0
+"""What a backend may want to hear beyond what was asked for."""
+STAND_IN_FOR = "stable-audio-3"
+"""The backend that is what the hosted models are."""
+
+_FILE_ID = re.compile(r"(work-)?[0-9a-f]{32}(\.part)?")
+_LOSSY_BYTES_PER_S = 64_000
+
+_log = logging.getLogger(__name__)
+
+
+class Desk:
+    """The gateway's work, one task of the event loop for each prediction."""
+
+    def __init__(
+        self,
+        *,
+        engine: SharedEngine,
+        store: Store,
+        network: Network,
+        limits: HttpLimits,
+        predictions: Predictions,
+        on_end: Callable[[Prediction], None],
+    ) -> None:
+        """``on_end`` is called in the event loop when a prediction has ended."""
+        self._engine = engine
+        self._store = store
+        self._network = network
+        self._limits = limits
+        self._predictions = predictions
+        self._on_end = on_end
+        self._turns = Turns(HELD_BYTES)
+        self._fetchers = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+        self._runners = ThreadPoolExecutor(RUNNERS, thread_name_prefix="run")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closing = False
+
+    def submit(self, ask: Ask) -> Prediction:
+        """Take on a prediction; in the event loop.
+
+        Raises
+        ------
+        Refused
+            429: too many wait; 503: the server is stopping.
+        """
+        if self._is_closing:
+            raise _stopping()
+        prediction = self._predictions.add(ask)
+        task = asyncio.create_task(self._work(prediction))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return prediction
+
+    def remove(self, prediction: Prediction) -> None:
+        """Forget a prediction that has ended, and its files."""
+        self._predictions.forget(prediction)
+        for take in prediction.takes:
+            self._store.remove(take.file)
+
+    async def close(self) -> None:
+        """End everything: what runs and what waits fails with a sentence."""
+        if self._is_closing:
+            return
+        self._is_closing = True
+        for prediction in self._predictions.active:
+            prediction.fail(_stopping())
+            prediction.is_unwanted = True
+        await asyncio.to_thread(self._engine.close)
+        for pool in (self._fetchers, self._readers, self._runners):
+            pool.shutdown(wait=False, cancel_futures=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5.0)
+        for task in self._tasks:
+            task.cancel()
+
+    # One prediction
+
+    async def _work(self, prediction: Prediction) -> None:
+        try:
+            await self._carry_through(prediction)
+        except ReaPaintError as error:
+            prediction.fail(self._shown(error))
+        except MemoryError:
+            prediction.fail(_out_of_memory())
+        except asyncio.CancelledError:
+            prediction.fail(_stopping())
+        except Exception as error:  # noqa: BLE001 - the job boundary: the server lives on
+            _log.exception("%s broke", prediction.prediction_id)
+            prediction.fail(_our_mistake(error))
+        finally:
+            self._predictions.let_go(prediction)
+        if prediction.error is not None:
+            _log.info("%s: %s", prediction.prediction_id, prediction.error)
+        self._on_end(prediction)
+
+    async def _carry_through(self, prediction: Prediction) -> None:
+        loop = asyncio.get_running_loop()
+        audio = prediction.ask.audio
+        is_slow = audio[:4].lower() == "http"
+        pool = self._fetchers if is_slow else self._readers
+        file = await loop.run_in_executor(pool, self._take, prediction)
+        # The request's own text may be the whole recording: it is held once, on disk.
+        prediction.ask = replace(prediction.ask, audio="")
+        with self._store.using(file):
+            info = await loop.run_in_executor(self._readers, look_at, file, self._limits)
+            number = self._turns.join()
+            try:
+                await loop.run_in_executor(self._runners, self._run, prediction, info, number)
+            finally:
+                self._turns.leave(number)
+        if is_slow or is_data_uri(audio):
+            # Nobody knows its id.
+            self._store.remove(file)
+
+    def _take(self, prediction: Prediction) -> StoredFile:
+        prediction.check()
+        if prediction.ask.audio[:4].lower() == "http":
+            prediction.move("fetch", 0.0)
+        return take_audio(prediction.ask.audio, self._store, self._network, self._limits)
+
+    def _run(self, prediction: Prediction, info: AudioInfo, number: int) -> None:
+        """Repaint and write; in a thread."""
+        ask = prediction.ask
+        folder = self._store.folder / f"work-{prediction.prediction_id}"
+        self._store.check_room(_result_bytes(info, ask))
+        self._turns.admit(number, _held_bytes(info, ask), prediction.check)
+        try:
+            folder.mkdir(mode=0o700)
+            order = Order(
+                source=info.path,
+                target=folder / f"audio.{ask.output_format}",
+                selections_s=ask.selections_s,
+                settings=ask.settings,
+            )
+            seat = _Seat(self._engine, self._turns, number, prediction)
+            report = carry_out(prepare(order, info), seat, prediction.move)
+            takes = tuple(
+                Take(self._store.adopt(output.path, f"audio.{ask.output_format}"), output)
+                for output in report.outputs
+            )
+        except OSError as error:
+            raise _disk_error(error) from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        if not prediction.finish(report, takes, _stand_in_warnings(ask, report)):
+            for take in takes:
+                self._store.remove(take.file)
+
+    def _shown(self, error: ReaPaintError) -> ReaPaintError:
+        """Return an error without the names of this machine's files, which are nobody's."""
+        if isinstance(error, EngineUnavailable) and self._is_closing:
+            return _stopping()
+        if error.code == BridgeCode.DISK_FULL:
+            return disk_full()
+        message = error.message.replace(f"{self._store.folder}/", "")
+        message = _FILE_ID.sub("the recording", message)
+        return ReaPaintError(error.code, message[:1].upper() + message[1:], hint=error.hint)
+
+
+class _Seat:
+    """One prediction's place at the shared engine."""
+
+    def __init__(
+        self, engine: SharedEngine, turns: Turns, number: int, prediction: Prediction
+    ) -> None:
+        self._engine = engine
+        self._turns = turns
+        self._number = number
+        self._prediction = prediction
+
+    @property
+    def welcome(self) -> Welcome:
+        """What the engine can do."""
+        return self._engine.welcome
+
+    def run(
+        self, request: InpaintRequest, audio: Audio, on_progress: Callable[[str, float], None]
+    ) -> tuple[Done, tuple[Audio, ...]]:
+        """Do one window, in its turn."""
+
+        def put(send: Callable[[], None]) -> None:
+            self._turns.enter(self._number, self._prediction.check, send)
+
+        return self._engine.run(request, audio, on_progress, put=put)
+
+
+def disk_full() -> Refused:
+    """Return what to say when the disk takes no more."""
+    return Refused(
+        507,
+        BridgeCode.DISK_FULL,
+        "The server's disk is full.",
+        hint="Free some space there; no half-written file was left.",
+    )
+
+
+def _held_bytes(info: AudioInfo, ask: Ask) -> int:
+    """Return about how much memory a prediction's windows and patches take."""
+    context_s = ask.settings.context_s
+    heard_s = WINDOW_GUESS_S
+    for start_s, end_s in ask.selections_s:
+        length_s = end_s - start_s
+        heard_s += length_s + 2 * (max(length_s, 5.0) if context_s is None else context_s)
+    frames = min(heard_s * info.sample_rate, info.frames + _selected_s(ask) * info.sample_rate)
+    return int(frames) * info.channels * 4 * (1 + ask.settings.takes)
+
+
+def _result_bytes(info: AudioInfo, ask: Ask) -> int:
+    """Return about how much disk a prediction's results take."""
+    duration_s = max(info.duration_s, ask.selections_s[-1][1])
+    if ask.output_format in ("wav", "flac"):
+        one = duration_s * info.sample_rate * info.channels * info.sample_format.bits / 8
+    else:
+        one = duration_s * _LOSSY_BYTES_PER_S
+    return int(one) * ask.settings.takes
+
+
+def _selected_s(ask: Ask) -> float:
+    return sum(end_s - start_s for start_s, end_s in ask.selections_s)
+
+
+def _stand_in_warnings(ask: Ask, report: Report) -> tuple[str, ...]:
+    if not ask.is_alias or report.backend == STAND_IN_FOR:
+        return ()
+    return (
+        f"{ask.model} is a hosted model; here the {report.backend} backend stood in for it,"
+        " for this machine has no Stable Audio 3 model. See `reapaint models`.",
+    )
+
+
+def _disk_error(error: OSError) -> ReaPaintError:
+    if error.errno in NO_ROOM:
+        return disk_full()
+    return ReaPaintError(
+        BridgeCode.OUTPUT_NOT_WRITABLE,
+        f"The server can't keep the result: {error.strerror or error}.",
+        hint="Its log tells more.",
+    )
+
+
+def _stopping() -> Refused:
+    return Refused(
+        503,
+        HttpCode.SERVER_STOPPING,
+        "The server is stopping.",
+        hint="Send the job again when it is back.",
+    )
+
+
+def _out_of_memory() -> ReaPaintError:
+    return ReaPaintError(
+        ErrorCode.OUT_OF_MEMORY,
+        "The machine has too little memory for this job.",
+        hint="Select less, ask for less context, or for fewer takes.",
+    )
+
+
+def _our_mistake(error: Exception) -> ReaPaintError:
+    return ReaPaintError(
+        ErrorCode.INTERNAL_ERROR,
+        f"ReaPaint made a mistake: {type(error).__name__}.",
+        hint="The server's log has the details; please report it.",
+    )

@@ -1,0 +1,100 @@
+"""The paths that models are asked for by, and which backend of the engine each means."""
+
+from dataclasses import dataclass
+
+from bridge.http.errors import bad_request, not_found
+from engine.protocol.messages import BackendInfo, Welcome
+
+OWN_PREFIX = "reapaint/"
+AUTO = "auto"
+
+WAVESPEED_PATHS = ("stability-ai/stable-audio-3/audio-inpainting",)
+EACHLABS_SLUGS = ("stable-audio-2-5-inpaint",)
+FAL_APPS = (
+    *(
+        f"fal-ai/stable-audio-3/{place}/audio-inpainting"
+        for place in (
+            "medium",
+            "medium/base",
+            "small/music",
+            "small/music/base",
+            "small/sfx",
+            "small/sfx/base",
+        )
+    ),
+    "fal-ai/stable-audio-25/inpaint",
+)
+_ALIASES = frozenset((*WAVESPEED_PATHS, *EACHLABS_SLUGS, *FAL_APPS))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """What a path means: None leaves it to the engine."""
+
+    backend: str | None = None
+    model: str | None = None
+    is_alias: bool = False
+
+
+def choose_model(
+    path: str, backend: str | None, model: str | None, welcome: Welcome
+) -> ModelChoice:
+    """Return what a path means, with what a request's own fields say of it.
+
+    A hosted model's path is done by whatever the engine would take: the best model that
+    is here, else the sound around the selection. Only names that the engine itself lists
+    are passed on: it would take others for folders of this machine.
+
+    Raises
+    ------
+    Refused
+        404: there is no such path; 400: no such backend or model.
+    """
+    if path in _ALIASES:
+        choice = ModelChoice(backend, model, is_alias=True)
+    elif path.startswith(OWN_PREFIX):
+        named, _, variant = path.removeprefix(OWN_PREFIX).partition("/")
+        if named not in (AUTO, *(each.name for each in welcome.backends)):
+            raise _no_model(path, welcome)
+        choice = ModelChoice(None if named == AUTO else named, variant or model)
+        if named == AUTO:
+            choice = ModelChoice(backend, variant or model)
+    else:
+        raise _no_model(path, welcome)
+    return _checked(choice, welcome)
+
+
+def model_paths(welcome: Welcome) -> list[str]:
+    """Return every path that can be asked for, hosted models' first."""
+    own = [f"{OWN_PREFIX}{AUTO}", *(f"{OWN_PREFIX}{each.name}" for each in welcome.backends)]
+    return [*sorted(_ALIASES), *own]
+
+
+def _checked(choice: ModelChoice, welcome: Welcome) -> ModelChoice:
+    backends = {each.name: each for each in welcome.backends}
+    if choice.backend is not None and choice.backend not in backends:
+        raise bad_request(
+            f"There is no backend {choice.backend[:60]!r}.",
+            f"Choose one of: {', '.join(backends)}.",
+            "unknown_backend",
+        )
+    if choice.model is None:
+        return choice
+    within = (backends[choice.backend],) if choice.backend else welcome.backends
+    if not any(choice.model in each.models for each in within):
+        raise bad_request(
+            f"There is no model {choice.model[:60]!r}.",
+            f"Choose one of: {', '.join(_models_of(within)) or 'none, here'}.",
+            "unknown_model",
+        )
+    return choice
+
+
+def _models_of(backends: tuple[BackendInfo, ...]) -> list[str]:
+    return list(dict.fromkeys(model for each in backends for model in each.models))
+
+
+def _no_model(path: str, welcome: Welcome) -> Exception:
+    return not_found(
+        f"model {path[:100]!r} here", f"Choose one of: {', '.join(model_paths(welcome))}."
+    )

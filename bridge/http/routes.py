@@ -1,0 +1,180 @@
+"""What a route is: all that the server and its description say of it, in one place."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bridge.http.bodies import read_json, read_query
+from bridge.http.errors import status_of
+from bridge.http.gateway import Gateway
+from engine.protocol.errors import ErrorCode, ReaPaintError
+
+_log = logging.getLogger(__name__)
+
+
+class Errors(StrEnum):
+    """How a route says what went wrong: as the service whose shape it has."""
+
+    WAVESPEED = "wavespeed"
+    EACHLABS = "eachlabs"
+    FAL = "fal"
+
+
+class WaveSpeedError(msgspec.Struct, kw_only=True):
+    """What went wrong; ``code`` is the HTTP status, ``error_code`` stays the same."""
+
+    code: int
+    message: str
+    error_code: str
+    hint: str
+    data: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class EachLabsError(msgspec.Struct, kw_only=True):
+    """What went wrong."""
+
+    error: str
+    status: int
+    error_code: str
+    details: str
+
+
+class FalError(msgspec.Struct, kw_only=True):
+    """What went wrong."""
+
+    detail: str
+    error_type: str
+    hint: str
+
+
+ERROR_KINDS: Mapping[Errors, type[msgspec.Struct]] = {
+    Errors.WAVESPEED: WaveSpeedError,
+    Errors.EACHLABS: EachLabsError,
+    Errors.FAL: FalError,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: ``body`` and ``query`` are as the route declares them."""
+
+    request: Request
+    base_url: str
+    query: Any
+    body: Any
+    given: dict[str, Any]
+
+    @property
+    def path(self) -> str:
+        """The path that was asked for."""
+        return str(self.request.scope["path"])
+
+    def word(self, name: str) -> str:
+        """Return a piece of the path."""
+        return str(self.request.path_params[name])
+
+
+Answer = msgspec.Struct | Response
+Handler = Callable[[Gateway, Call], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One method of one path.
+
+    ``answer`` is None where the answer is a file. ``body`` is read before the handler is
+    called; ``upload`` names the kind of a body that the handler reads itself.
+    """
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    handler: Handler
+    errors_as: Errors
+    answer: type[msgspec.Struct] | None
+    status: int = 200
+    body: type[msgspec.Struct] | None = None
+    query: type[msgspec.Struct] | None = None
+    upload: str = ""
+    errors: tuple[int, ...] = ()
+    is_open: bool = False
+    """Needs no token: its path holds a secret, or it tells nothing."""
+    examples: Mapping[str, object] = field(default_factory=dict)
+
+
+def endpoint(
+    routes: Mapping[str, Route], gateway: Gateway
+) -> Callable[[Request], Awaitable[Response]]:
+    """Return what answers for one path, given its routes by their methods."""
+
+    async def answer(request: Request) -> Response:
+        route = routes["GET" if request.method == "HEAD" else request.method]
+        try:
+            return await _call(route, gateway, request)
+        except ReaPaintError as error:
+            return error_response(route.errors_as, status_of(error), error)
+        except Exception as error:  # noqa: BLE001 - the message boundary: the server lives on
+            _log.exception("%s %s broke", request.method, route.path)
+            return error_response(route.errors_as, 500, our_mistake(error))
+
+    return answer
+
+
+def error_response(errors_as: Errors, status: int, error: ReaPaintError) -> Response:
+    """Return an error as its service would say it."""
+    content: msgspec.Struct
+    headers = {}
+    match errors_as:
+        case Errors.WAVESPEED:
+            content = WaveSpeedError(
+                code=status, message=str(error), error_code=error.code, hint=error.hint
+            )
+        case Errors.EACHLABS:
+            content = EachLabsError(
+                error=str(error), status=status, error_code=error.code, details=error.hint
+            )
+        case Errors.FAL:
+            content = FalError(detail=str(error), error_type=error.code, hint=error.hint)
+            headers["x-fal-error-type"] = error.code
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if status in (408, 413):
+        # What is left of the body is not read: the connection can't go on.
+        headers["Connection"] = "close"
+    return json_response(content, status, headers)
+
+
+def json_response(
+    content: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return a struct as JSON."""
+    return Response(
+        msgspec.json.encode(content), status, dict(headers or {}), media_type="application/json"
+    )
+
+
+def our_mistake(error: Exception) -> ReaPaintError:
+    """Return what to say of an error that nobody foresaw."""
+    return ReaPaintError(
+        ErrorCode.INTERNAL_ERROR,
+        f"ReaPaint made a mistake: {type(error).__name__}.",
+        hint="The server's log has the details; please report it.",
+    )
+
+
+async def _call(route: Route, gateway: Gateway, request: Request) -> Response:
+    query = read_query(request, route.query) if route.query else None
+    body: msgspec.Struct | None = None
+    given: dict[str, Any] = {}
+    if route.body is not None:
+        body, given = await read_json(request, route.body, gateway.bodies, gateway.config.limits)
+    call = Call(request, gateway.base_url(request), query, body, given)
+    answer = await route.handler(gateway, call)
+    return answer if isinstance(answer, Response) else json_response(answer, route.status)
