@@ -17,7 +17,7 @@ from bridge.http.config import HttpLimits
 from bridge.http.engine import SharedEngine
 from bridge.http.errors import HttpCode, Refused
 from bridge.http.fetching import Network
-from bridge.http.intake import is_data_uri, look_at, take_audio
+from bridge.http.intake import find_own, is_data_uri, look_at, take_audio
 from bridge.http.predictions import Ask, Prediction, Predictions, Take
 from bridge.http.store import Store, StoredFile
 from bridge.http.turns import Turns
@@ -133,25 +133,27 @@ class Desk:
     async def _carry_through(self, prediction: Prediction) -> None:
         loop = asyncio.get_running_loop()
         audio = prediction.ask.audio
-        is_slow = audio[:4].lower() == "http"
-        pool = self._fetchers if is_slow else self._readers
+        is_kept = find_own(audio, self._store) is not None
+        pool = self._readers if is_kept or is_data_uri(audio) else self._fetchers
         file = await loop.run_in_executor(pool, self._take, prediction)
         # The request's own text may be the whole recording: it is held once, on disk.
         prediction.ask = replace(prediction.ask, audio="")
-        with self._store.using(file):
-            info = await loop.run_in_executor(self._readers, look_at, file, self._limits)
-            number = self._turns.join()
-            try:
-                await loop.run_in_executor(self._runners, self._run, prediction, info, number)
-            finally:
-                self._turns.leave(number)
-        if is_slow or is_data_uri(audio):
-            # Nobody knows its id.
-            self._store.remove(file)
+        try:
+            with self._store.using(file):
+                info = await loop.run_in_executor(self._readers, look_at, file, self._limits)
+                number = self._turns.join()
+                try:
+                    await loop.run_in_executor(self._runners, self._run, prediction, info, number)
+                finally:
+                    self._turns.leave(number)
+        finally:
+            if not is_kept:
+                # Nobody knows its id.
+                self._store.remove(file)
 
     def _take(self, prediction: Prediction) -> StoredFile:
         prediction.check()
-        if prediction.ask.audio[:4].lower() == "http":
+        if find_own(prediction.ask.audio, self._store) is None:
             prediction.move("fetch", 0.0)
         return take_audio(prediction.ask.audio, self._store, self._network, self._limits)
 
@@ -261,7 +263,7 @@ def _stand_in_warnings(ask: Ask, report: Report) -> tuple[str, ...]:
         return ()
     return (
         f"{ask.model} is a hosted model; here the {report.backend} backend stood in for it,"
-        " for this machine has no Stable Audio 3 model. See `reapaint models`.",
+        " as it does for all that names none. See `reapaint models`.",
     )
 
 
