@@ -1,5 +1,6 @@
 """Adapters: on, changed, off; in both layouts; and those of other models."""
 
+import copy
 import json
 
 import pytest
@@ -29,9 +30,14 @@ DURATION = "conditioners.seconds_total.embedder.embedding.1"
 KINDS = ["lora", "dora-rows", "dora-cols", "bora"]
 
 
-@pytest.fixture(params=[False, True], ids=["plain", "differential"])
-def parts(request):
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "differential"])
+def untouched(request):
     return make_tiny_parts("same-l", differential=request.param)
+
+
+@pytest.fixture
+def parts(untouched):
+    return copy.deepcopy(untouched)
 
 
 def _state(parts):
