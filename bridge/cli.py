@@ -127,6 +127,7 @@ def _inpaint(options: argparse.Namespace, terminal: Terminal) -> None:
         seed=options.seed,
         takes=options.takes,
         strength=options.strength,
+        max_cost=options.max_cost,
         crossfade_s=options.crossfade,
         context_s=options.context,
         match_level=not options.no_match_level,
@@ -212,9 +213,31 @@ def _doctor(options: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def _bench(options: argparse.Namespace, terminal: Terminal) -> None:
+    if options.action == "model":
+        from bridge.commands import bench_model
+
+        bench_model.run(_bench_job(options), terminal, out=options.out)
+        return
     from bridge.commands import bench
 
     bench.run(terminal, rounds=options.rounds)
+
+
+def _bench_job(options: argparse.Namespace) -> dict[str, object]:
+    return {
+        "size": options.size,
+        "model": options.model,
+        "device": options.device,
+        "dtype": options.dtype,
+        "window_s": options.window,
+        "mask_s": options.mask,
+        "steps": options.steps,
+        "takes": options.takes,
+        "guidance": options.guidance,
+        "rounds": options.rounds,
+        "tiny": options.tiny,
+        "memory": not options.no_memory,
+    }
 
 
 def _bridge(options: argparse.Namespace, terminal: Terminal) -> None:

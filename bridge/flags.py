@@ -67,8 +67,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_models_flags(add("models", "show, get, check and remove what fills a selection"))
     doctor = add("doctor", "look whether everything is where it should be")
     _add_resource_flag(doctor)
-    bench = add("bench", "measure how long the road to the engine takes")
-    bench.add_argument("--rounds", type=_whole, default=50, help="how often (default: %(default)s)")
+    _add_bench_flags(add("bench", "measure how long the road to the engine takes"))
     _add_bridge_flags(add("bridge", "carry jobs between REAPER and an engine"))
     _add_reaper_flags(add("reaper", "put ReaPaint's actions into REAPER"))
     _add_keys_flags(add("keys", "make and trust keys, for engines on other machines"))
@@ -129,7 +128,15 @@ def _add_inpaint_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--mode", default="auto", help="how the backend goes about it")
     parser.add_argument("--backend", metavar="NAME", help="what fills the selection")
-    parser.add_argument("--model", metavar="NAME", help="which of the backend's models")
+    parser.add_argument(
+        "--max-cost",
+        type=float,
+        metavar="USD",
+        help="call no hosted service that would cost more (default: no limit)",
+    )
+    parser.add_argument(
+        "--model", metavar="NAME", help="which model, or the folder of one; it tells the backend"
+    )
     parser.add_argument(
         "--library",
         type=Path,
@@ -211,6 +218,47 @@ def _add_models_flags(parser: argparse.ArgumentParser) -> None:
         action.add_argument(
             "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object"
         )
+
+
+def _add_bench_flags(parser: argparse.ArgumentParser) -> None:
+    rounds = "how often (default: %(default)s)"
+    parser.add_argument("--rounds", type=_whole, default=50, help=rounds)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
+    model = actions.add_parser(
+        "model", help="measure Stable Audio 3 here, beside diffusers' stock pipeline"
+    )
+    which = model.add_mutually_exclusive_group()
+    which.add_argument(
+        "--size", choices=("small", "medium"), default="small", help="with random weights"
+    )
+    which.add_argument("--model", metavar="NAME|DIR", help="an installed model, or a folder")
+    which.add_argument(
+        "--tiny", action="store_true", help="a tiny random model, to try the measurement out"
+    )
+    model.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or mps (default: best)")
+    model.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16", "float16"),
+        help="of the model and its codec, on both sides (default: the device's)",
+    )
+    for flag, default, text in (
+        ("--window", 30.0, "what the model hears"),
+        ("--mask", 5.0, "what of it is made anew"),
+    ):
+        model.add_argument(
+            flag, type=_seconds, default=default, metavar="SECONDS", help=f"{text} (%(default)g)"
+        )
+    model.add_argument("--steps", type=_whole, metavar="N", help="1 to 100 (default: the model's)")
+    model.add_argument("--takes", type=_whole, default=1, metavar="N", help="1 to 16")
+    model.add_argument("--guidance", type=float, default=1.0, metavar="G", help="0 to 25")
+    model.add_argument("--rounds", type=_whole, default=3, help=rounds)
+    model.add_argument(
+        "--no-memory", action="store_true", help="leave out what memory each side takes"
+    )
+    model.add_argument("--out", type=Path, metavar="FILE", help="also write the JSON object there")
+    model.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object"
+    )
 
 
 def _add_resource_flag(parser: argparse.ArgumentParser) -> None:

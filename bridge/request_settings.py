@@ -29,6 +29,7 @@ class RequestSettings:
     mode: str = "auto"
     backend: str | None = None
     model: str | None = None
+    max_cost: float | None = None
 
     def for_window(
         self,
@@ -60,4 +61,5 @@ class RequestSettings:
             mode=self.mode,
             backend=self.backend,
             model=self.model,
+            max_cost=self.max_cost,
         )

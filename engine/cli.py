@@ -13,6 +13,7 @@ from engine.config import (
     check_config,
     environment_default,
     library_folder,
+    optional_number,
 )
 from engine.protocol.errors import ReaPaintError
 from engine.server import serve
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             device=options.device,
             model_idle_s=0.0 if options.keep else options.model_idle,
             hide_replaced=options.hide_replaced,
+            max_cost=optional_number("max_cost") if options.max_cost is None else options.max_cost,
         )
         backends = make_backends(backend_options(config))
         check_config(config, backends)
@@ -108,6 +110,12 @@ def _make_parser() -> argparse.ArgumentParser:
         default=bool(environment_default("hide_replaced", "")),
         help="let a model hear silence where it is to make new sound; by default it hears"
         " what was there as it was trained to, at the very edges of the selection",
+    )
+    parser.add_argument(
+        "--max-cost",
+        type=float,
+        metavar="USD",
+        help="refuse a job that would cost more at a hosted service (default: no limit)",
     )
     parser.add_argument(
         "--idle-exit",

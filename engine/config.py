@@ -35,6 +35,8 @@ class EngineConfig:
     device: str = AUTO
     model_idle_s: float = 600.0
     """Drop a model from memory after this long without work; 0 = never."""
+    max_cost: float | None = None
+    """What one job may cost at a hosted service, in USD; None is no limit."""
     hide_replaced: bool = False
     """Let a model hear silence where it is to make new sound."""
 
@@ -83,6 +85,12 @@ def check_config(config: EngineConfig, backends: Collection[str]) -> None:
                 f"{flag} can't be {seconds:g} seconds.",
                 hint="Give 0 seconds or more; 0 = never.",
             )
+    if config.max_cost is not None and not config.max_cost >= 0:
+        raise StartError(
+            "invalid_option",
+            f"--max-cost can't be {config.max_cost:g} USD.",
+            hint="Give 0 USD or more, or leave it out for no limit.",
+        )
     for name in ("max_window_mib", "max_queued_jobs", "max_queued_mib"):
         if getattr(config, name) < 1:
             raise StartError(
@@ -121,6 +129,25 @@ def library_folder(chosen: Path | None) -> Path | None:
         )
     from_environment = environment_default("library", "")
     return chosen or (Path(from_environment).expanduser() if from_environment else None)
+
+
+def optional_number(name: str) -> float | None:
+    """Return ``REAPAINT_<NAME>`` as a number, where it is set and not empty.
+
+    Raises
+    ------
+    StartError
+        It is no number.
+    """
+    text = environment_default(name, "")
+    try:
+        return float(text) if text else None
+    except ValueError as error:
+        raise StartError(
+            "invalid_option",
+            f"REAPAINT_{name.upper()} is {text!r}, which is no number.",
+            hint="Set it to a number, or unset it.",
+        ) from error
 
 
 def environment_default(name: str, default: str) -> str:

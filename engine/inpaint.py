@@ -1,6 +1,6 @@
 """The recipe of one job: window to backend, new audio back, joined into every span."""
 
-import secrets
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -182,7 +182,7 @@ def _resolve(request: InpaintRequest, info: BackendInfo) -> InpaintRequest:
         request,
         backend=info.name,
         model=request.model or info.default_model,
-        seed=_first_seed(info) if request.seed is None else request.seed,
+        seed=_first_seed(request, info) if request.seed is None else request.seed,
         crossfade_s=DEFAULT_CROSSFADE_S if request.crossfade_s is None else request.crossfade_s,
     )
 
@@ -196,8 +196,12 @@ def _as_carried_out(resolved: InpaintRequest, generation: Generation) -> Inpaint
     )
 
 
-def _first_seed(info: BackendInfo) -> int:
-    return secrets.randbelow(MAX_SEED + 1) if info.first_seed is None else info.first_seed
+def _first_seed(request: InpaintRequest, info: BackendInfo) -> int:
+    """Return any seed: the same for a job that is sent again, which must not be paid twice."""
+    if info.first_seed is not None:
+        return info.first_seed
+    digest = hashlib.blake2b(request.job_id.encode(), digest_size=8).digest()
+    return int.from_bytes(digest) % (MAX_SEED + 1)
 
 
 def _seed_of(resolved: InpaintRequest) -> int:
@@ -215,6 +219,7 @@ def _wish(resolved: InpaintRequest) -> Wish:
         mode=resolved.mode,
         model=resolved.model or "",
         match_level=resolved.match_level,
+        max_cost=resolved.max_cost,
     )
 
 

@@ -12,6 +12,7 @@ from engine.config import (
     check_config,
     environment_default,
     library_folder,
+    optional_number,
 )
 from engine.inpaint import inpaint
 from engine.protocol.messages import Done, InpaintRequest
@@ -28,6 +29,7 @@ class LocalEngine:
             library=library_folder(library),
             model=environment_default("model", AUTO),
             device=environment_default("device", AUTO),
+            max_cost=optional_number("max_cost"),
         )
         self._backends = make_backends(backend_options(config))
         check_config(config, self._backends)

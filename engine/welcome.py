@@ -23,6 +23,7 @@ def backend_options(config: EngineConfig) -> BackendOptions:
             # Other machines' users have no business with this one's folders.
             opens_folders=config.is_loopback,
         ),
+        max_cost=config.max_cost,
     )
 
 

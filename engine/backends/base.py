@@ -65,6 +65,8 @@ class Wish:
     strength: float
     mode: str
     model: str
+    max_cost: float | None = None
+    """In USD; a service that would cost more is not called."""
     match_level: bool = True
     """The recipe matches a fill's ends; this is for what stands between them."""
 

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 from engine.backends.base import Backend
 from engine.backends.context.backend import ContextBackend
 from engine.backends.echo import EchoBackend
+from engine.backends.hosted.registry import make_hosted_backends
 from engine.backends.library.backend import LibraryBackend
 from engine.backends.stable_audio_3.backend import StableAudio3Backend, StableAudioOptions
 
@@ -23,6 +24,8 @@ class BackendOptions:
     library: Path | None = None
     """A folder of sounds; without one there is no library backend."""
     stable_audio: StableAudioOptions = StableAudioOptions()
+    max_cost: float | None = None
+    """What one job may cost at a hosted service, in USD; None is no limit."""
 
 
 @runtime_checkable
@@ -42,7 +45,7 @@ def make_backends(options: BackendOptions | None = None) -> dict[str, Backend]:
     backends: list[Backend] = [ContextBackend(), StableAudio3Backend(options.stable_audio)]
     if options.library is not None:
         backends.append(LibraryBackend(options.library))
-    backends.append(EchoBackend())
+    backends += [*make_hosted_backends(options.max_cost), EchoBackend()]
     return {backend.info.name: backend for backend in backends}
 
 

@@ -37,6 +37,7 @@ class ErrorCode(StrEnum):
     INVALID_TAKES = "invalid_takes"
     INVALID_STRENGTH = "invalid_strength"
     INVALID_CROSSFADE = "invalid_crossfade"
+    INVALID_COST = "invalid_cost"
     # Sessions and the queue
     NOT_AUTHORISED = "not_authorised"
     JOB_ID_REUSED = "job_id_reused"

@@ -30,6 +30,11 @@ def cache_folder() -> Path:
     return _private_folder("REAPAINT_CACHE_DIR", "cache")
 
 
+def state_folder() -> Path:
+    """Return the folder of what must outlive a crash (``REAPAINT_STATE_DIR``)."""
+    return _private_folder("REAPAINT_STATE_DIR", "state")
+
+
 def make_private(folder: Path) -> Path:
     """Make a folder that only its owner can enter, and refuse somebody else's.
 
@@ -52,7 +57,7 @@ def make_private(folder: Path) -> Path:
             ErrorCode.NOT_AUTHORISED,
             f"The folder {folder} can't be used: {error}.",
             hint="Remove it, or name another one in REAPAINT_RUNTIME_DIR, REAPAINT_CONFIG_DIR,"
-            " REAPAINT_LOG_DIR or REAPAINT_CACHE_DIR.",
+            " REAPAINT_LOG_DIR, REAPAINT_CACHE_DIR or REAPAINT_STATE_DIR.",
         ) from error
     return folder
 
@@ -68,6 +73,8 @@ def _private_folder(variable: str, kind: str) -> Path:
         return make_private(platformdirs.user_config_path("reapaint", appauthor=False))
     if kind == "cache":
         return make_private(platformdirs.user_cache_path("reapaint", appauthor=False))
+    if kind == "state":
+        return make_private(platformdirs.user_state_path("reapaint", appauthor=False))
     if kind == "log":
         return make_private(platformdirs.user_log_path("reapaint", appauthor=False))
     if sys.platform.startswith("linux") and not os.environ.get("XDG_RUNTIME_DIR"):

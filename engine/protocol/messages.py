@@ -46,7 +46,8 @@ class InpaintRequest:
     ``spans`` count frames of the window at ``sample_rate``. The window has
     ``window_frames`` frames, of which the first ``audio_frames`` exist; what lies
     after them is past the end of the source and can only be inside a span.
-    None means the engine's or the model's own default.
+    None means the engine's or the model's own default. ``max_cost`` is in USD: a hosted
+    service that would cost more is not called.
     """
 
     job_id: str
@@ -67,6 +68,7 @@ class InpaintRequest:
     mode: str = "auto"
     backend: str | None = None
     model: str | None = None
+    max_cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

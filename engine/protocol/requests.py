@@ -14,6 +14,7 @@ MAX_STEPS = 100
 MAX_GUIDANCE = 25.0
 MAX_SEED = 2**32 - 1
 MAX_TAKES = 16
+MAX_COST_USD = 1e6
 MAX_PROMPT_CHARACTERS = 10_000
 MAX_CROSSFADE_S = 10.0
 DEFAULT_CROSSFADE_S = 0.03
@@ -116,6 +117,7 @@ def _check_numbers(request: InpaintRequest) -> None:
     _check_range(
         request.crossfade_s, 0, MAX_CROSSFADE_S, "crossfade in seconds", ErrorCode.INVALID_CROSSFADE
     )
+    _check_range(request.max_cost, 0, MAX_COST_USD, "highest cost in USD", ErrorCode.INVALID_COST)
 
 
 def _check_range(value: float | None, low: float, high: float, name: str, code: ErrorCode) -> None:

@@ -85,6 +85,10 @@ def test_the_variable_serves_prompts_and_leaves_the_rest_alone(
         "context",
         "stable-audio-3",
         "library",
+        "wavespeed",
+        "eachlabs",
+        "fal",
+        "stability",
         "echo",
     ]
 

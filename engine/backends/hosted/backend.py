@@ -8,7 +8,7 @@ from engine.backends.base import Control, Fill, Generation, Window, Wish
 from engine.backends.hosted.accounts import has_key, load_account
 from engine.backends.hosted.calls import Delivery
 from engine.backends.hosted.errors import HostedCode, HostedError
-from engine.backends.hosted.journal import Journal, state_folder
+from engine.backends.hosted.journal import Journal, journal_folder
 from engine.backends.hosted.pace import Clock, Pace, SystemClock
 from engine.backends.hosted.planning import Plan, honoured, plan_calls
 from engine.backends.hosted.service import HostedModel, Service
@@ -81,7 +81,7 @@ class HostedBackend:
         plans, warnings = plan_calls(self._service, model, window, wish, seeds)
         account = load_account(self._service.login)
         journal = self._journal()
-        self._check_cost(plans, model, journal)
+        self._check_cost(plans, model, journal, wish.max_cost)
         try:
             from engine.backends.hosted.job import HostedJob
         except ImportError as error:
@@ -119,7 +119,7 @@ class HostedBackend:
 
     def _journal(self) -> Journal:
         try:
-            journal = Journal(self._folder or state_folder(), self._clock)
+            journal = Journal(self._folder or journal_folder(), self._clock)
             journal.sweep()
         except (ProtocolError, OSError) as error:
             raise HostedError(
@@ -129,7 +129,9 @@ class HostedBackend:
             ) from error
         return journal
 
-    def _check_cost(self, plans: Sequence[Plan], model: HostedModel, journal: Journal) -> None:
+    def _check_cost(
+        self, plans: Sequence[Plan], model: HostedModel, journal: Journal, asked: float | None
+    ) -> None:
         """Refuse a job that costs more than its limit, before anything is sent."""
         unknown = [plan for plan in plans if not journal.knows(plan.key)]
         new = len(unknown)
@@ -138,12 +140,13 @@ class HostedBackend:
             new -= min(new, sum(journal.left_behind(content) for content in contents))
         cost = None if model.price_usd is None else new * model.price_usd
         _log.info("%s: %d new calls, %s", self._service.name, new, usd(cost))
-        if self._max_cost is None or new == 0 or (cost is not None and cost <= self._max_cost):
+        limits = [limit for limit in (self._max_cost, asked) if limit is not None]
+        if not limits or new == 0 or (cost is not None and cost <= min(limits)):
             return
         raise HostedError(
             HostedCode.TOO_EXPENSIVE,
             f"{_calls(new)} of {model.name} at {self._service.title} would cost {usd(cost)},"
-            f" and the limit is {usd(self._max_cost)}.",
+            f" and the limit is {usd(min(limits))}.",
             hint="Ask for fewer takes or spans, choose another model, or raise --max-cost.",
         )
 

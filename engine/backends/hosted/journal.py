@@ -17,7 +17,7 @@ import msgspec
 
 from engine.backends.hosted.pace import Clock
 from engine.backends.hosted.service import Ticket
-from engine.protocol.folders import make_private
+from engine.protocol.folders import make_private, state_folder
 
 UNDELIVERED_S = 7 * 86_400.0
 """How long a call is remembered whose result nobody has got: services keep results for
@@ -30,13 +30,9 @@ DELIVERED_BYTES = 512 << 20
 _log = logging.getLogger(__name__)
 
 
-def state_folder() -> Path:
-    """Return the folder of what must outlive a crash; ``REAPAINT_STATE_DIR`` overrides it."""
-    import platformdirs
-
-    chosen = os.environ.get("REAPAINT_STATE_DIR")
-    base = Path(chosen) if chosen else platformdirs.user_state_path("reapaint", appauthor=False)
-    return make_private(make_private(base) / "hosted")
+def journal_folder() -> Path:
+    """Return the folder of calls and their answers."""
+    return make_private(state_folder() / "hosted")
 
 
 class Stage(StrEnum):
