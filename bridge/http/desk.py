@@ -94,6 +94,23 @@ class Desk:
         for take in prediction.takes:
             self._store.remove(take.file)
 
+    async def look(self, file: StoredFile) -> AudioInfo:
+        """Say what is in a file.
+
+        Raises
+        ------
+        ReaPaintError
+            It is no audio, too long, or takes too long to decode.
+        """
+        if self._is_closing:
+            raise _stopping()
+        loop = asyncio.get_running_loop()
+        try:
+            with self._store.using(file):
+                return await loop.run_in_executor(self._readers, look_at, file, self._limits)
+        except ReaPaintError as error:
+            raise self._shown(error) from error
+
     async def close(self) -> None:
         """End everything: what runs and what waits fails with a sentence."""
         if self._is_closing:

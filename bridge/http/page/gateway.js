@@ -35,9 +35,9 @@ export class Gateway {
     return this.#call("GET", `predictions/${id}`);
   }
 
-  /** Ask for a prediction. @param {object} wish @param {AbortSignal} signal */
-  submit(wish, signal) {
-    return this.#call("POST", MODEL, { json: wish, signal });
+  /** Ask for a prediction. @param {object} wish */
+  submit(wish) {
+    return this.#call("POST", MODEL, wish);
   }
 
   /** End a prediction; what has ended already stays as it is. */
@@ -45,9 +45,9 @@ export class Gateway {
     return this.#call("POST", `predictions/${id}/cancel`);
   }
 
-  /** Forget a prediction and its files on the server. */
-  forget(id) {
-    return this.#call("DELETE", `predictions/${id}`);
+  /** Return what the server found in a file that was sent: its exact duration, above all. */
+  describe(fileId) {
+    return this.#call("GET", `media/${fileId}`);
   }
 
   /**
@@ -95,10 +95,10 @@ export class Gateway {
     return response.blob();
   }
 
-  async #call(method, path, { json, signal } = {}) {
+  #call(method, path, json) {
     const body = json && JSON.stringify(json);
     const headers = json ? { "Content-Type": "application/json" } : {};
-    return this.#answered(() => this.#fetch(new URL(path, BASE), { method, body, headers, signal }));
+    return this.#answered(() => this.#fetch(new URL(path, BASE), { method, body, headers }));
   }
 
   /** Return an answer's data, and ask for a token where one is missing. */
@@ -116,8 +116,8 @@ export class Gateway {
   async #fetch(url, options = {}) {
     try {
       return await fetch(url, { ...options, headers: { ...options.headers, ...this.#identity() } });
-    } catch (error) {
-      throw error.name === "AbortError" ? error : unreachable();
+    } catch {
+      throw unreachable();
     }
   }
 

@@ -3,8 +3,8 @@
 Notes
 -----
 Its documentation and the clients on PyPI and npm (2.0.5 and 0.3.2). The clients take only
-status 200 for a submission, and read ``data`` of every envelope. Cancel, delete, the
-models' list and all fields from ``progress`` on are ReaPaint's own.
+status 200 for a submission, and read ``data`` of every envelope. Cancel, delete,
+what is in a file, the models' list and all fields from ``progress`` on are ReaPaint's own.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -206,6 +206,27 @@ class UploadPlaceEnvelope(msgspec.Struct, kw_only=True):
     """Where to send a file."""
 
     data: UploadPlace
+    code: int = 200
+    message: str = "success"
+
+
+class Media(msgspec.Struct, kw_only=True):
+    """What is in a file: masks may reach to ``duration_s``, and beyond to make it longer."""
+
+    id: str
+    filename: str
+    size: int
+    duration_s: float
+    sample_rate: int
+    channels: int
+    frames: int
+    warnings: list[str]
+
+
+class MediaEnvelope(msgspec.Struct, kw_only=True):
+    """What is in a file."""
+
+    data: Media
     code: int = 200
     message: str = "success"
 
@@ -451,6 +472,23 @@ async def _upload_place(gateway: Gateway, call: Call) -> UploadPlaceEnvelope:
     )
 
 
+async def _media(gateway: Gateway, call: Call) -> MediaEnvelope:
+    file = gateway.find_file(call.word("id"))
+    info = await gateway.desk.look(file)
+    return MediaEnvelope(
+        data=Media(
+            id=file.file_id,
+            filename=file.name,
+            size=file.size,
+            duration_s=info.duration_s,
+            sample_rate=info.sample_rate,
+            channels=info.channels,
+            frames=info.frames,
+            warnings=list(info.warnings),
+        )
+    )
+
+
 def _is_plain(content_type: str) -> bool:
     """Whether a header can hold it: the client is asked to send it back."""
     return bool(content_type) and content_type.isascii() and content_type.isprintable()
@@ -563,6 +601,10 @@ ROUTES = (
     _route(
         "POST", "media/uploads", "wavespeedUploadPlace", "Ask where to PUT a file", _upload_place,
         UploadPlaceEnvelope, body=UploadWish, errors=(400, 408, 413, 415, 429),
+    ),
+    _route(
+        "GET", "media/{id}", "reapaintMedia", "What is in a file that was uploaded", _media,
+        MediaEnvelope, errors=(400, 404, 503),
     ),
     _route(
         "GET", "webhook/secret", "wavespeedSecret", "What webhooks are signed with", _secret,

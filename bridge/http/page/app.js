@@ -1,0 +1,299 @@
+import { Gateway } from "./gateway.js";
+import { Job } from "./job.js";
+import { listenToKeys } from "./keys.js";
+import { Player } from "./player.js";
+import { Settings } from "./settings.js";
+import { decode, outline } from "./sound.js";
+import { clamp, clock, spoken } from "./times.js";
+import { Versions } from "./versions.js";
+import { Waveform } from "./waveform.js";
+
+/** What is heard before and after the selection when it is looped. */
+const LOOP_MARGIN_S = 1.5;
+/** A loop follows the selection when that has come to rest. */
+const SETTLE_MS = 200;
+
+const page = Object.fromEntries([...document.querySelectorAll("[id]")].map((each) => [each.id, each]));
+const context = new AudioContext();
+const player = new Player(context);
+const waveform = new Waveform(page.waveform, player);
+const versions = new Versions(page.versions, player, context);
+const settings = new Settings(page.form, page.ignored);
+const gateway = new Gateway(askToken);
+
+/** The recording: its file, the server's id for it, and what the server found in it. */
+let source = null;
+let job = null;
+let settling = 0;
+
+// The recording
+
+async function open(file) {
+  complain("");
+  const trouble = troubleWith(file);
+  if (trouble) return complain(trouble);
+  job?.cancel();
+  page["file-name"].textContent = `Reading ${file.name}`;
+  const opened = { file, id: "", facts: null, shown_s: 0 };
+  source = opened;
+  const buffer = await decode(context, file);
+  if (source !== opened) return;
+  source.shown_s = buffer?.duration ?? 0;
+  page.work.hidden = false;
+  page.remarks.replaceChildren();
+  say("");
+  player.reset(source.shown_s);
+  await versions.open(file, buffer);
+  await show(buffer);
+  settings.format = file.name.toLowerCase().endsWith(".flac") ? "flac" : "wav";
+  page["file-name"].textContent = buffer
+    ? `${file.name}, ${clock(buffer.duration)}`
+    : `${file.name}: this browser can't show or play it, but it can be repainted.`;
+}
+
+function troubleWith(file) {
+  const limit = settings.offer?.max_upload_bytes;
+  if (!file.size) return `${file.name} is empty.`;
+  if (limit && file.size > limit) {
+    const mib = (size) => Math.floor(size / 2 ** 20);
+    return `${file.name} has ${mib(file.size)} MiB; this server takes ${mib(limit)} MiB.`;
+  }
+  return "";
+}
+
+async function show(buffer) {
+  const known = Boolean(buffer);
+  for (const name of ["waveform", "play", "position", "loop", "zoom"]) page[name].hidden = !known;
+  page.loop.checked = false;
+  page.zoom.value = 0;
+  page.position.max = source.shown_s;
+  for (const name of ["start", "end"]) {
+    page[name].value = "";
+    page[name].max = known ? source.shown_s : "";
+  }
+  if (known) await waveform.open(outline(buffer), buffer.duration);
+}
+
+// The selection: the two fields have the truth, rounded as it is shown
+
+function takeSelection() {
+  const [start, end] = waveform.selection;
+  page.start.value = start.toFixed(3);
+  page.end.value = end.toFixed(3);
+  afterSelection();
+}
+
+function typeSelection() {
+  if (source.shown_s && page.start.value && page.end.value) {
+    waveform.selection = [page.start.valueAsNumber, page.end.valueAsNumber];
+  } else afterSelection();
+}
+
+function afterSelection() {
+  const length = page.end.valueAsNumber - page.start.valueAsNumber;
+  page.length.textContent = length > 0 ? `${length.toFixed(3)} s` : "";
+  clearTimeout(settling);
+  if (page.loop.checked) settling = setTimeout(loop, SETTLE_MS);
+}
+
+function edgeHere(name) {
+  const [start, end] = waveform.selection;
+  const here = player.currentTime;
+  if (name === "start") waveform.selection = [here, Math.max(end, here)];
+  else waveform.selection = [Math.min(start, here), here];
+  return true;
+}
+
+// Listening
+
+async function togglePlay() {
+  if (!player.paused) player.pause();
+  else {
+    await context.resume();
+    player.play();
+  }
+}
+
+function seek(seconds) {
+  player.currentTime += seconds;
+  return true;
+}
+
+function loop() {
+  const [start, end] = waveform.selection;
+  player.loop = page.loop.checked
+    ? [Math.max(start - LOOP_MARGIN_S, 0), Math.min(end + LOOP_MARGIN_S, player.duration)]
+    : null;
+}
+
+function followPlayer() {
+  const seconds = player.currentTime;
+  page.clock.textContent = clock(seconds);
+  page.position.value = seconds;
+  page.position.ariaValueText = spoken(seconds);
+  page.play.textContent = player.paused ? "Play" : "Pause";
+  if (!player.paused) requestAnimationFrame(followPlayer);
+}
+
+// Repainting
+
+async function run() {
+  if (job || !source) return;
+  complain("");
+  if (!settings.check() || !checkSelection()) return;
+  job = new Job(gateway);
+  const asked = source;
+  showBusy(true);
+  try {
+    const wish = {
+      ...settings.wish(),
+      mask_start_seconds: page.start.valueAsNumber,
+      mask_end_seconds: page.end.valueAsNumber,
+    };
+    const result = await job.run(asked, wish, showProgress);
+    if (source === asked) await (result ? showResult(result) : say("Cancelled."));
+  } catch (error) {
+    say("");
+    complain(error.message);
+  } finally {
+    job = null;
+    showBusy(false);
+  }
+}
+
+function checkSelection() {
+  const start = page.start.valueAsNumber;
+  const end = page.end.valueAsNumber;
+  const isGood = start >= 0 && end > start;
+  if (!isGood) {
+    complain("Say where to repaint: a start, and an end that is later, in seconds.");
+    page.start.focus();
+  }
+  return isGood;
+}
+
+async function showResult(result) {
+  const stem = source.file.name.replace(/\.[^.]*$/, "");
+  const ending = new URL(result.takes[0].url).pathname.match(/\.\w+$/)?.[0] ?? "";
+  const added = [];
+  for (const [place, take] of result.takes.entries()) {
+    added.push(
+      await versions.add(result.files[place], {
+        note: describe(result, take),
+        fileName: (number) => `${stem}-take-${number}${ending}`,
+        onSeed: () => {
+          settings.seed = take.seed;
+        },
+      }),
+    );
+  }
+  showRemarks([...result.warnings, ...result.notes]);
+  say(added.length > 1 ? `Done: ${added.length} takes.` : "Done.");
+  await versions.choose(added[0]);
+}
+
+function describe(result, take) {
+  const worst = Math.max(...take.seams.map((seam) => Math.abs(seam.level_step_db)), 0);
+  const clicks = Math.max(...take.seams.map((seam) => seam.click_ratio), 0);
+  const model = result.engine_model === result.backend ? "" : ` ${result.engine_model}`;
+  return (
+    `seed ${take.seed}, ${result.backend}${model}, ${result.mode};` +
+    ` at the edges: level ${worst.toFixed(1)} dB, clicks ${clicks.toFixed(2)}`
+  );
+}
+
+function showRemarks(remarks) {
+  page.remarks.replaceChildren(
+    ...remarks.map((text) => Object.assign(document.createElement("li"), { textContent: text })),
+  );
+}
+
+function showBusy(isBusy) {
+  const hadFocus = document.activeElement === page.cancel;
+  page.run.ariaDisabled = String(isBusy);
+  page.cancel.hidden = page.progress.hidden = !isBusy;
+  page.progress.value = 0;
+  if (hadFocus && !isBusy) page.run.focus();
+}
+
+function showProgress(stage, fraction) {
+  page.progress.value = fraction;
+  say(stage);
+}
+
+/** Say something that screen readers repeat, once. */
+function say(text) {
+  if (page.status.textContent !== text) page.status.textContent = text;
+}
+
+function complain(text) {
+  page.alert.textContent = text;
+  page.alert.hidden = !text;
+}
+
+function cancel() {
+  job?.cancel().catch((error) => complain(error.message));
+  return Boolean(job);
+}
+
+function askToken() {
+  return new Promise((resolve) => {
+    const dialog = page["token-dialog"];
+    dialog.addEventListener("close", () => resolve(dialog.returnValue && page.token.value.trim()), {
+      once: true,
+    });
+    dialog.returnValue = page.token.value = "";
+    dialog.showModal();
+  });
+}
+
+// What people do
+
+page.file.addEventListener("change", () => page.file.files[0] && open(page.file.files[0]));
+for (const [type, isOver] of [["dragover", true], ["dragleave", false], ["drop", false]]) {
+  document.addEventListener(type, (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    page.drop.classList.toggle("over", isOver);
+    if (type === "drop" && event.dataTransfer.files[0]) open(event.dataTransfer.files[0]);
+  });
+}
+waveform.addEventListener("select", takeSelection);
+page.start.addEventListener("change", typeSelection);
+page.end.addEventListener("change", typeSelection);
+page["start-here"].addEventListener("click", () => edgeHere("start"));
+page["end-here"].addEventListener("click", () => edgeHere("end"));
+page.zoom.addEventListener("input", () => waveform.zoom(page.zoom.valueAsNumber));
+page.play.addEventListener("click", togglePlay);
+page.loop.addEventListener("change", loop);
+page.position.addEventListener("input", () => {
+  player.currentTime = clamp(page.position.valueAsNumber, 0, player.duration);
+});
+for (const type of ["play", "pause", "timeupdate"]) player.addEventListener(type, followPlayer);
+versions.addEventListener("show", ({ detail }) => source.shown_s && waveform.draw(detail));
+page.form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  run();
+});
+page.cancel.addEventListener("click", cancel);
+listenToKeys(page.shortcuts, {
+  cancel,
+  run: () => Boolean(source) && (run(), true),
+  play: () => Boolean(source) && (togglePlay(), true),
+  chooseAt: (place) => (versions.chooseAt(place), true),
+  step: (by) => Boolean(source) && (versions.step(by), true),
+  seek: (seconds) => Boolean(source) && seek(seconds),
+  startHere: () => Boolean(source) && edgeHere("start"),
+  endHere: () => Boolean(source) && edgeHere("end"),
+  loop: () => {
+    page.loop.checked = !page.loop.checked;
+    loop();
+    return true;
+  },
+});
+
+try {
+  settings.offer = await gateway.offer();
+} catch (error) {
+  complain(error.message);
+}

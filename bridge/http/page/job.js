@@ -1,0 +1,92 @@
+const STAGES = {
+  queued: "Waiting for its turn",
+  fetch: "Fetching the recording",
+  encode: "Listening to the recording",
+  sample: "Making new sound",
+  decode: "Making new sound",
+  splice: "Joining old and new",
+  write: "Writing the result",
+};
+const FINE_S = 0.0015;
+
+/** One request's life: the recording is sent, the server works, the results come back. */
+export class Job {
+  #gateway;
+  #sending = new AbortController();
+  #id = "";
+
+  /** @param {import("./gateway.js").Gateway} gateway */
+  constructor(gateway) {
+    this.#gateway = gateway;
+  }
+
+  /** End it, whatever it is doing. */
+  async cancel() {
+    this.#sending.abort();
+    if (this.#id) await this.#gateway.cancel(this.#id);
+  }
+
+  /**
+   * Carry it out; returns the prediction and its files, or null where it was cancelled.
+   *
+   * @param {{file: File, id: string, facts: object}} source `id` is filled in when it was sent
+   * @param {object} wish the settings' fields, with the mask's times as they are shown
+   * @param {(stage: string, fraction: number) => void} onProgress
+   */
+  async run(source, wish, onProgress) {
+    try {
+      const prediction = await this.#submit(source, wish, onProgress);
+      return prediction && (await this.#finish(prediction.id, onProgress));
+    } catch (error) {
+      if (error.name === "AbortError") return null;
+      throw error;
+    }
+  }
+
+  async #submit(source, wish, onProgress) {
+    for (let isFirst = true; ; isFirst = false) {
+      if (!source.id) await this.#send(source, onProgress);
+      try {
+        return await this.#gateway.submit({ ...wish, ...exact(wish, source), audio: source.id });
+      } catch (error) {
+        // Uploads expire; the recording is sent again, once.
+        if (error.status !== 404 || !isFirst) throw error;
+        source.id = "";
+      }
+    }
+  }
+
+  async #send(source, onProgress) {
+    const told = (fraction) => onProgress("Sending the recording", fraction);
+    told(0);
+    const id = await this.#gateway.upload(source.file, told, this.#sending.signal);
+    source.facts = await this.#gateway.describe(id);
+    source.id = id;
+  }
+
+  async #finish(id, onProgress) {
+    this.#id = id;
+    if (this.#sending.signal.aborted) await this.cancel();
+    const end = await this.#gateway.wait(id, ({ progress }) => {
+      const ahead = progress.stage === "queued" && progress.position;
+      const stage = STAGES[progress.stage] ?? "Working";
+      onProgress(ahead ? `${stage}; ${ahead} before it` : stage, progress.fraction);
+    });
+    if (end.status === "cancelled") return null;
+    if (end.status !== "completed") throw new Error(end.error);
+    onProgress("Fetching the result", 1);
+    const files = await Promise.all(end.takes.map(({ url }) => this.#gateway.file(url)));
+    return { ...end, files };
+  }
+}
+
+/**
+ * Return a mask that ends where the recording does, if that is what was meant.
+ *
+ * What is shown is rounded, and decoded at another rate than the recording's own: a mask that
+ * ends a hair too late would make the recording longer.
+ */
+function exact({ mask_end_seconds: end }, { facts, shown_s: shownS }) {
+  const isToTheEnd = shownS && end > shownS - FINE_S;
+  return isToTheEnd ? { mask_end_seconds: facts.duration_s } : {};
+}
