@@ -30,8 +30,9 @@ Audio = npt.NDArray[np.float32]
 
 FETCHERS = 4
 READERS = 2
-RUNNERS = 6
-"""Predictions that read, wait for the engine or write at one time: the engine does one."""
+RUNNERS = 3
+"""Predictions that read, wait for the engine or write at one time: the engine does one, and
+more threads that encode would take the interpreter from the one that answers."""
 HELD_BYTES = 1 << 30
 """Of windows and results in memory, unless a single one needs more."""
 WINDOW_GUESS_S = 60.0
