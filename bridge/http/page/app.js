@@ -3,7 +3,7 @@ import { Job } from "./job.js";
 import { listenToKeys } from "./keys.js";
 import { Player } from "./player.js";
 import { Settings } from "./settings.js";
-import { decode, outline } from "./sound.js";
+import { decode } from "./sound.js";
 import { clamp, clock, spoken } from "./times.js";
 import { Versions } from "./versions.js";
 import { Waveform } from "./waveform.js";
@@ -38,13 +38,13 @@ async function open(file) {
   source = opened;
   const buffer = await decode(context, file);
   if (source !== opened) return;
-  source.shown_s = buffer?.duration ?? 0;
   page.work.hidden = false;
+  page.start.value = page.end.value = "";
   page.remarks.replaceChildren();
   say("");
-  player.reset(source.shown_s);
+  player.reset();
+  showPicture(false);
   await versions.open(file, buffer);
-  await show(buffer);
   settings.format = file.name.toLowerCase().endsWith(".flac") ? "flac" : "wav";
   page["file-name"].textContent = buffer
     ? `${file.name}, ${clock(buffer.duration)}`
@@ -61,17 +61,22 @@ function troubleWith(file) {
   return "";
 }
 
-async function show(buffer) {
-  const known = Boolean(buffer);
-  for (const name of ["waveform", "play", "position", "loop", "zoom"]) page[name].hidden = !known;
+/** Draw the version that is heard; where the original can't be, a take is the first to show. */
+async function draw(outline) {
+  if (source.shown_s) return waveform.draw(outline);
+  const typed = [page.start.valueAsNumber, page.end.valueAsNumber];
+  source.shown_s = player.duration;
+  showPicture(true);
+  await waveform.open(outline, player.duration);
+  if (typed[1] > typed[0]) waveform.selection = typed;
+}
+
+function showPicture(isThere) {
+  page.listening.hidden = page.waveform.hidden = !isThere;
+  page["start-here"].hidden = page["end-here"].hidden = !isThere;
   page.loop.checked = false;
   page.zoom.value = 0;
   page.position.max = source.shown_s;
-  for (const name of ["start", "end"]) {
-    page[name].value = "";
-    page[name].max = known ? source.shown_s : "";
-  }
-  if (known) await waveform.open(outline(buffer), buffer.duration);
 }
 
 // The selection: the two fields have the truth, rounded as it is shown
@@ -236,7 +241,8 @@ function cancel() {
   return Boolean(job);
 }
 
-function askToken() {
+function askToken(wasWrong) {
+  page["token-wrong"].textContent = wasWrong ? "The server did not take that one." : "";
   return new Promise((resolve) => {
     const dialog = page["token-dialog"];
     dialog.addEventListener("close", () => resolve(dialog.returnValue && page.token.value.trim()), {
@@ -270,7 +276,7 @@ page.position.addEventListener("input", () => {
   player.currentTime = clamp(page.position.valueAsNumber, 0, player.duration);
 });
 for (const type of ["play", "pause", "timeupdate"]) player.addEventListener(type, followPlayer);
-versions.addEventListener("show", ({ detail }) => source.shown_s && waveform.draw(detail));
+versions.addEventListener("show", ({ detail }) => draw(detail));
 page.form.addEventListener("submit", (event) => {
   event.preventDefault();
   run();
@@ -280,7 +286,7 @@ listenToKeys(page.shortcuts, {
   cancel,
   run: () => Boolean(source) && (run(), true),
   play: () => Boolean(source) && (togglePlay(), true),
-  chooseAt: (place) => (versions.chooseAt(place), true),
+  chooseNumbered: (number) => (versions.chooseNumbered(number), true),
   step: (by) => Boolean(source) && (versions.step(by), true),
   seek: (seconds) => Boolean(source) && seek(seconds),
   startHere: () => Boolean(source) && edgeHere("start"),

@@ -15,7 +15,8 @@ export class Refusal extends Error {
 /**
  * The server's API. It asks for a token only where the server does.
  *
- * @param {() => Promise<string>} askToken resolves to what a person typed, "" where they gave up
+ * @param {(wasWrong: boolean) => Promise<string>} askToken resolves to what a person typed, ""
+ *   where they gave up
  */
 export class Gateway {
   #askToken;
@@ -107,7 +108,7 @@ export class Gateway {
       const response = await send();
       if (response.ok) return (await response.json()).data;
       if (response.status !== 401) throw await refusalOf(response);
-      this.#token = await this.#askToken();
+      this.#token = await this.#askToken(Boolean(this.#token));
       sessionStorage.setItem("token", this.#token);
       if (!this.#token) throw await refusalOf(response);
     }

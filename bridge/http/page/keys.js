@@ -1,6 +1,6 @@
 const TYPING = "textarea, select, dialog, input:not([type=checkbox], [type=radio], [type=range])";
 const MOVED_BY_ARROWS = "input[type=radio], input[type=range]";
-const PRESSED_BY_SPACE = "button, summary, a, input";
+const PRESSED_BY_SPACE = "button, summary, a, input[type=checkbox], input[type=file]";
 
 /**
  * Let keys do what buttons do.
@@ -31,7 +31,7 @@ function act(event, singleKeys, actions) {
     return !event.target.closest(MOVED_BY_ARROWS) && arrow(key, shiftKey ? 0.1 : 1, actions);
   }
   if (key === " ") return !event.target.closest(PRESSED_BY_SPACE) && actions.play();
-  if (/^[0-9]$/.test(key)) return actions.chooseAt(Number(key));
+  if (/^[0-9]$/.test(key)) return actions.chooseNumbered(Number(key));
   const others = { "[": actions.startHere, "]": actions.endHere, l: actions.loop };
   return others[key.toLowerCase()]?.() ?? false;
 }

@@ -37,9 +37,12 @@ export class Player extends EventTarget {
     return this.#buffers.has(name);
   }
 
-  /** Let a version be chosen. @param {string} name @param {AudioBuffer} buffer */
+  /** Let a version be chosen; the first one says how long all are. @param {AudioBuffer} buffer */
   add(name, buffer) {
     this.#buffers.set(name, buffer);
+    if (this.#duration) return;
+    this.#duration = buffer.duration;
+    this.#tell("durationchange");
   }
 
   /** Forget a version; the one that is heard stays. */
@@ -47,14 +50,14 @@ export class Player extends EventTarget {
     if (name !== this.#name) this.#buffers.delete(name);
   }
 
-  /** Forget everything, for a recording of another length in seconds. */
-  reset(duration) {
+  /** Forget everything. */
+  reset() {
     this.pause();
     this.#buffers.clear();
     this.#name = "";
     this.#offset = 0;
     this.#loop = null;
-    this.#duration = duration;
+    this.#duration = 0;
     this.#tell("durationchange", "timeupdate");
   }
 

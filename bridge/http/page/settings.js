@@ -7,14 +7,6 @@ const FIELDS = {
   strength: "strength",
   seed: "seed",
 };
-const NAMES = {
-  prompt: "prompt",
-  negative_prompt: "negative prompt",
-  steps: "steps",
-  guidance: "guidance",
-  strength: "strength",
-  seed: "seed",
-};
 
 /** The form that says what is wished for. Its fields have the API's own names. */
 export class Settings {
@@ -92,9 +84,9 @@ export class Settings {
     for (const [each, field] of Object.entries(FIELDS)) {
       this.#form.elements[field].disabled = ignored.includes(each);
     }
-    this.#note.textContent = ignored.length
-      ? `${info.description} It takes no notice of: ${ignored.map((each) => NAMES[each]).join(", ")}.`
-      : info.description;
+    const names = ignored.map((each) => each.replace("_", " ")).join(", ");
+    this.#note.textContent =
+      `${name}: ${info.description}.` + (names && ` It takes no notice of: ${names}.`);
   }
 }
 

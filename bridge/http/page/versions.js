@@ -63,7 +63,7 @@ export class Versions extends EventTarget {
     link.download = about.fileName(number);
     link.ariaLabel = `Download take ${number}`;
     const again = make("button", { type: "button", textContent: "Use its seed" });
-    again.ariaLabel = `Use the seed of take ${number}`;
+    again.ariaLabel = `Use its seed: take ${number}`;
     again.addEventListener("click", about.onSeed);
     const remove = make("button", { type: "button", textContent: "Remove" });
     remove.ariaLabel = `Remove take ${number}`;
@@ -84,10 +84,9 @@ export class Versions extends EventTarget {
     this.dispatchEvent(new CustomEvent("show", { detail: version.outline }));
   }
 
-  /** Hear the original, 0, or a take by its place in the list. */
-  chooseAt(place) {
-    const version = this.#versions[place];
-    if (version?.row.isConnected) this.choose(version);
+  /** Hear the original, 0, or a take by its number. */
+  chooseNumbered(number) {
+    this.#chooseNamed(number ? `take-${number}` : "original");
   }
 
   /** Hear the next version, or the previous one. @param {1 | -1} by */
@@ -98,13 +97,19 @@ export class Versions extends EventTarget {
   }
 
   #chooseNamed(name) {
-    this.choose(this.#versions.find((each) => each.name === name));
+    const version = this.#versions.find((each) => each.name === name);
+    if (version?.row.isConnected) this.choose(version);
   }
 
   #append(version) {
     version.radio = make("input", { type: "radio", name: "version", value: version.name });
     const label = make("label");
     label.append(version.radio, version.title);
+    const key = version.name.match(/-(\d)$/)?.[1] ?? (version.name === "original" ? "0" : "");
+    if (key) {
+      version.radio.setAttribute("aria-keyshortcuts", key);
+      label.append(make("kbd", { textContent: key, ariaHidden: "true" }));
+    }
     version.row = make("div", { className: "version" });
     version.row.append(label, make("span", { className: "quiet", textContent: version.note }));
     this.#list.append(version.row);
