@@ -127,7 +127,7 @@ class StableAudio3Backend:
         JobError
             The model is unknown or broken, or the job is too large for it.
         """
-        named = parse_model(wish.model or self._options.model)
+        named = self._named(wish.model)
         found = self._find(named, wish.prompt)
         adapters = [
             (open_adapter(self._find_adapter(each.name)), each.strength) for each in named.adapters
@@ -143,8 +143,15 @@ class StableAudio3Backend:
 
     # Which model
 
+    def _named(self, text: str) -> ModelName:
+        """Read a request's model; where it names none, the engine's own checkpoint is meant."""
+        named, own = parse_model(text), parse_model(self._options.model)
+        if named.checkpoint != AUTO:
+            return named
+        return replace(named, checkpoint=own.checkpoint, adapters=named.adapters or own.adapters)
+
     def _find(self, named: ModelName, prompt: str) -> _Found:
-        _check_packages()
+        check_packages()
         if named.is_folder:
             return self._find_folder(named.checkpoint)
         installed = {each.name: each for each in find_installed()}
@@ -163,7 +170,8 @@ class StableAudio3Backend:
         return _Found(installed[model.name].folder, model.name)
 
     def _find_folder(self, text: str) -> _Found:
-        if not self._options.opens_folders:
+        is_own = text == parse_model(self._options.model).checkpoint
+        if not (self._options.opens_folders or is_own):
             raise JobError(
                 ErrorCode.UNKNOWN_MODEL,
                 "An engine that other machines reach opens no folder by name.",
@@ -211,7 +219,7 @@ class StableAudio3Backend:
 
     def _preload(self) -> None:
         try:
-            named = parse_model(self._options.model)
+            named = self._named("")
             self._holder.preload(self._find(named, prompt="").folder)
         except ReaPaintError as error:
             _log.warning("no model is loaded: %s", error)
@@ -233,17 +241,21 @@ def adapters_folder() -> Path:
     return models_folder() / "adapters"
 
 
-_GET_ONE = (
-    "Get one with `reapaint models get NAME`, where NAME is one of:"
-    f" {', '.join(model.name for model in MODELS)}."
-)
+_GET_ONE = f"NAME is one of: {', '.join(model.name for model in MODELS)}."
 
 
 def _missing_package() -> str:
     return next((name for name in PACKAGES if importlib.util.find_spec(name) is None), "")
 
 
-def _check_packages() -> None:
+def check_packages() -> None:
+    """Check that what models run on is installed.
+
+    Raises
+    ------
+    BackendUnavailable
+        ``no_model``: a package is missing.
+    """
     missing = _missing_package()
     if missing:
         raise BackendUnavailable(

@@ -136,7 +136,8 @@ class Model:
         Raises
         ------
         JobError
-            ``model_broken``: one of them is for another model; none acts then.
+            ``model_broken``: one of them is for another model; ``out_of_memory``: they don't
+            fit. None acts then.
         """
         if self._stack.is_using(adapters):
             return
@@ -145,8 +146,10 @@ class Model:
         try:
             self._stack.use(adapters)
             self._adapters = tuple(adapter for adapter, _ in adapters)
-        except BaseException:
+        except BaseException as error:
             self._adapters = ()
+            if is_out_of_memory(error):
+                raise _out_of_memory("for the adapters") from error
             raise
         finally:
             self.denoiser = Denoiser(self._parts.transformer)
