@@ -12,7 +12,7 @@ from typing import Protocol, Self
 
 from bridge.errors import BridgeCode, BridgeError, InputError
 
-_NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 """Disk, quota, and what a file system or a limit allows for one file."""
 
 
@@ -234,7 +234,7 @@ def commit_all(files: Sequence[NewFile]) -> None:
 
 def write_error(path: Path, error: OSError) -> BridgeError:
     """Return what a user can do about an error of the disk."""
-    if error.errno in _NO_ROOM:
+    if error.errno in NO_ROOM:
         return BridgeError(
             BridgeCode.DISK_FULL,
             f"There is no room left for {path.name} in {path.parent}.",
