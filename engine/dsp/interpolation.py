@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
-from scipy.signal import correlate, lfilter, oaconvolve
+from scipy.signal import correlate, fftconvolve, lfilter, oaconvolve
 
 from engine.dsp.prediction import autocorrelation
 
@@ -13,6 +13,9 @@ Real = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Solver = Callable[[Real], Real]
 """From prediction errors with the unknowns at zero, (signals, frames), to the unknowns."""
+
+Interpolator = Callable[[Real, Real], Real]
+"""From audio and wanted prediction errors, each (signals, frames), to the filled audio."""
 
 Factor = tuple[Real, bool]
 
@@ -63,18 +66,33 @@ def interpolate(
     least-squares solution is a sample of the conditional distribution (perturb and
     maximise; Papandreou and Yuille, 2010).
     """
-    filled = np.where(missing, 0.0, audio)
+    wanted = np.zeros_like(audio) if innovation is None else innovation
+    return interpolator(missing, coefficients)(audio, wanted)
+
+
+def interpolator(missing: Mask, coefficients: Real) -> Interpolator:
+    """Prepare ``interpolate`` for several calls with the same gaps and predictor.
+
+    Returns
+    -------
+    Interpolator
+        From audio and innovation, each of shape (signals, frames), to the filled audio.
+    """
     if not missing.any():
-        return filled
+        return lambda audio, _: audio.copy()
     first, last = np.flatnonzero(missing)[[0, -1]]
-    wanted = np.zeros_like(filled) if innovation is None else innovation
     if first < missing.size - 1 - last:
         # Prediction runs from the longer side; a stationary sound reversed is its own kind.
-        turned = interpolate(filled[:, ::-1], missing[::-1], coefficients, wanted[:, ::-1])
-        return turned[:, ::-1]
-    errors = _prediction_errors(filled, coefficients) - wanted
-    filled[:, missing] = _solve(errors, missing, coefficients)
-    return filled
+        turned = interpolator(missing[::-1], coefficients)
+        return lambda audio, wanted: turned(audio[:, ::-1], wanted[:, ::-1])[:, ::-1]
+    solve = _solver_of_all(missing, coefficients)
+
+    def fill(audio: Real, wanted: Real) -> Real:
+        filled = np.where(missing, 0.0, audio)
+        filled[:, missing] = solve(_prediction_errors(filled, coefficients) - wanted)
+        return filled
+
+    return fill
 
 
 def runs(mask: Mask) -> list[tuple[int, int]]:
@@ -95,8 +113,8 @@ def _weighed(errors: Real, coefficients: Real) -> Real:
     return weighed
 
 
-def _solve(errors: Real, missing: Mask, coefficients: Real) -> Real:
-    """Return the missing frames, given the errors that zeros in their place would leave.
+def _solver_of_all(missing: Mask, coefficients: Real) -> Solver:
+    """Return the solver of all missing frames.
 
     Gaps within each other's reach are unknowns of one system. Where it is too large
     to be solved at once, conjugate gradients join the solutions of its groups.
@@ -104,11 +122,19 @@ def _solve(errors: Real, missing: Mask, coefficients: Real) -> Real:
     groups = _groups(missing)
     solvers = [_solver(missing.size, group, coefficients) for group in groups]
     if len(solvers) == 1:
-        return solvers[0](errors)
+        return solvers[0]
 
     def solve_apart(errors: Real) -> Real:
         return np.concatenate([solve(errors) for solve in solvers], axis=1)
 
+    def solve(errors: Real) -> Real:
+        return _joined(errors, missing, coefficients, solve_apart)
+
+    return solve
+
+
+def _joined(errors: Real, missing: Mask, coefficients: Real, solve_apart: Solver) -> Real:
+    """Solve by conjugate gradients, with the groups' own solutions as preconditioner."""
     solution = np.zeros((errors.shape[0], int(missing.sum())))
     direction, slope = solution, np.ones((errors.shape[0], 1))
     for _ in range(ROUNDS):
@@ -190,6 +216,14 @@ def _recursive_solver(frames: int, unknowns: npt.NDArray[np.intp], coefficients:
     which Woodbury's identity turns into equations over the right context.
     """
     start, end = int(unknowns[0]), int(unknowns[-1]) + 1
+    # Over a stretch the recursive filter is its impulse response, and transforms are
+    # many times quicker than hundreds of products for each frame.
+    response = lfilter([1.0], coefficients, np.eye(1, end - start)[0])[np.newaxis]
+
+    def synthesised(errors: Real) -> Real:
+        whole: Real = fftconvolve(errors, response, axes=1)
+        return whole[:, : end - start]
+
     reach = min(coefficients.size - 1, frames - end)
     factor = None
     if reach:
@@ -198,7 +232,7 @@ def _recursive_solver(frames: int, unknowns: npt.NDArray[np.intp], coefficients:
         factor = _factor(matrix)
 
     def solve(errors: Real) -> Real:
-        predicted: Real = lfilter([1.0], coefficients, -errors[:, start:end], axis=1)
+        predicted = synthesised(-errors[:, start:end])
         if factor is None:
             return predicted
         missed = oaconvolve(predicted, coefficients[np.newaxis], axes=1)[:, end - start :]
@@ -209,9 +243,8 @@ def _recursive_solver(frames: int, unknowns: npt.NDArray[np.intp], coefficients:
         spread = oaconvolve(weights, coefficients[np.newaxis, ::-1], axes=1)
         tail = min(coefficients.size - 1, end - start)
         parts[:, -tail:] = spread[:, coefficients.size - 1 - tail : coefficients.size - 1]
-        backward = lfilter([1.0], coefficients, parts[:, ::-1], axis=1)[:, ::-1]
-        corrected: Real = predicted - lfilter([1.0], coefficients, backward, axis=1)
-        return corrected
+        backward = synthesised(parts[:, ::-1])[:, ::-1]
+        return predicted - synthesised(backward)
 
     return solve
 

@@ -100,7 +100,9 @@ def _window(frames: int) -> npt.NDArray[np.float64]:
     return window
 
 
-def burg(stretches: Sequence[Samples], order: int) -> npt.NDArray[np.float64]:
+def burg(
+    stretches: Sequence[Samples], order: int, *, penalty: float = 0.0
+) -> npt.NDArray[np.float64]:
     """Return one predictor for several stretches of sound.
 
     It makes more of short stretches than ``lpc`` does, at a hundred times its cost.
@@ -111,32 +113,40 @@ def burg(stretches: Sequence[Samples], order: int) -> npt.NDArray[np.float64]:
         Each of shape (frames,), of one kind and level. A stretch tells nothing about
         delays that it is too short for.
     order
-        How many past frames predict the next one.
+        How many past frames predict the next one, at most.
+    penalty
+        What each further coefficient must gain, in units of the likelihood's logarithm
+        (twice): with 0 all are kept. Noise gains little from any, and a high order would
+        give it peaks that only chance made.
 
     Returns
     -------
     numpy.ndarray
-        Shape (order + 1,), float64, beginning with 1; stable, as from ``lpc``.
+        Shape (chosen order + 1,), float64, beginning with 1; stable, as from ``lpc``.
 
     Notes
     -----
     Burg's lattice (1967), with the prediction errors of all stretches in one sum. No
     window blurs its tones: over 60 ms, gaps of 5 ms in music come out 1 dB nearer to the
-    truth than by the autocorrelation method.
+    truth than by the autocorrelation method. The order is chosen as by Akaike (1974),
+    whose penalty is 2; more makes up for testing hundreds of orders (Broersen, 2000).
     """
     coefficients = np.zeros(order + 1)
     coefficients[0] = 1.0
     energy = sum(float(np.sum(np.square(each, dtype=np.float64))) for each in stretches)
     if energy == 0.0:
-        return coefficients
+        return coefficients[:1]
     # Real noise, since a bound on the reflections alone would leave empty bands empty.
-    floor = np.sqrt(NOISE_FLOOR * energy / sum(each.size for each in stretches))
+    count = sum(each.size for each in stretches)
+    floor = np.sqrt(NOISE_FLOOR * energy / count)
     rng = np.random.default_rng(0)
     noisy = [each + floor * rng.standard_normal(each.size) for each in stretches]
     # Side by side, stretches of one length cost no more calls than one.
     lengths = sorted({each.size for each in noisy})
     stacks = [np.stack([each for each in noisy if each.size == size], 1) for size in lengths]
     errors = [(stack, stack.copy()) for stack in stacks]
+    cost = least = 0.0
+    best = coefficients[:1].copy()
     for step in range(1, order + 1):
         errors = [(ahead[1:], behind[:-1]) for ahead, behind in errors if len(ahead) > 1]
         shared = sum(float(np.vdot(ahead, behind)) for ahead, behind in errors)
@@ -147,11 +157,14 @@ def burg(stretches: Sequence[Samples], order: int) -> npt.NDArray[np.float64]:
             break
         reflection = -2.0 * shared / (whole * (1.0 + NOISE_FLOOR))
         coefficients[1 : step + 1] += reflection * coefficients[step - 1 :: -1]
+        cost += count * np.log1p(-(reflection**2)) + penalty
+        if cost <= least:
+            least, best = cost, coefficients[: step + 1].copy()
         for ahead, behind in errors:
             before = reflection * ahead
             ahead += reflection * behind
             behind += before
-    return coefficients
+    return best
 
 
 def residual(audio: Samples, coefficients: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
