@@ -5,32 +5,39 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.fft import irfft, rfft
-from scipy.signal import istft, lfilter, lfiltic, stft
+from scipy.signal import lfilter, lfiltic
 
 from engine.backends.base import Fill, Passage, Window
-from engine.dsp.interpolation import interpolate, runs
-from engine.dsp.prediction import autocorrelation, burg, residual
+from engine.backends.context.innovation import LEAST_FRAMES, innovation
+from engine.backends.context.recurrence import find_recurrence
+from engine.dsp.interpolation import Interpolator, interpolator, runs
+from engine.dsp.prediction import autocorrelation, burg
 from engine.protocol.spans import Span
 
+Audio = npt.NDArray[np.float32]
 Real = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far a predictor looks back, and how much sound on each side it is fitted to."""
+    """How far a predictor looks back, and how much sound on each side it is fitted to.
+
+    ``penalty`` is what each coefficient must gain to be kept.
+    """
 
     order_s: float
     most_order: int
     context_s: float
+    penalty: float
 
 
-NEAR = Reach(order_s=0.0116, most_order=512, context_s=0.04)
+NEAR = Reach(order_s=0.0116, most_order=512, context_s=0.04, penalty=5.0)
 """For noise-like sound: the less is heard, the more it is of one kind (LSD at 20 to 100 ms
-is 0.2 to 0.3 dB lower than with ``FAR``)."""
+is 0.2 to 0.3 dB lower than with ``FAR``). It has few coefficients where more would follow
+chance (another 0.2 to 0.4 dB)."""
 
-FAR = Reach(order_s=0.0227, most_order=1000, context_s=0.06)
+FAR = Reach(order_s=0.0227, most_order=1000, context_s=0.06, penalty=0.0)
 """For clicks and tones: partials are told apart (SNR at 5 ms is 0.5 dB higher)."""
 
 CLICK_S = 0.01
@@ -45,17 +52,6 @@ UNCERTAIN_S = 0.02
 """Up to the one a gap is filled by the likeliest sound; from the other on with what can't
 be predicted too, or else noise would sink to silence in mid-gap. Evenly between."""
 
-UNPREDICTED_SHARE = 0.8
-"""How much of the unpredictable amplitude is added: LSD is least from 0.7 to 0.85, and at
-the upper end the level in mid-gap is kept."""
-
-EVENNESS = 0.8
-EVENING_ROUNDS = 2
-"""Exponent by which the drawn noise's chance peaks and holes are levelled, and how often:
-at 100 ms LSD falls by 0.3 dB."""
-
-EVEN_WINDOW_S = 0.023
-
 SWELL_BOUND = 2.0
 """A fill that rises above this many times its surroundings' peak is not to be trusted."""
 
@@ -68,8 +64,8 @@ QUIETEST = 1e-3
 """A stretch below this share of the loudest is silence: it is not raised further."""
 
 COMPARED_LAGS = 32
-LEAST_FRAMES = 8
-"""Fewer known frames in a row tell nothing about a sound."""
+FITTED_CHANNELS = 8
+"""Of channels that are alike, so many tell the predictor enough."""
 
 SAME_TAKE_DB = -30.0
 """Takes that differ by less are the same to a listener."""
@@ -186,15 +182,32 @@ def _fill(
 ) -> list[list[Passage]]:
     """Return the passages of neighbouring spans for each seed."""
     near, far = (_region(window, missing, spans, reach) for reach in (NEAR, FAR))
-    filled = np.zeros((len(seeds), window.audio.shape[0], far.hole.size))
+    filled = np.zeros((len(seeds), window.audio.shape[0], far.hole.size), dtype=np.float32)
+    passage: Real | None = None
     groups = list(_alike_channels(far))
     for index, channels in enumerate(groups):
         step(index / len(groups))
         region, coefficients = _chosen(near, far, channels)
+        if region.longest_s > CLICK_S and passage is None:
+            passage = _recurring(window, missing, far, spans)
         first = region.start - far.start
-        takes = _fill_channels(region, channels, coefficients, seeds)
-        filled[:, channels, first : first + region.hole.size] = takes
+        heard = None
+        if passage is not None:
+            heard = passage[channels, first : first + region.hole.size]
+        for take, fill in enumerate(_takes(region, channels, coefficients, heard, seeds)):
+            filled[take, channels, first : first + region.hole.size] = fill
+            step((index + (take + 1) / len(seeds)) / len(groups))
     return [[_passage(take, span, far.start) for span in spans] for take in filled]
+
+
+def _recurring(window: Window, missing: Mask, region: _Region, spans: Sequence[Span]) -> Real:
+    """Return the passage most like a region, of its shape; silence where there is none."""
+    extent = Span(region.start, region.start + region.hole.size)
+    hull = Span(spans[0].start, spans[-1].end)
+    shift = find_recurrence(window.audio, missing, extent, hull, window.sample_rate)
+    if shift is None:
+        return np.zeros_like(region.audio)
+    return window.audio[:, extent.start + shift : extent.end + shift].astype(np.float64)
 
 
 def _chosen(near: _Region, far: _Region, channels: Sequence[int]) -> tuple[_Region, Real]:
@@ -206,9 +219,9 @@ def _chosen(near: _Region, far: _Region, channels: Sequence[int]) -> tuple[_Regi
     return far, _predictor(far, channels, FAR)
 
 
-def _passage(filled: Real, span: Span, start: int) -> Passage:
+def _passage(filled: Audio, span: Span, start: int) -> Passage:
     inside = filled[:, span.start - start : span.end - start]
-    return Passage(span.start, np.ascontiguousarray(inside, dtype=np.float32), continuous=True)
+    return Passage(span.start, np.ascontiguousarray(inside), continuous=True)
 
 
 def _alike_channels(region: _Region) -> Iterator[list[int]]:
@@ -228,12 +241,14 @@ def _predictor(region: _Region, channels: Sequence[int], reach: Reach) -> Real:
     stretches = region.stretches()
     longest = max((stretch.shape[1] for stretch in stretches), default=0)
     order = min(_order(reach, region.sample_rate), longest // 2)
+    fitted = channels[:: -(-len(channels) // FITTED_CHANNELS)]
     # Quiet stretches and channels count as much as loud ones: a stroke on one side would
     # else give the gap its spectrum, and the other side's sound be taken for silence.
-    rows = [stretch[channel] for channel in channels for stretch in stretches]
+    rows = [stretch[channel] for channel in fitted for stretch in stretches]
     sizes = [np.sqrt(np.mean(np.square(row))) for row in rows]
     least = max(QUIETEST * max(sizes, default=0.0), 1e-30)
-    return burg([row / max(size, least) for row, size in zip(rows, sizes, strict=True)], order)
+    levelled = [row / max(size, least) for row, size in zip(rows, sizes, strict=True)]
+    return burg(levelled, order, penalty=reach.penalty)
 
 
 def _is_steady(region: _Region, channels: Sequence[int], coefficients: Real) -> bool:
@@ -262,120 +277,67 @@ def _is_steady(region: _Region, channels: Sequence[int], coefficients: Real) -> 
     return True
 
 
-def _fill_channels(
-    region: _Region, channels: Sequence[int], coefficients: Real, seeds: Sequence[int]
-) -> Real:
-    """Return the filled region, shape (takes, channels, frames).
+def _takes(
+    region: _Region,
+    channels: Sequence[int],
+    coefficients: Real,
+    passage: Real | None,
+    seeds: Sequence[int],
+) -> Iterator[Real]:
+    """Fill a region once for each seed, each of shape (channels, frames).
 
     The likeliest fill and the draws are solved apart, which adds up to the same, so that
     no draw has a say in how the predictor is tamed for the others.
     """
-    wanted = np.zeros((1 + len(seeds), len(channels), region.hole.size))
-    share = min(1.0, (region.longest_s - PLAIN_S) / (UNCERTAIN_S - PLAIN_S))
-    if share > 0.0:
-        for drawn, seed in zip(wanted[1:], seeds, strict=True):
-            rng = np.random.default_rng([seed, region.start])
-            drawn[:] = share * _unpredicted(region, channels, coefficients, rng)
     peaks = np.max(np.abs(region.audio[channels]), axis=1, keepdims=True)
     bound = np.maximum(SWELL_BOUND * peaks, 1e-30)
-    likeliest, *draws = _tamed(region, channels, coefficients, wanted, bound)
-    likeliest = np.clip(likeliest, -bound, bound)
-    swells = [float(np.max(np.abs(drawn) / bound)) for drawn in draws]
-    return np.stack(
-        [likeliest + drawn / max(1.0, swell) for drawn, swell in zip(draws, swells, strict=True)]
-    )
+    likeliest, solve = _tamed(region, channels, coefficients, bound)
+    share = min(1.0, (region.longest_s - PLAIN_S) / (UNCERTAIN_S - PLAIN_S))
+    open_to_chance = None
+    if share > 0.0:
+        audio, rate = region.audio[channels], region.sample_rate
+        open_to_chance = innovation(audio, region.hole, coefficients, rate, passage)
+    if open_to_chance is not None:
+        bound = np.maximum(bound, SWELL_BOUND * open_to_chance.loudest)
+    for seed in seeds:
+        if open_to_chance is None:
+            yield likeliest
+            continue
+        wanted = share * open_to_chance.drawn(np.random.default_rng([seed, region.start]))
+        drawn = solve(np.zeros_like(wanted), wanted)
+        yield likeliest + drawn / max(1.0, float(np.max(np.abs(drawn) / bound)))
 
 
 def _tamed(
-    region: _Region, channels: Sequence[int], coefficients: Real, wanted: Real, bound: Real
-) -> Real:
-    """Return the likeliest fill, and what each of the wanted errors adds to it.
+    region: _Region, channels: Sequence[int], coefficients: Real, bound: Real
+) -> tuple[Real, Interpolator]:
+    """Return the likeliest fill, and the interpolator that made it.
 
     From very little sound a predictor may take tones for others that beat: a fill that
     fits on both sides, and swells in between. Moving its poles inward calms it.
     """
-    order = coefficients.size - 1
-    gaps = runs(region.hole)
-    reached = slice(max(0, gaps[0][0] - order), gaps[-1][1] + order)
-    filled = np.zeros_like(wanted)
+    audio = region.audio[channels]
     for inward in POLES_INWARD:
-        filled[0] = region.audio[channels]
-        solved = interpolate(
-            filled[:, :, reached].reshape(-1, region.hole[reached].size),
-            region.hole[reached],
-            coefficients * inward ** np.arange(order + 1),
-            wanted[:, :, reached].reshape(-1, region.hole[reached].size),
-        )
-        filled[:, :, reached] = solved.reshape(*wanted.shape[:2], -1)
-        if np.all(np.abs(filled[0]) <= bound):
+        solve = _reaching(region.hole, coefficients * inward ** np.arange(coefficients.size))
+        filled = solve(audio, np.zeros_like(audio))
+        if np.all(np.abs(filled) <= bound):
             break
-    return filled
+    return np.clip(filled, -bound, bound), solve
 
 
-def _unpredicted(
-    region: _Region, channels: Sequence[int], coefficients: Real, rng: np.random.Generator
-) -> Real:
-    """Draw prediction errors like those beside the gaps, shape (channels, frames).
+def _reaching(hole: Mask, coefficients: Real) -> Interpolator:
+    """Interpolate in what a predictor reaches from the gaps, and leave the rest."""
+    order = coefficients.size - 1
+    gaps = runs(hole)
+    reached = slice(max(0, gaps[0][0] - order), gaps[-1][1] + order)
+    solve = interpolator(hole[reached], coefficients)
 
-    Their level in dB passes evenly from that before to that after.
-    """
-    order, frames = coefficients.size - 1, region.hole.size
-    known = [s[channels] for s in region.stretches() if s.shape[1] > order + LEAST_FRAMES]
-    if not known:
-        return np.zeros((len(channels), frames))
-    errors = [residual(s, coefficients[np.newaxis])[:, order:] for s in known]
-    drawn = _evened(_drawn(np.concatenate(errors, axis=1), frames, rng), region.sample_rate)
-    sizes = [_size(each) for each in (errors[0], errors[-1], drawn)]
-    gaps = runs(region.hole)
-    place = np.clip((np.arange(frames) - gaps[0][0]) / (gaps[-1][1] - gaps[0][0]), 0.0, 1.0)
-    floor = 1e-3 * (sizes[0] + sizes[1]) + 1e-30
-    level = (sizes[0] + floor) ** (1.0 - place) * (sizes[1] + floor) ** place
-    return np.asarray(UNPREDICTED_SHARE * level / np.maximum(sizes[2], 1e-30) * drawn)
+    def fill(audio: Real, wanted: Real) -> Real:
+        filled = audio.copy()
+        filled[:, reached] = solve(audio[:, reached], wanted[:, reached])
+        return filled
 
-
-def _size(signals: Real) -> Real:
-    return np.asarray(np.sqrt(np.mean(signals**2, axis=1, keepdims=True)))
-
-
-def _drawn(errors: Real, frames: int, rng: np.random.Generator) -> Real:
-    """Return noise with the spectra of some errors, and with what channels have in common.
-
-    All channels' phases turn by the same draw. Blocks of the errors' length overlap, so
-    that nothing repeats.
-    """
-    size = errors.shape[1]
-    hop = max(1, size // 2)
-    spectrum = rfft(errors, axis=1)
-    window = np.sin(np.pi * (np.arange(size) + 0.5) / size)
-    drawn = np.zeros((errors.shape[0], frames + 2 * size))
-    for start in range(0, frames + size, hop):
-        turns = np.exp(2j * np.pi * rng.random(spectrum.shape[1]))
-        drawn[:, start : start + size] += window * irfft(spectrum * turns, size, axis=1)
-    return drawn[:, size : size + frames]
-
-
-def _evened(noise: Real, sample_rate: int) -> Real:
-    """Level the chance peaks and holes of noise.
-
-    A long noise's accidents pass; in a gap of a few windows each one is heard. What
-    channels have in common and what each has alone is levelled apart, since where the
-    one has a hole the other must not fill it.
-    """
-    size = min(max(LEAST_FRAMES, round(EVEN_WINDOW_S * sample_rate)), noise.shape[1])
-    overlap = size - max(1, size // 4)
-    _, axes = np.linalg.eigh(noise @ noise.T)
-    parts = axes.T @ noise
-    scale = np.maximum(_size(parts), 1e-30)
-    even = parts / scale
-    for _ in range(EVENING_ROUNDS):
-        _, _, spectra = stft(even, nperseg=size, noverlap=overlap, axis=1)
-        power = np.abs(spectra) ** 2
-        typical = np.mean(power, axis=(1, 2), keepdims=True) + 1e-30
-        spectra *= (power / typical + 1e-6) ** (-EVENNESS / 2)
-        _, even = istft(spectra, nperseg=size, noverlap=overlap, time_axis=2, freq_axis=1)
-        even = np.asarray(even)[:, : noise.shape[1]]
-        even /= np.maximum(_size(even), 1e-30)
-    return np.asarray(axes @ (even * scale))
+    return fill
 
 
 def _warnings(fills: Sequence[Fill]) -> tuple[str, ...]:

@@ -227,3 +227,23 @@ def test_progress_rises_to_the_end() -> None:
     assert told == sorted(told)
     assert told[-1] == 1.0
     assert told[0] >= 0.0
+
+
+@pytest.mark.parametrize("length_s", [0.02, 0.05, 0.1])
+def test_what_a_loop_has_lost_comes_back_from_its_other_rounds(length_s: float) -> None:
+    rng = np.random.default_rng(5)
+    beat = noise(RATE // 2, channels=2)
+    beat[:, 3000:3300] += 8 * beat[:, :300] * np.exp(-np.arange(300) / 60)
+    audio = np.tile(beat, 5) + 1e-4 * rng.standard_normal((2, 5 * (RATE // 2)))
+    audio = audio.astype(np.float32)
+    span = (RATE + 3000 - round(length_s * RATE / 2), RATE + 3000 + round(length_s * RATE / 2))
+    filled = spliced(audio, repaired(window(audio, span)))
+    inside = slice(*span)
+    assert snr_db(audio[:, inside], filled[:, inside]) > 20
+
+
+def test_a_stroke_that_has_died_away_does_not_make_the_fill_loud() -> None:
+    audio = 0.01 * noise(RATE)
+    audio[:, 7700:7760] *= 100
+    passage = repaired(window(audio, (8000, 8400))).fills[0].passages[0].audio
+    assert np.std(passage) < 3 * np.std(audio[:, :7000])

@@ -1,0 +1,180 @@
+"""What prediction can't know of a gap: drawn, or heard where the sound comes again."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.fft import irfft, rfft
+from scipy.signal import istft, stft
+
+from engine.dsp.interpolation import runs
+from engine.dsp.prediction import residual
+
+Real = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+LEAST_FRAMES = 8
+"""Fewer known frames in a row tell nothing about a sound."""
+
+SHARE = 0.8
+"""How much of the unpredictable amplitude is drawn: LSD is least from 0.7 to 0.85, and at
+the upper end the level in mid-gap is kept."""
+
+NEARNESS_S = 0.005
+"""The level beside a gap is that of about this much: over 40 ms a stroke that has died
+away would count as loud (LSD at 20 ms is 0.2 dB lower on average than over 20 ms)."""
+
+BLOCK_S = 0.002
+"""Shorter than most strokes, long enough to hold the size of noise."""
+
+EVENNESS = 0.8
+EVENING_ROUNDS = 2
+"""Exponent by which the drawn noise's chance peaks and holes are levelled, and how often:
+at 100 ms LSD falls by 0.3 dB."""
+
+EVEN_WINDOW_S = 0.023
+
+LARGEST_GAIN = 4.0
+"""A passage that is much quieter than its likeness beside the gap is mostly its noise."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Innovation:
+    """What is known about the prediction errors in a gap, for some channels.
+
+    ``level`` is their size, ``heard`` what a passage like this one has there, scaled as
+    it fits, ``unknown`` the share of their size that this leaves open; shapes
+    (channels, frames). ``loudest`` is the peak of that passage, shape (channels, 1).
+    """
+
+    sides: Real
+    level: Real
+    heard: Real
+    unknown: Real
+    loudest: Real
+    sample_rate: int
+
+    def drawn(self, rng: np.random.Generator) -> Real:
+        """Draw prediction errors, shape (channels, frames)."""
+        frames = self.level.shape[1]
+        noise = _evened(_noise_like(self.sides, frames, rng), self.sample_rate)
+        size = np.maximum(_size(noise), 1e-30)
+        return np.asarray(self.heard + SHARE * self.level * self.unknown * noise / size)
+
+
+def innovation(
+    audio: Real, hole: Mask, coefficients: Real, sample_rate: int, passage: Real | None
+) -> Innovation | None:
+    """Measure the prediction errors beside gaps.
+
+    Parameters
+    ----------
+    audio
+        Shape (channels, frames), zero in the gaps.
+    hole
+        Shape (frames,): True in the gaps.
+    coefficients
+        The channels' predictor.
+    sample_rate
+        In Hz.
+    passage
+        Where the same sound may come again, of the shape of ``audio``.
+
+    Returns
+    -------
+    Innovation or None
+        None where too little is known. The level in dB passes evenly from that before
+        the gaps to that after. The passage is trusted as far as its errors are like
+        those of the known sound.
+    """
+    order = coefficients.size - 1
+    known = [each for each in runs(~hole) if each[1] - each[0] > order + LEAST_FRAMES]
+    if not known:
+        return None
+    whole = residual(audio, coefficients[np.newaxis])
+    sides = [whole[:, start + order : end] for start, end in known]
+    gaps = runs(hole)
+    place = np.clip((np.arange(hole.size) - gaps[0][0]) / (gaps[-1][1] - gaps[0][0]), 0.0, 1.0)
+    left, right = _size_near_end(sides[0], sample_rate), _size_near_start(sides[-1], sample_rate)
+    floor = 1e-3 * (left + right) + 1e-30
+    level = (left + floor) ** (1.0 - place) * (right + floor) ** place
+    heard, unknown, loudest = np.zeros_like(audio), np.ones_like(level), np.zeros_like(left)
+    if passage is not None:
+        errors = residual(passage, coefficients[np.newaxis])
+        errors[:, :order] = 0.0
+        # A side that fits tells enough: the other may have begun something else, or be
+        # so quiet that only its own noise is left to compare.
+        left_fit, right_fit = (_fit(whole, errors, s + order, e) for s, e in (known[0], known[-1]))
+        gain, likeness = np.where(left_fit[1] > right_fit[1], left_fit, right_fit)
+        heard, unknown = gain * errors, np.sqrt(np.maximum(0.0, 1.0 - likeness**2))
+        loudest = gain * np.max(np.abs(passage), axis=1, keepdims=True)
+    beside = np.concatenate(sides, axis=1)
+    return Innovation(beside, level, heard, unknown, loudest, sample_rate)
+
+
+def _fit(wanted: Real, got: Real, start: int, end: int) -> tuple[Real, Real]:
+    """Return the gain that brings one sound nearest to another, and how near that is."""
+    wanted, got = wanted[:, start:end], got[:, start:end]
+    shared = np.maximum(np.sum(wanted * got, axis=1, keepdims=True), 0.0)
+    energy = np.sum(got**2, axis=1, keepdims=True) + 1e-30
+    both = np.sqrt(energy * np.sum(wanted**2, axis=1, keepdims=True)) + 1e-30
+    return np.minimum(shared / energy, LARGEST_GAIN), shared / both
+
+
+def _size(signals: Real) -> Real:
+    return np.asarray(np.sqrt(np.mean(signals**2, axis=1, keepdims=True)))
+
+
+def _size_near_start(signals: Real, sample_rate: int) -> Real:
+    """Return the usual size near the start: the mean in dB, which a stroke hardly moves."""
+    block = max(1, round(BLOCK_S * sample_rate))
+    count = max(1, signals.shape[1] // block)
+    blocks = signals[:, : count * block].reshape(signals.shape[0], count, -1)
+    levels = np.log(np.sqrt(np.mean(blocks**2, axis=2)) + 1e-30)
+    weights = np.exp(-np.arange(count) * BLOCK_S / NEARNESS_S)
+    return np.asarray(np.exp(levels @ weights / weights.sum())[:, np.newaxis])
+
+
+def _size_near_end(signals: Real, sample_rate: int) -> Real:
+    return _size_near_start(signals[:, ::-1], sample_rate)
+
+
+def _noise_like(errors: Real, frames: int, rng: np.random.Generator) -> Real:
+    """Return noise with the spectra of some errors, and with what channels have in common.
+
+    All channels' phases turn by the same draw. Blocks of the errors' length overlap, so
+    that nothing repeats.
+    """
+    size = errors.shape[1]
+    hop = max(1, size // 2)
+    spectrum = rfft(errors, axis=1)
+    window = np.sin(np.pi * (np.arange(size) + 0.5) / size)
+    drawn = np.zeros((errors.shape[0], frames + 2 * size))
+    for start in range(0, frames + size, hop):
+        turns = np.exp(2j * np.pi * rng.random(spectrum.shape[1]))
+        drawn[:, start : start + size] += window * irfft(spectrum * turns, size, axis=1)
+    return drawn[:, size : size + frames]
+
+
+def _evened(noise: Real, sample_rate: int) -> Real:
+    """Level the chance peaks and holes of noise.
+
+    A long noise's accidents pass; in a gap of a few windows each one is heard. What
+    channels have in common and what each has alone is levelled apart, since where the
+    one has a hole the other must not fill it.
+    """
+    size = min(max(LEAST_FRAMES, round(EVEN_WINDOW_S * sample_rate)), noise.shape[1])
+    overlap = size - max(1, size // 4)
+    _, axes = np.linalg.eigh(noise @ noise.T)
+    parts = axes.T @ noise
+    scale = np.maximum(_size(parts), 1e-30)
+    even = parts / scale
+    for _ in range(EVENING_ROUNDS):
+        _, _, spectra = stft(even, nperseg=size, noverlap=overlap, axis=1)
+        power = np.abs(spectra) ** 2
+        typical = np.mean(power, axis=(1, 2), keepdims=True) + 1e-30
+        spectra *= (power / typical + 1e-6) ** (-EVENNESS / 2)
+        _, even = istft(spectra, nperseg=size, noverlap=overlap, time_axis=2, freq_axis=1)
+        even = np.asarray(even)[:, : noise.shape[1]]
+        even /= np.maximum(_size(even), 1e-30)
+    return np.asarray(axes @ (even * scale))

@@ -1,0 +1,148 @@
+"""Where the sound around a gap comes again: loops and beats repeat what a gap has lost."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.fft import irfft, next_fast_len, rfft
+from scipy.signal import resample_poly
+
+from engine.protocol.spans import Span
+
+Audio = npt.NDArray[np.float32]
+Real = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+SEARCHED_S = 5.0
+"""How far on each side a passage is looked for."""
+
+SEARCH_RATE = 12_000
+"""A first search at about this rate finds the place; it is then sought to the frame."""
+
+CANDIDATES = 8
+"""At the low rate an exact repeat between two samples may not be the very best."""
+
+QUIETEST = 1e-6
+"""Passages below this share of the loudest one's energy are like everything and nothing."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Searched:
+    """What is searched, one sample each ``step`` frames from frame ``first`` on."""
+
+    samples: Real
+    kept: Mask
+    first: int
+    step: int
+
+
+def find_recurrence(
+    audio: Audio, missing: Mask, region: Span, hull: Span, sample_rate: int
+) -> int | None:
+    """Return how many frames from a gap the passage lies that is most like its surroundings.
+
+    Parameters
+    ----------
+    audio
+        Shape (channels, frames). What it holds where ``missing`` is True is not read.
+    missing
+        Shape (frames,).
+    region
+        The gap and as much of its surroundings as shall be compared.
+    hull
+        The gap; surroundings lie in ``region`` on both sides.
+    sample_rate
+        In Hz.
+
+    Returns
+    -------
+    int or None
+        Frames to the right, or to the left if negative. None where no passage of the
+        region's length is kept.
+    """
+    searched = _searched(audio, missing, region, sample_rate)
+    step = searched.step
+    sides = [Span(region.start, hull.start), Span(hull.end, region.end)]
+    at = [(side.start - region.start) // step for side in sides]
+    before = (region.start - searched.first) // step
+    length = -(-region.length // step)
+    places = searched.samples.size - length + 1
+    if places <= 0:
+        return None
+    whole = np.concatenate([[0], np.cumsum(~searched.kept)])
+    is_kept = whole[length:] == whole[:-length]
+    if not is_kept.any():
+        return None
+    score = np.zeros(places)
+    for side, offset in zip(sides, at, strict=True):
+        begin = before + offset
+        template = searched.samples[begin : begin + side.length // step]
+        if template.size:
+            score += _likeness(searched.samples, template)[offset : offset + places]
+    score = np.where(is_kept, score, -np.inf)
+    shifts = [(place - before) * step for place in _highest(score, apart=2)]
+    fits = [_exact(audio, missing, sides, shift, step) for shift in shifts]
+    return max(fits)[1]
+
+
+def _highest(score: Real, *, apart: int) -> list[int]:
+    """Return the places of the highest scores, the neighbours of each left out."""
+    score = score.copy()
+    places: list[int] = []
+    while len(places) < CANDIDATES and np.isfinite(score).any():
+        places.append(int(np.argmax(score)))
+        score[max(0, places[-1] - apart) : places[-1] + apart + 1] = -np.inf
+    return places
+
+
+def _searched(audio: Audio, missing: Mask, region: Span, sample_rate: int) -> _Searched:
+    """Mix the surroundings down, at a low rate and without the rumble below everything."""
+    step = max(1, sample_rate // SEARCH_RATE)
+    reach = round(SEARCHED_S * sample_rate)
+    # Whole steps before the region, so that it begins at a sample.
+    first = region.start - min(reach, region.start) // step * step
+    end = min(audio.shape[1], region.end + reach)
+    mixed = np.where(missing[first:end], 0.0, audio[:, first:end].sum(axis=0, dtype=np.float64))
+    samples = resample_poly(mixed, 1, step) if step > 1 else mixed
+    kept = np.ones(samples.size, dtype=np.bool_)
+    kept[np.flatnonzero(missing[first:end]) // step] = False
+    return _Searched(np.diff(samples, prepend=samples[:1]), kept, first, step)
+
+
+def _likeness(samples: Real, template: Real) -> Real:
+    """Return the normalised correlation of a template with every place of a sound."""
+    size = next_fast_len(samples.size, real=True)
+    products = irfft(rfft(samples, size) * np.conj(rfft(template, size)), size)
+    products = products[: samples.size - template.size + 1]
+    sums = np.concatenate([[0.0], np.cumsum(samples**2)])
+    energies = sums[template.size :] - sums[: -template.size]
+    least = QUIETEST * float(energies.max()) + 1e-30
+    wanted = float(template @ template)
+    return np.asarray(products / np.sqrt(np.maximum(energies, least) * max(wanted, 1e-30)))
+
+
+def _exact(
+    audio: Audio, missing: Mask, sides: list[Span], shift: int, step: int
+) -> tuple[float, int]:
+    """Return how well a passage fits, and the shift within two steps where it does best."""
+    lowest = max(shift - 2 * step, -sides[0].start)
+    highest = min(shift + 2 * step, audio.shape[1] - sides[1].end)
+    if missing[sides[0].start + lowest : sides[1].end + highest].any():
+        lowest = highest = shift
+    score = np.zeros(highest - lowest + 1)
+    for side in sides:
+        for channel in audio:
+            wanted = np.diff(channel[side.start : side.end].astype(np.float64))
+            near = np.diff(channel[side.start + lowest : side.end + highest].astype(np.float64))
+            if wanted.any():
+                score += _likeness_nearby(near, wanted)
+    best = int(np.argmax(score))
+    return float(score[best]), lowest + best
+
+
+def _likeness_nearby(near: Real, wanted: Real) -> Real:
+    """Return the normalised correlation of a template with a few places."""
+    sums = np.concatenate([[0.0], np.cumsum(near**2)])
+    energies = sums[wanted.size :] - sums[: -wanted.size]
+    products = np.correlate(near, wanted, mode="valid")
+    return np.asarray(products / np.sqrt(np.maximum(energies, 1e-30) * (wanted @ wanted)))
