@@ -1,11 +1,13 @@
 """Puts the routes together to what a web server serves."""
 
 import contextlib
+import re
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -37,8 +39,25 @@ WEBHOOK_CONTENTS: dict[Shape, WebhookContent] = {
     Shape.FAL: fal.webhook_content,
 }
 
+_ID = re.compile(r"{(id|place)}")
+
 PAGE = Path(__file__).parent / "page"
 """A web page, served at / with what lies beside it under /page/."""
+
+
+class _IdConvertor(Convertor[str]):
+    """Fits ids alone, so that no other word of a path is taken for one."""
+
+    regex = "[0-9a-f]{32}"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("hex", _IdConvertor())
 
 
 def make_app(gateway: Gateway) -> Access:
@@ -77,7 +96,7 @@ def _web_routes(gateway: Gateway) -> list[BaseRoute]:
 
     return [
         *(
-            WebRoute(path, endpoint(routes, gateway), methods=list(routes))
+            WebRoute(_ID.sub(r"{\1:hex}", path), endpoint(routes, gateway), methods=list(routes))
             for path, routes in by_path.items()
         ),
         WebRoute("/openapi.json", describe),

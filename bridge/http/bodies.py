@@ -91,8 +91,11 @@ def read_query(request: Request, kind: type[_Struct]) -> _Struct:
     Refused
         400.
     """
+    given = dict(request.query_params)
+    if "null" in given.values():
+        raise bad_request("A query can hold no null.", "Leave the name out.")
     try:
-        return msgspec.convert(dict(request.query_params), kind, strict=False)
+        return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         raise _invalid("query", error) from error
 
