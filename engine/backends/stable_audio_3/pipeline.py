@@ -1,6 +1,5 @@
 """One loaded model: a window and a wish in, new passages for its spans out."""
 
-import gc
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +12,6 @@ from torch import Tensor
 
 from engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
 from engine.backends.stable_audio_3.adapters import Adapter
-from engine.backends.stable_audio_3.cache import LatentCache
 from engine.backends.stable_audio_3.captured import sample_captured
 from engine.backends.stable_audio_3.checkpoint import Checkpoint
 from engine.backends.stable_audio_3.codec import Codec
@@ -22,7 +20,14 @@ from engine.backends.stable_audio_3.conditioning import (
     local_conditioning,
     make_conditioning,
 )
+from engine.backends.stable_audio_3.context_encoder import ContextEncoder
 from engine.backends.stable_audio_3.denoiser import Denoiser, PreparedJob
+from engine.backends.stable_audio_3.device_memory import (
+    free,
+    is_out_of_memory,
+    out_of_memory,
+    to_host,
+)
 from engine.backends.stable_audio_3.devices import DevicePlan
 from engine.backends.stable_audio_3.duration import embed_duration
 from engine.backends.stable_audio_3.geometry import HEADROOM_S, LatentPlan, plan_latents
@@ -40,8 +45,6 @@ from engine.backends.stable_audio_3.sampling import (
 from engine.backends.stable_audio_3.self_test import check_parts
 from engine.backends.stable_audio_3.settings import Objective
 from engine.backends.stable_audio_3.text import TextEncoder
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode
 from engine.protocol.requests import MAX_TAKES
 from engine.protocol.spans import Span
 
@@ -49,7 +52,6 @@ _log = logging.getLogger(__name__)
 
 ENCODED, SAMPLED = 0.15, 0.85
 """How much of a job is done after encoding, and after sampling."""
-
 
 LOADED = 0.9
 """How much of loading is reading; the rest is the check of the device."""
@@ -80,7 +82,7 @@ def load_model(
             return model
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
-            raise _out_of_memory("for the model") from error
+            raise out_of_memory("for the model") from error
         raise
 
 
@@ -92,10 +94,7 @@ class Model:
     name
         What results call it.
     hide_replaced
-        Encode the context as if there were silence in the mask. The codec hears a second
-        to each side, so what is to go leaves a trace in the latents beside it; but the
-        model was trained on latents that hold such traces, and on none that hold a cut
-        to silence.
+        See ``ContextEncoder``.
     """
 
     def __init__(
@@ -119,8 +118,7 @@ class Model:
         self._runner = GraphRunner(self._device)
         self._stack = AdapterStack(parts)
         self._adapters: tuple[Adapter, ...] = ()
-        self._cache = LatentCache()
-        self._hide_replaced = hide_replaced
+        self._context = ContextEncoder(self.codec, self._device, hide_replaced=hide_replaced)
         self.takes_at_once = MAX_TAKES if plan.is_gpu else 1
         """A CPU is busy with one take, and each is then the same to the last bit."""
 
@@ -128,7 +126,7 @@ class Model:
         """Give the memory back; the model can't be used any more."""
         device = self._device
         self.__dict__.clear()
-        _free(device)
+        free(device)
 
     def use_adapters(self, adapters: Sequence[tuple[Adapter, float]]) -> None:
         """Have these adapters act from now on, each with its strength, and no others.
@@ -149,7 +147,7 @@ class Model:
         except BaseException as error:
             self._adapters = ()
             if is_out_of_memory(error):
-                raise _out_of_memory("for the adapters") from error
+                raise out_of_memory("for the adapters") from error
             raise
         finally:
             self.denoiser = Denoiser(self._parts.transformer)
@@ -212,7 +210,12 @@ class Model:
         guidance = Guidance.for_checkpoint(settings.objective, wish.guidance)
         conditioning, warnings = self._condition(wish, guidance, plan)
         mask = _mask(plan).to(self._device)
-        latents = self._encode(window, plan, control, is_whole=wish.strength < 1)
+        latents = self._context.encode(
+            window,
+            plan,
+            lambda fraction: control.step("encode", ENCODED * fraction),
+            is_whole=wish.strength < 1,
+        )
         steps = wish.steps or DEFAULT_STEPS[settings.objective]
         sigmas = log_snr_sigmas(steps, wish.strength)
         return _Job(
@@ -258,43 +261,6 @@ class Model:
             if text
         )
 
-    def _encode(
-        self, window: Window, plan: LatentPlan, control: Control, *, is_whole: bool
-    ) -> Tensor:
-        """Return the window's latents (1, latent_dim, L), zeros where none are needed."""
-        audio = np.zeros((window.audio.shape[0], plan.latents * plan.hop), np.float32)
-        heard = slice(plan.heard.start, plan.heard.end)
-        audio[:, : plan.heard.length] = window.audio[:, heard]
-        if self._hide_replaced and not is_whole:
-            for span in window.spans:
-                inside = span.shifted(-plan.heard.start)
-                audio[:, max(inside.start, 0) : inside.end] = 0.0
-        wanted = (Span(0, plan.heard_latents),) if is_whole else plan.kept
-        heard_audio = torch.from_numpy(audio)
-        return self._cache.latents(
-            heard_audio,
-            0,
-            plan.latents,
-            repr(wanted),
-            lambda: self._encode_stretches(heard_audio, wanted, plan.latents, control),
-        )
-
-    def _encode_stretches(
-        self, audio: Tensor, wanted: Sequence[Span], length: int, control: Control
-    ) -> Tensor:
-        latents = torch.zeros(1, self.codec.latent_dim, length, device=self._device)
-        done, total = 0, sum(span.length for span in wanted)
-        for span in wanted:
-
-            def report(fraction: float, done: int = done, length: int = span.length) -> None:
-                control.step("encode", ENCODED * (done + length * fraction) / total)
-
-            latents[..., span.start : span.end] = self.codec.encode_range(
-                audio[None], span.start, span.end, report
-            )
-            done += span.length
-        return latents
-
     # Once a batch of takes
 
     def _in_batches(
@@ -314,10 +280,10 @@ class Model:
                 failure = error
             # Outside the except clause, which keeps the failed batch's tensors alive.
             if at_once == 1:
-                raise _out_of_memory("even for one take") from failure
+                raise out_of_memory("even for one take") from failure
             del failure
             self._runner.clear()
-            _free(self._device)
+            free(self._device)
             at_once = (at_once + 1) // 2
 
     def _make(self, job: "_Job", seeds: Sequence[int], share: "_Share") -> list[Fill]:
@@ -360,7 +326,7 @@ class Model:
             lambda fraction: share.step("decode", SAMPLED + (1 - SAMPLED) * fraction),
         )
         start = plan.heard.start + first * plan.hop
-        return [Passage(start, np.ascontiguousarray(take)) for take in audio.cpu().numpy()]
+        return [Passage(start, np.ascontiguousarray(take)) for take in to_host(audio).numpy()]
 
 
 _ANYTHING = Wish(
@@ -418,33 +384,6 @@ def _mask(plan: LatentPlan) -> Tensor:
         mask[span.start : span.end] = True
     mask[plan.heard_latents :] = True
     return mask
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether a device or the machine had too little memory; torch has no one error for it."""
-    said = str(error).lower()
-    return (
-        isinstance(error, torch.OutOfMemoryError | MemoryError)
-        or "out of memory" in said
-        or "can't allocate memory" in said
-        or "not enough memory" in said
-    )
-
-
-def _free(device: torch.device) -> None:
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    elif device.type == "mps":
-        torch.mps.empty_cache()
-
-
-def _out_of_memory(for_what: str) -> JobError:
-    return JobError(
-        ErrorCode.OUT_OF_MEMORY,
-        f"The device has too little memory {for_what}.",
-        hint="Select less, ask for less --context, or choose a smaller --model.",
-    )
 
 
 def _guidance_warnings(wish: Wish, objective: Objective) -> Iterator[str]:
