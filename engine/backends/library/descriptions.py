@@ -1,4 +1,4 @@
-"""What a sound file says of itself: ``bext``, ``iXML`` and ``LIST INFO`` of WAV, AIFF's texts.
+"""What a sound file says of itself: WAV's and AIFF's chunks, or its tags.
 
 Notes
 -----
@@ -12,14 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from engine.backends.library.tags import read_tags
+
 MAX_CHUNKS = 1000
 MAX_TEXT_BYTES = 1 << 20
 """A longer chunk is read up to here: descriptions are short, and files may lie."""
 MAX_CHARACTERS = 2000
 
 _FORMS = {b"RIFF": "<", b"RF64": "<", b"BW64": "<", b"FORM": ">"}
-_FARTHEST = 1 << 62
-"""What a damaged header says lies beyond can't even be looked for."""
+_FARTHEST = 1 << 42
+"""No sound is longer (4 TiB), and some file systems can't even look for what a damaged
+header says lies beyond."""
 
 _UNKNOWN_SIZE = 0xFFFFFFFF
 _BEXT_DESCRIPTION_BYTES = 256
@@ -41,7 +44,10 @@ def read_description(path: Path) -> str:
         The file can't be read.
     """
     with path.open("rb") as file:
-        texts = [text.strip() for text in _texts(file)]
+        is_chunked = file.read(4) in _FORMS
+        file.seek(0)
+        found = _texts(file) if is_chunked else read_tags(file)
+        texts = [text.strip() for text in found]
     return " ".join(dict.fromkeys(text for text in texts if text))[:MAX_CHARACTERS]
 
 
