@@ -34,6 +34,11 @@ at 100 ms LSD falls by 0.3 dB."""
 
 EVEN_WINDOW_S = 0.023
 
+SEAM_S = 0.0015
+USUAL_QUANTILE = 0.98
+"""This near to a kept sound no error is larger than nearly all that it has itself: where a
+stroke and an edge fall together, the stroke would be heard as a click of the edge."""
+
 LARGEST_GAIN = 4.0
 """A passage that is much quieter than its likeness beside the gap is mostly its noise."""
 
@@ -44,7 +49,8 @@ class Innovation:
 
     ``level`` is their size, ``heard`` what a passage like this one has there, scaled as
     it fits, ``unknown`` the share of their size that this leaves open; shapes
-    (channels, frames). ``loudest`` is the peak of that passage, shape (channels, 1).
+    (channels, frames). ``loudest`` is the peak of that passage, shape (channels, 1), and
+    ``bound`` what no error exceeds.
     """
 
     sides: Real
@@ -52,6 +58,7 @@ class Innovation:
     heard: Real
     unknown: Real
     loudest: Real
+    bound: Real
     sample_rate: int
 
     def drawn(self, rng: np.random.Generator) -> Real:
@@ -59,7 +66,8 @@ class Innovation:
         frames = self.level.shape[1]
         noise = _evened(_noise_like(self.sides, frames, rng), self.sample_rate)
         size = np.maximum(_size(noise), 1e-30)
-        return np.asarray(self.heard + SHARE * self.level * self.unknown * noise / size)
+        errors = self.heard + SHARE * self.level * self.unknown * noise / size
+        return np.asarray(np.clip(errors, -self.bound, self.bound))
 
 
 def innovation(
@@ -109,7 +117,18 @@ def innovation(
         heard, unknown = gain * errors, np.sqrt(np.maximum(0.0, 1.0 - likeness**2))
         loudest = gain * np.max(np.abs(passage), axis=1, keepdims=True)
     beside = np.concatenate(sides, axis=1)
-    return Innovation(beside, level, heard, unknown, loudest, sample_rate)
+    usual = np.quantile(np.abs(beside), USUAL_QUANTILE, axis=1, keepdims=True)
+    bound = np.where(_is_near_known(hole, round(SEAM_S * sample_rate)), usual, np.inf)
+    return Innovation(beside, level, heard, unknown, loudest, bound, sample_rate)
+
+
+def _is_near_known(hole: Mask, frames: int) -> Mask:
+    """Mark the frames of gaps that lie within so many frames of kept sound, and the kept."""
+    known = np.concatenate([[0], np.cumsum(~hole)])
+    place = np.arange(hole.size)
+    before = known[np.maximum(place - frames, 0)]
+    after = known[np.minimum(place + frames + 1, hole.size)]
+    return np.asarray(after > before)
 
 
 def _fit(wanted: Real, got: Real, start: int, end: int) -> tuple[Real, Real]:
