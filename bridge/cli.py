@@ -225,7 +225,7 @@ def _bench(options: argparse.Namespace, terminal: Terminal) -> None:
 
 def _bench_job(options: argparse.Namespace) -> dict[str, object]:
     return {
-        "size": options.size,
+        "size": options.size or "small",
         "model": options.model,
         "device": options.device,
         "dtype": options.dtype,

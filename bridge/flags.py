@@ -229,7 +229,7 @@ def _add_bench_flags(parser: argparse.ArgumentParser) -> None:
     )
     which = model.add_mutually_exclusive_group()
     which.add_argument(
-        "--size", choices=("small", "medium"), default="small", help="with random weights"
+        "--size", choices=("small", "medium"), help="with random weights (default: small)"
     )
     which.add_argument("--model", metavar="NAME|DIR", help="an installed model, or a folder")
     which.add_argument(

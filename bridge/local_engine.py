@@ -4,7 +4,7 @@ The bridge knows the engine by its protocol alone. This is the one place that re
 for the rest, by name and when it is asked for, so that nothing else loads it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -99,6 +99,21 @@ def local_models() -> Models:
     """Return what keeps the models of this machine."""
     models: Models = import_module("engine.models")
     return models
+
+
+class ModelBench(Protocol):
+    """Measures the model against the stock pipeline; see its ``measure``."""
+
+    def measure(
+        self, options: Mapping[str, Any], on_progress: Callable[[str, float], None]
+    ) -> dict[str, Any]:
+        """Return times, ratios and memory as plain data."""
+
+
+def model_bench() -> ModelBench:
+    """Return what measures the model on this machine."""
+    bench: ModelBench = import_module("engine.backends.stable_audio_3.benchmark")
+    return bench
 
 
 def serve(arguments: Sequence[str]) -> int:

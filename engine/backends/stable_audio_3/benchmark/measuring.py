@@ -1,0 +1,188 @@
+"""One whole measurement, and what came of it as plain data."""
+
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import diffusers
+import torch
+
+from engine.backends.stable_audio_3.benchmark import footprint, gpu, roofline
+from engine.backends.stable_audio_3.benchmark.agreement import check, compare
+from engine.backends.stable_audio_3.benchmark.options import BenchOptions
+from engine.backends.stable_audio_3.benchmark.rounds import (
+    FIRST,
+    NUMBERS_APART,
+    OURS,
+    figures,
+    ratios,
+    run_rounds,
+)
+from engine.backends.stable_audio_3.benchmark.setting_up import (
+    Contest,
+    Progress,
+    Subject,
+    make_contest,
+    open_subject,
+)
+from engine.backends.stable_audio_3.benchmark.sides import STAGES, Job, make_job
+from engine.backends.stable_audio_3.device_memory import is_out_of_memory
+from engine.errors import JobError
+from engine.protocol.errors import ErrorCode
+
+Answer = dict[str, Any]
+
+
+def measure(options: BenchOptions, on_progress: Progress) -> Answer:
+    """Measure both sides in one run.
+
+    Returns
+    -------
+    dict
+        Times in seconds by side, kind of job and stage; ratios; memory in bytes; what the
+        device could do at most; and, in sentences, what is compared with what.
+
+    Raises
+    ------
+    JobError
+        The model or the device is not here or does not do, or the sides disagree.
+    """
+    with _enough_memory():
+        subject = open_subject(options)
+        job = make_job(options, subject.settings, subject.device, NUMBERS_APART * 4)
+        memory = _memory(subject, on_progress) if options.memory else None
+        on_progress("build", 0.0)
+        contest = make_contest(subject)
+        on_progress("agreement", 0.0)
+        agreement = compare(contest.stock, contest.ours, job, subject.device)
+        check(agreement)
+        runs = run_rounds(contest, options.rounds, on_progress)
+        times = figures(runs)
+        return {
+            "model": _model(subject),
+            "machine": _machine(subject),
+            "job": _job(options, job),
+            "compared": _compared(subject, job),
+            "agreement": asdict(agreement),
+            "rounds": options.rounds,
+            "stages": list(STAGES),
+            "times": times,
+            "ratios": ratios(runs),
+            "memory": memory,
+            "roofline": _roofline(contest, job, times[OURS][FIRST]),
+            "gpu": gpu.measure_gpu(contest) if subject.device.type == "cuda" else None,
+        }
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise JobError(
+            ErrorCode.OUT_OF_MEMORY,
+            "The device has too little memory for both sides at once.",
+            hint="Choose --size small, a shorter --window, or another --device.",
+        ) from error
+
+
+def _memory(subject: Subject, on_progress: Progress) -> Answer:
+    options = subject.options
+    sides = (footprint.STOCK, footprint.OURS)
+    answer: Answer = {}
+    for number, what in enumerate((footprint.JOB, footprint.CODEC)):
+        answer[what] = {}
+        for place, side in enumerate(sides):
+            on_progress(f"memory of {side}", (2 * number + place) / 4)
+            answer[what][side] = footprint.measure_alone(what, side, options)
+    answer["stock_codec_mask_bytes"] = {
+        f"{seconds:g}": footprint.stock_mask_bytes(seconds, subject)
+        for seconds in footprint.CODEC_LENGTHS_S
+    }
+    return answer
+
+
+def _model(subject: Subject) -> Answer:
+    options = subject.options
+    return {
+        "name": options.model or ("tiny" if options.tiny else options.size),
+        "weights": "random" if subject.is_random else subject.checkpoint.revision,
+        "codec": subject.own_codec.kind.value,
+    }
+
+
+def _machine(subject: Subject) -> Answer:
+    return {
+        "device": subject.plan.device,
+        "dtype": subject.plan.model_dtype,
+        "threads": torch.get_num_threads(),
+        "processor": platform.processor() or platform.machine(),
+        "torch": torch.__version__,
+        "diffusers": diffusers.__version__,
+    }
+
+
+def _job(options: BenchOptions, job: Job) -> Answer:
+    return {
+        "window_s": job.duration_s,
+        "mask_s": options.mask_s,
+        "steps": job.steps,
+        "takes": len(job.seeds),
+        "guidance": job.guidance,
+        "latents": job.plan.latents,
+        "heard_latents": job.plan.heard_latents,
+    }
+
+
+def _compared(subject: Subject, job: Job) -> list[str]:
+    """Say what both sides have in common and where they differ."""
+    plan = job.plan
+    said = [
+        f"Both sides make {plan.latents} latents, six seconds of silence after the window"
+        " included, as the model was trained; the stock pipeline is given them by"
+        f" silence_padding_duration, and without them, as it comes, makes {plan.heard_latents}.",
+        "Both have the same weights and types. The stock side's block norms, rotary"
+        " frequencies and duration are repaired as ours are, which costs no time.",
+    ]
+    if subject.is_random:
+        said.insert(0, "The weights are random, of real size: speed and memory don't depend on it.")
+    if subject.options.tiny:
+        said[0] = "The model is a tiny one with random weights: its figures mean nothing."
+    if subject.has_other_codec:
+        said.append(
+            "The stock pipeline has no SAME-S. Both sides have SAME-L's attention in SAME-S's"
+            " size, with random weights; ours is shown with its true SAME-S as well."
+        )
+    if job.guidance != 1:
+        said.append("The stock inpainting pipeline has no guidance: it does half our work here.")
+    return said
+
+
+def _roofline(contest: Contest, job: Job, times: Mapping[str, Any]) -> Answer:
+    subject = contest.subject
+    settings, dtype = subject.settings, getattr(torch, subject.plan.model_dtype)
+    with torch.inference_mode():
+        most = roofline.limits(subject.device, dtype)
+    codec = contest.ours.codec
+    work = roofline.job_flops(settings.transformer, codec, settings.codec, job.plan, job.steps)
+    branches = 1 if job.guidance == 1 else 2
+    work["sample"] *= len(job.seeds) * branches
+    work["decode"] *= len(job.seeds)
+    size = torch.finfo(dtype).bits // 8
+    weights = {"sample": job.steps * size * roofline.step_weights(settings.transformer)}
+    least = roofline.least_times(work, most, weights)
+    return {
+        **most,
+        "stages": {
+            stage: {
+                "flops": work[stage],
+                "least_s": least[stage],
+                "share": least[stage] / times[stage]["best_wall_s"],
+            }
+            for stage in work
+        },
+    }

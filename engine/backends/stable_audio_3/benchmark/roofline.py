@@ -1,0 +1,118 @@
+"""How far the work is from what the device can do at most.
+
+Work is counted by formula: multiplications and additions of the matrix products and of
+attention, for what a job can't do without. Limits are measured on the spot: a large
+matrix product, and a copy.
+"""
+
+import time
+from typing import Any
+
+import torch
+
+from engine.backends.stable_audio_3.benchmark.watch import synchronise
+from engine.backends.stable_audio_3.codec import Codec
+from engine.backends.stable_audio_3.geometry import LatentPlan
+from engine.backends.stable_audio_3.same_s import FOLD_SEGMENTS
+from engine.backends.stable_audio_3.settings import CodecKind, CodecShape, TransformerShape
+
+CONTEXT_TOKENS = 257
+"""What a published model's latents look at: 256 places for text, and the duration."""
+
+PRODUCT_WIDTH = {"cuda": 8192, "mps": 4096, "cpu": 2048}
+COPIED_BYTES = {"cuda": 2**30, "mps": 2**28, "cpu": 2**28}
+TRIES = 5
+
+
+def step_flops(shape: TransformerShape, latents: int, context: int = CONTEXT_TOKENS) -> float:
+    """Return the work of one step for one take and one branch, in floating-point operations.
+
+    What a job's steps share is left out: the context's keys and values, and the local
+    conditioning.
+    """
+    width, tokens = shape.embed_dim, latents + shape.num_memory_tokens
+    halves = 2 if shape.use_differential_attention else 1
+    # Queries and keys of each half, values, the way out; then the queries of the context
+    # and the way out; then two matrices into the feed-forward and one out of it.
+    columns = (2 * halves + 2) + (halves + 1) + 3 * shape.ff_mult
+    products = 2 * tokens * width * width * columns
+    attention = 4 * tokens * (tokens + context) * width * halves
+    outer = 4 * latents * shape.io_channels * width
+    return shape.depth * (products + attention) + outer
+
+
+def step_weights(shape: TransformerShape) -> float:
+    """Return how many weights a step reads, about: those of its matrix products."""
+    halves = 2 if shape.use_differential_attention else 1
+    columns = (2 * halves + 2) + (halves + 1) + 3 * shape.ff_mult
+    return shape.depth * columns * shape.embed_dim**2
+
+
+def codec_flops(shape: CodecShape, latents: int) -> float:
+    """Return the work of encoding, or of decoding, so many latents."""
+    total = 0.0
+    rows = 1
+    for stride, depth, mult in zip(
+        shape.encoder_strides,
+        shape.encoder_transformer_depths,
+        shape.encoder_c_mults,
+        strict=True,
+    ):
+        width = mult * shape.encoder_channels
+        halves = 2 if shape.use_differential_attention else 1
+        segments = FOLD_SEGMENTS if shape.kind is CodecKind.SAME_S else 2 * shape.sliding_window + 1
+        heard = segments * (stride + 1)
+        columns = (2 * halves + 1) + 1 + 3 * shape.ff_mult
+        token = 2 * width * width * columns + 4 * heard * width * halves
+        total += depth * token * (stride + 1) * latents * rows
+        rows *= stride
+    return total
+
+
+def job_flops(
+    transformer: TransformerShape, codec: Codec, shape: CodecShape, plan: LatentPlan, steps: int
+) -> dict[str, float]:
+    """Return the work of a first job's stages, one take without guidance."""
+    reach = codec.receptive_field
+    made = sum(span.length + 2 + 2 * reach for span in plan.masks)
+    heard = sum(span.length + reach for span in plan.kept)
+    return {
+        "encode": codec_flops(shape, min(heard, plan.latents)),
+        "sample": steps * step_flops(transformer, plan.latents),
+        "decode": codec_flops(shape, min(made, plan.latents)),
+    }
+
+
+def limits(device: torch.device, dtype: torch.dtype) -> dict[str, float]:
+    """Measure what the device does at most: operations, and bytes moved, in a second."""
+    width = PRODUCT_WIDTH[device.type]
+    matrix = torch.randn(width, width, device=device).to(dtype)
+    product_s = _best(device, lambda: matrix @ matrix)
+    source = torch.zeros(COPIED_BYTES[device.type], dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    copy_s = _best(device, lambda: target.copy_(source))
+    return {
+        "flops_a_second": 2 * width**3 / product_s,
+        "bytes_a_second": 2 * source.nbytes / copy_s,
+    }
+
+
+def least_times(
+    work: dict[str, float], most: dict[str, float], weights: dict[str, float]
+) -> dict[str, float]:
+    """Return the seconds that each stage takes at least: its work, or reading its weights."""
+    return {
+        stage: max(flops / most["flops_a_second"], weights.get(stage, 0.0) / most["bytes_a_second"])
+        for stage, flops in work.items()
+    }
+
+
+def _best(device: torch.device, work: Any) -> float:
+    best = float("inf")
+    for _ in range(TRIES):
+        synchronise(device)
+        began_s = time.perf_counter()
+        work()
+        synchronise(device)
+        best = min(best, time.perf_counter() - began_s)
+    return best

@@ -1,0 +1,195 @@
+"""Networks on their device, and the two sides made of them."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine.backends.stable_audio_3.benchmark.options import (
+    SMALL,
+    TINY_TEXT,
+    BenchOptions,
+    TextShape,
+    settings_of,
+)
+from engine.backends.stable_audio_3.benchmark.random_parts import (
+    make_random_codec,
+    make_random_parts,
+)
+from engine.backends.stable_audio_3.benchmark.sides import Ours, Stock
+from engine.backends.stable_audio_3.benchmark.stock import make_stock
+from engine.backends.stable_audio_3.catalog import Sizes, find_model
+from engine.backends.stable_audio_3.checkpoint import Checkpoint, open_checkpoint
+from engine.backends.stable_audio_3.codec import Codec
+from engine.backends.stable_audio_3.context_encoder import ContextEncoder
+from engine.backends.stable_audio_3.devices import DevicePlan, plan_device
+from engine.backends.stable_audio_3.layouts import Layout
+from engine.backends.stable_audio_3.loading import Parts, load
+from engine.backends.stable_audio_3.pipeline import Model
+from engine.backends.stable_audio_3.projections import can_pack
+from engine.backends.stable_audio_3.settings import CodecKind, CodecShape, ModelSettings
+from engine.backends.stable_audio_3.sizing import sizes_of
+from engine.backends.stable_audio_3.store import find_one
+from engine.errors import JobError
+from engine.protocol.errors import ErrorCode
+
+RANDOM = "random weights"
+
+_TINY_SIZES = Sizes(1_000_000, 1_000_000, 1_000_000, 2**26)
+
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is measured, before any of its weights are there."""
+
+    options: BenchOptions
+    checkpoint: Checkpoint
+    """Its settings have the codec that is compared; with random weights it is in no folder."""
+    own_codec: CodecShape
+    plan: DevicePlan
+
+    @property
+    def settings(self) -> ModelSettings:
+        """Of what is compared: the codec is one that the stock pipeline has too."""
+        return self.checkpoint.settings
+
+    @property
+    def device(self) -> torch.device:
+        """Where both sides run."""
+        return torch.device(self.plan.device)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether there are no published weights in it."""
+        return self.checkpoint.revision == RANDOM
+
+    @property
+    def has_other_codec(self) -> bool:
+        """Whether the model's own codec is one that the stock pipeline can't run."""
+        return self.own_codec != self.settings.codec
+
+
+def open_subject(options: BenchOptions) -> Subject:
+    """Look at what is to be measured, and decide where it runs.
+
+    Raises
+    ------
+    JobError
+        ``no_model``, ``unknown_model`` or ``model_broken``: the named one is not here, not
+        known, or damaged. ``device_failed``: the device is not here.
+    """
+    if options.model:
+        checkpoint = open_checkpoint(_folder(options.model))
+        sizes = sizes_of(checkpoint)
+    else:
+        settings = settings_of(options)
+        checkpoint = Checkpoint(Path(RANDOM), Layout.ORIGINAL, settings, RANDOM)
+        name = "small-music" if options.size == SMALL else options.size
+        sizes = _TINY_SIZES if options.tiny else find_model(name).sizes
+    plan = plan_device(sizes, options.device)
+    dtype = options.dtype or plan.model_dtype
+    plan = replace(plan, model_dtype=dtype, codec_dtype=dtype, text_device=plan.device)
+    own = checkpoint.settings.codec
+    # The stock pipeline has SAME-L's attention alone; with it, sizes are SAME-S's still.
+    settings = replace(checkpoint.settings, codec=replace(own, kind=CodecKind.SAME_L))
+    return Subject(options, replace(checkpoint, settings=settings), own, plan)
+
+
+def _folder(model: str) -> Path:
+    if Path(model).is_dir():
+        return Path(model)
+    installed = find_one(model)
+    if installed is None:
+        raise JobError(
+            ErrorCode.NO_MODEL,
+            f"{model} is not installed.",
+            hint=f"Get it with `reapaint models get {model}`, or leave --model out: random"
+            " weights are as fast.",
+        )
+    return installed.folder
+
+
+def make_parts(subject: Subject) -> tuple[Parts, Codec]:
+    """Return the networks that are compared, and the model's own codec.
+
+    Raises
+    ------
+    JobError
+        ``model_broken`` or ``out_of_memory``.
+    """
+    plan = subject.plan
+    if subject.is_random:
+        text = TINY_TEXT if subject.options.tiny else TextShape()
+        parts = make_random_parts(subject.settings, text, plan)
+        if not subject.has_other_codec:
+            return parts, Codec(parts.codec_module, subject.own_codec)
+        return parts, Codec(make_random_codec(subject.own_codec, plan), subject.own_codec)
+    checkpoint = replace(
+        subject.checkpoint, settings=replace(subject.settings, codec=subject.own_codec)
+    )
+    parts = load(checkpoint, plan, lambda _fraction: None)
+    own = Codec(parts.codec_module, subject.own_codec)
+    if subject.has_other_codec:
+        codec = make_random_codec(subject.settings.codec, plan)
+        parts = replace(parts, codec_module=codec)
+    return parts, own
+
+
+def make_model(subject: Subject, parts: Parts) -> Model:
+    """Return our model of these networks."""
+    return Model(subject.checkpoint.folder.name, subject.checkpoint, parts, subject.plan)
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Everything that is compared, on one device."""
+
+    subject: Subject
+    model: Model
+    ours: Ours
+    own: Ours | None
+    """Ours with the model's own codec, where the stock pipeline can't run that."""
+    stock: Stock
+    bare_stock: Stock
+    """Without the silence after a piece that the model was trained with."""
+
+
+def make_contest(subject: Subject) -> Contest:
+    """Build both sides; they share what weights they can.
+
+    Raises
+    ------
+    JobError
+        ``model_broken`` or ``out_of_memory``.
+    """
+    parts, own_codec = make_parts(subject)
+    shared = parts
+    first: Any = next(parts.transformer.parameters())
+    if can_pack(first):
+        # Our side then takes the transformer's weights, and lays them out anew.
+        shared = replace(parts, transformer=copy.deepcopy(parts.transformer))
+    pipe = make_stock(shared, subject.settings)
+    model = make_model(subject, parts)
+    return Contest(
+        subject=subject,
+        model=model,
+        ours=Ours(model),
+        own=Ours(_with_codec(model, own_codec)) if subject.has_other_codec else None,
+        stock=Stock(pipe),
+        bare_stock=Stock(pipe, has_headroom=False),
+    )
+
+
+def _with_codec(model: Model, codec: Codec) -> Model:
+    """Return a model that shares everything with another but its codec and what it encoded."""
+    other = copy.copy(model)
+    other.codec = codec
+    device = torch.device(model.plan.device)
+    other._context = ContextEncoder(codec, device, hide_replaced=False)
+    return other
