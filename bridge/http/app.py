@@ -1,6 +1,7 @@
 """Puts the routes together to what a web server serves."""
 
 import contextlib
+import os
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount
 from starlette.routing import Route as WebRoute
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from bridge.http import files, openapi
 from bridge.http.access import Access, errors_for
@@ -43,6 +45,8 @@ _ID = re.compile(r"{(id|place)}")
 
 PAGE = Path(__file__).parent / "page"
 """A web page, served at / with what lies beside it under /page/."""
+_PAGE_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+"""Said here, for what the system's own list says may be wrong, and then nothing would run."""
 
 
 class _IdConvertor(Convertor[str]):
@@ -101,8 +105,27 @@ def _web_routes(gateway: Gateway) -> list[BaseRoute]:
         ),
         WebRoute("/openapi.json", describe),
         WebRoute("/", _page),
-        Mount("/page", StaticFiles(directory=PAGE, check_dir=False)),
+        Mount("/page", _PageFiles(directory=PAGE, check_dir=False)),
     ]
+
+
+class _PageFiles(StaticFiles):
+    """Lets browsers ask each time whether a file is still the same, as an update needs."""
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        """Return the answer for one file."""
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers["Cache-Control"] = "no-cache"
+        kind = _PAGE_TYPES.get(Path(full_path).suffix)
+        if kind is not None:
+            response.headers["Content-Type"] = f"{kind}; charset=utf-8"
+        return response
 
 
 async def _page(_request: Request) -> Response:
