@@ -197,14 +197,9 @@ async function showResult(result) {
   await versions.choose(added[0]);
 }
 
-function describe(result, take) {
-  const worst = Math.max(...take.seams.map((seam) => Math.abs(seam.level_step_db)), 0);
-  const clicks = Math.max(...take.seams.map((seam) => seam.click_ratio), 0);
-  const model = result.engine_model === result.backend ? "" : ` ${result.engine_model}`;
-  return (
-    `seed ${take.seed}, ${result.backend}${model}, ${result.mode};` +
-    ` at the edges: level ${worst.toFixed(1)} dB, clicks ${clicks.toFixed(2)}`
-  );
+function describe({ backend, engine_model: model, mode }, { seed }) {
+  const made = [backend, model, mode].filter((word, place, all) => all.indexOf(word) === place);
+  return `seed ${seed}, ${made.join(", ")}`;
 }
 
 function showRemarks(remarks) {
@@ -245,10 +240,12 @@ function askToken(wasWrong) {
   page["token-wrong"].textContent = wasWrong ? "The server did not take that one." : "";
   return new Promise((resolve) => {
     const dialog = page["token-dialog"];
-    dialog.addEventListener("close", () => resolve(dialog.returnValue && page.token.value.trim()), {
-      once: true,
-    });
-    dialog.returnValue = page.token.value = "";
+    const take = () => {
+      resolve(dialog.returnValue && page.token.value.trim());
+      page.token.value = "";
+    };
+    dialog.addEventListener("close", take, { once: true });
+    dialog.returnValue = "";
     dialog.showModal();
   });
 }

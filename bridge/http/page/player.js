@@ -135,7 +135,6 @@ export class Player extends EventTarget {
   src = "";
   currentSrc = "";
   load() {}
-  remove() {}
   removeAttribute() {}
   canPlayType() {
     return "";

@@ -16,14 +16,17 @@ export class Versions extends EventTarget {
   #decoded = new Map();
   #wanted = null;
   #count = 0;
+  #keptBytes;
 
   /**
    * @param {HTMLElement} list
    * @param {import("./player.js").Player} player
    * @param {BaseAudioContext} context
+   * @param {number} keptBytes
    */
-  constructor(list, player, context) {
+  constructor(list, player, context, keptBytes = KEPT_BYTES) {
     super();
+    this.#keptBytes = keptBytes;
     this.#list = list;
     this.#player = player;
     this.#context = context;
@@ -140,7 +143,7 @@ export class Versions extends EventTarget {
   #evict() {
     let total = [...this.#decoded.values()].reduce((sum, size) => sum + size, 0);
     for (const [version, size] of this.#decoded) {
-      if (total <= KEPT_BYTES) return;
+      if (total <= this.#keptBytes) return;
       if (version === this.#wanted || version.name === this.#player.version) continue;
       this.#player.remove(version.name);
       this.#decoded.delete(version);

@@ -10,6 +10,8 @@ const MAX_PX_PER_S = 2000;
 /** Browsers lay out nothing that is wider than about 33 million pixels. */
 const MAX_WIDTH_PX = 3e7;
 const KEY_STEP_S = 0.01;
+/** Names a selection that is drawn with the pointer. */
+const DRAWN = "drawn";
 
 /**
  * The picture of a recording, and the selection on it.
@@ -37,9 +39,13 @@ export class Waveform extends EventTarget {
       plugins: [this.#regions, TimelinePlugin.create({ height: 18 })],
       ...this.#colours(),
     });
+    this.#regions.on("region-initialized", (region) => {
+      // It begins wider than the pointer has moved, and would stay so.
+      if (region.id === DRAWN) region.end = region.start;
+    });
     this.#regions.on("region-created", (region) => this.#adopt(region));
     this.#regions.on("region-update", () => this.#show());
-    this.#regions.enableDragSelection(this.#look());
+    this.#regions.enableDragSelection({ ...this.#look(), id: DRAWN });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#repaint());
   }
 
