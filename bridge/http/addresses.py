@@ -7,6 +7,7 @@ that was looked at: a name that changes its mind in between gains nothing.
 """
 
 import ipaddress
+import re
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ MAX_URL_CHARACTERS = 4096
 
 _PORTS = {"http": 80, "https": 443}
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+_HOST = re.compile(r"[A-Za-z0-9._:-]+")
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver = Callable[[str, int], Sequence[str]]
@@ -124,10 +127,10 @@ def is_public(address: _Address) -> bool:
         inner = address.ipv4_mapped or address.sixtofour
         if address in _NAT64:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if address.teredo or (inner is not None and not is_public(inner)):
+        if address.teredo or address.is_site_local:
             return False
-        if address.ipv4_mapped:
-            return True
+        if inner is not None:
+            return is_public(inner)
     return address.is_global and not (
         address.is_multicast
         or address.is_reserved
@@ -151,9 +154,12 @@ def _split(text: str) -> SplitResult | None:
 
 def _ascii(host: str) -> str:
     try:
-        return host.rstrip(".") if host.isascii() else host.encode("idna").decode().rstrip(".")
+        plain = (host if host.isascii() else host.encode("idna").decode()).rstrip(".")
     except UnicodeError:
-        raise _invalid("names no host", "Check the host's name.") from None
+        plain = ""
+    if not _HOST.fullmatch(plain):
+        raise _invalid("names no host", "Check the host's name.")
+    return plain
 
 
 def _literal(host: str) -> _Address | None:

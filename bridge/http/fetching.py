@@ -163,19 +163,34 @@ class _PinnedConnection(http.client.HTTPConnection):
         self._context = None
         if target.scheme == "https":
             self._context = tls or ssl.create_default_context()
+        self._open: socket.socket | None = None
 
     def connect(self) -> None:
         """Open the connection."""
-        self.sock = socket.create_connection((self._address, self.port), self.timeout)
+        self._open = socket.create_connection((self._address, self.port), CONNECT_TIMEOUT_S)
         if self._context is not None:
-            self.sock = self._context.wrap_socket(self.sock, server_hostname=self.host)
-        self.sock.settimeout(CONNECT_TIMEOUT_S)
+            wrapped = self._context.wrap_socket(
+                self._open, server_hostname=self.host, do_handshake_on_connect=False
+            )
+            self._open = wrapped
+            wrapped.do_handshake()
+        self.sock = self._open
+
+    def close(self) -> None:
+        """End it, also where it never became a connection."""
+        super().close()
+        if self._open is not None:
+            self._open.close()
 
     def cut(self) -> None:
-        """End it from another thread: whoever waits for it wakes up."""
-        with contextlib.suppress(OSError):
-            if self.sock is not None:
-                self.sock.shutdown(socket.SHUT_RDWR)
+        """End it from another thread: whoever waits for it wakes up.
+
+        Its base forgets the socket when the answer begins, and that of TLS would take
+        its state from under the reader.
+        """
+        if self._open is not None:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._open, socket.SHUT_RDWR)
 
 
 def _failed(target: Target, reason: str) -> Refused:
