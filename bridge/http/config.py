@@ -46,7 +46,7 @@ class HttpConfig:
 
     host: str
     port: int
-    token: str = ""
+    token: str = field(default="", repr=False)
     """What clients must present; empty = none, which only loopback may have."""
     allowed_hosts: frozenset[str] = frozenset()
     """Hosts, or HOST:PORT, that may be fetched from although they are private."""
