@@ -16,6 +16,9 @@ NOISE_FLOOR = 1e-9
 """White noise assumed under every signal, as a share of its power (-90 dB): it keeps the
 equations solvable for band-limited sound, whose empty bands make them singular."""
 
+PATIENCE = 150
+"""So many orders in a row without a gain, and no higher one is expected to bring any."""
+
 DIRECT_LAGS = 64
 """Up to here sums of products are quicker than transforms."""
 
@@ -160,6 +163,8 @@ def burg(
         cost += count * np.log1p(-(reflection**2)) + penalty
         if cost <= least:
             least, best = cost, coefficients[: step + 1].copy()
+        elif step - best.size >= PATIENCE:
+            break
         for ahead, behind in errors:
             before = reflection * ahead
             ahead += reflection * behind
