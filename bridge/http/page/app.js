@@ -13,7 +13,9 @@ const LOOP_MARGIN_S = 1.5;
 /** A loop follows the selection when that has come to rest. */
 const SETTLE_MS = 200;
 
-const page = Object.fromEntries([...document.querySelectorAll("[id]")].map((each) => [each.id, each]));
+const page = Object.fromEntries(
+  [...document.querySelectorAll("[id]")].map((each) => [each.id, each]),
+);
 const context = new AudioContext();
 const player = new Player(context);
 const waveform = new Waveform(page.waveform, player);
@@ -23,6 +25,7 @@ const gateway = new Gateway(askToken);
 
 /** The recording: its file, the server's id for it, and what the server found in it. */
 let source = null;
+let reading = null;
 let job = null;
 let settling = 0;
 
@@ -34,10 +37,13 @@ async function open(file) {
   if (trouble) return complain(trouble);
   job?.cancel();
   page["file-name"].textContent = `Reading ${file.name}`;
-  const opened = { file, id: "", facts: null, shown_s: 0 };
-  source = opened;
+  page.work.hidden = true;
+  player.pause();
+  source = null;
+  reading = file;
   const buffer = await decode(context, file);
-  if (source !== opened) return;
+  if (reading !== file) return;
+  source = { file, id: "", facts: null, shown_s: 0 };
   page.work.hidden = false;
   page.start.value = page.end.value = "";
   page.remarks.replaceChildren();
@@ -63,7 +69,11 @@ function troubleWith(file) {
 
 /** Draw the version that is heard; where the original can't be, a take is the first to show. */
 async function draw(outline) {
-  if (source.shown_s) return waveform.draw(outline);
+  if (!source) return;
+  if (source.shown_s) {
+    await waveform.draw(outline);
+    return;
+  }
   const typed = [page.start.valueAsNumber, page.end.valueAsNumber];
   source.shown_s = player.duration;
   showPicture(true);
@@ -253,7 +263,11 @@ function askToken(wasWrong) {
 // What people do
 
 page.file.addEventListener("change", () => page.file.files[0] && open(page.file.files[0]));
-for (const [type, isOver] of [["dragover", true], ["dragleave", false], ["drop", false]]) {
+for (const [type, isOver] of [
+  ["dragover", true],
+  ["dragleave", false],
+  ["drop", false],
+]) {
   document.addEventListener(type, (event) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
@@ -283,7 +297,7 @@ listenToKeys(page.shortcuts, {
   cancel,
   run: () => Boolean(source) && (run(), true),
   play: () => Boolean(source) && (togglePlay(), true),
-  chooseNumbered: (number) => (versions.chooseNumbered(number), true),
+  chooseNumbered: (number) => Boolean(source) && (versions.chooseNumbered(number), true),
   step: (by) => Boolean(source) && (versions.step(by), true),
   seek: (seconds) => Boolean(source) && seek(seconds),
   startHere: () => Boolean(source) && edgeHere("start"),

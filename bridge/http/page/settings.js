@@ -29,7 +29,10 @@ export class Settings {
       ["", `Automatic (${offer.default_backend})`],
       ...offer.backends.map(({ name }) => [name, name]),
     ]);
-    fill(format, offer.formats.map((name) => [name, name]));
+    fill(
+      format,
+      offer.formats.map((name) => [name, name]),
+    );
     this.format = "wav";
     this.#followBackend();
   }
@@ -77,7 +80,10 @@ export class Settings {
     // A model that is named is a wish for its backend: by itself the engine chooses both.
     const models = backend.value ? info.models : [];
     fill(model, [["", "What suits best"], ...models.map((each) => [each, each])]);
-    fill(mode, info.modes.map((each) => [each, each]));
+    fill(
+      mode,
+      info.modes.map((each) => [each, each]),
+    );
     model.disabled = models.length < 2;
     mode.disabled = info.modes.length < 2;
     const ignored = Object.keys(FIELDS).filter((each) => !info.honours.includes(each));
