@@ -53,8 +53,16 @@ class Page:
         self.requests: list[str] = []
         self.downloads: dict[str, str] = {}
         self._downloaded = threading.Event()
-        self._reader = threading.Thread(target=self._read, args=(from_browser,), daemon=True)
+        self._from = from_browser
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    def close(self) -> None:
+        """Let go of the browser, which ends by that."""
+        with contextlib.suppress(OSError):
+            os.close(self._to)
+        self._reader.join(TIMEOUT_S)
+        os.close(self._from)
 
     def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send a command, and return its answer."""
@@ -198,9 +206,9 @@ class Page:
 
     # What the browser says
 
-    def _read(self, from_browser: int) -> None:
+    def _read(self) -> None:
         held = b""
-        while chunk := os.read(from_browser, 1 << 16):
+        while chunk := os.read(self._from, 1 << 16):
             *messages, held = (held + chunk).split(b"\0")
             for each in messages:
                 self._hear(json.loads(each))
@@ -263,8 +271,7 @@ def chromium(program: str, folder: Path, downloads: Path) -> Iterator[Page]:
         page.attach(downloads)
         yield page
     finally:
-        with contextlib.suppress(OSError):
-            os.close(commands_out)
+        page.close()
         try:
             process.wait(5)
         except subprocess.TimeoutExpired:
