@@ -66,10 +66,10 @@ ALIKE = 0.6
 QUIETEST = 1e-3
 """A stretch below this share of the loudest is silence: it is not raised further."""
 
-COMPARED_LAGS = 32
-FITTED_CHANNELS = 8
-"""Of channels that are alike, so many tell the predictor enough."""
+GROUP_CHANNELS = 8
+"""More are worked on in turn, so that a cancelled job ends soon at any rate."""
 
+COMPARED_LAGS = 32
 SAME_TAKE_DB = -30.0
 """Takes that differ by less are the same to a listener."""
 
@@ -191,8 +191,10 @@ def _fill(
     for index, channels in enumerate(groups):
         step(index / len(groups))
         region, coefficients = _chosen(near, far, channels)
+        step(index / len(groups))
         if region.longest_s > CLICK_S and passage is None:
             passage = _recurring(window, missing, far, spans)
+            step(index / len(groups))
         first = region.start - far.start
         heard = None
         if passage is not None:
@@ -237,6 +239,7 @@ def _alike_channels(region: _Region) -> Iterator[list[int]]:
         shapes[channel] = products / products[0]
     while left:
         group = [c for c in left if np.max(np.abs(shapes[c] - shapes[left[0]])) < ALIKE]
+        group = group[:GROUP_CHANNELS]
         yield group
         left = [channel for channel in left if channel not in group]
 
@@ -245,10 +248,9 @@ def _predictor(region: _Region, channels: Sequence[int], reach: Reach) -> Real:
     stretches = region.stretches()
     longest = max((stretch.shape[1] for stretch in stretches), default=0)
     order = min(_order(reach, region.sample_rate), longest // 2)
-    fitted = channels[:: -(-len(channels) // FITTED_CHANNELS)]
     # Quiet stretches and channels count as much as loud ones: a stroke on one side would
     # else give the gap its spectrum, and the other side's sound be taken for silence.
-    rows = [stretch[channel] for channel in fitted for stretch in stretches]
+    rows = [stretch[channel] for channel in channels for stretch in stretches]
     sizes = [np.sqrt(np.mean(np.square(row))) for row in rows]
     least = max(QUIETEST * max(sizes, default=0.0), 1e-30)
     levelled = [row / max(size, least) for row, size in zip(rows, sizes, strict=True)]
