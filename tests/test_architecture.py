@@ -32,7 +32,10 @@ ONLY_IN = {
     "pedalboard": ("bridge.", "engine.backends.library.audio"),
     "av": ("bridge.", "engine.backends.hosted.answers"),
     "httpx": ("engine.backends.hosted.transport",),
+    "python_multipart": ("bridge.http.bodies",),
     "rich": ("bridge.terminal",),
+    "starlette": ("bridge.http.",),
+    "uvicorn": ("bridge.http.server",),
     "watchdog": ("bridge.spool_watch",),
 }
 """What each package of others is reached through."""
