@@ -165,7 +165,7 @@ def _library(options: argparse.Namespace) -> Path | None:
 
 def _library_if_asked(options: argparse.Namespace) -> str | None:
     """Return the backend where only the library can do what was asked for."""
-    has_library = _library(options) is not None
+    has_library = _library(options) is not None and options.model is None
     return "library" if options.library or (has_library and options.prompt) else None
 
 
