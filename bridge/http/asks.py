@@ -127,7 +127,7 @@ def make_ask(
         settings=_settings(fields, choice),
         output_format=fields.output_format,
         base_url=base_url,
-        given={name: _shortened(value) for name, value in given.items()},
+        given={name: _shortened(given[name]) for name in fields.__struct_fields__ if name in given},
         is_alias=choice.is_alias,
         wants_base64=fields.enable_base64_output,
         webhook_url=webhook_url,
@@ -157,7 +157,4 @@ def _shortened(value: object) -> object:
     """Return what came as it can be repeated in answers: without a whole recording in it."""
     if isinstance(value, str) and len(value) > GIVEN_CHARACTERS and value[:5].lower() == "data:":
         return f"{value[:40]}... ({len(value)} characters)"
-    if isinstance(value, str | int | float | bool) or value is None:
-        return value if not isinstance(value, str) else value[:MAX_PROMPT_CHARACTERS]
-    # Nothing that is nested is large but a list of masks.
-    return value if len(msgspec.json.encode(value)) < 10 * MAX_PROMPT_CHARACTERS else "..."
+    return value

@@ -1,8 +1,10 @@
 """Reads what comes with a request, and no more of it than is taken."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -44,13 +46,31 @@ class BodyBudget:
             )
         self._used_bytes += count
 
-    def release(self, count: int) -> None:
-        """Give back what was claimed."""
-        self._used_bytes -= count
+    @contextlib.contextmanager
+    def share(self) -> Iterator["Share"]:
+        """Yield one request's share, which is given back when the request is over."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            self._used_bytes -= share.size
+
+
+@dataclass(eq=False)
+class Share:
+    """What one request holds."""
+
+    budget: BodyBudget
+    size: int = 0
+
+    def claim(self, count: int) -> None:
+        """Count what is about to be held."""
+        self.budget.claim(count)
+        self.size += count
 
 
 async def read_json(
-    request: Request, kind: type[_Struct], budget: BodyBudget, limits: HttpLimits
+    request: Request, kind: type[_Struct], share: Share, limits: HttpLimits
 ) -> tuple[_Struct, dict[str, Any]]:
     """Return a JSON body as what it should be, and as it came.
 
@@ -68,19 +88,14 @@ async def read_json(
             hint="Send it with Content-Type: application/json.",
         )
     chunks: list[bytes] = []
-    size = 0
-    try:
-        async for chunk in _chunks(request, limits.max_body_bytes, "The body", limits):
-            budget.claim(len(chunk))
-            size += len(chunk)
-            chunks.append(chunk)
-        body = b"".join(chunks)
-        chunks.clear()
-        if size < _WRITE_BYTES:
-            return _decode(body, kind)
-        return await asyncio.to_thread(_decode, body, kind)
-    finally:
-        budget.release(size)
+    async for chunk in _chunks(request, limits.max_body_bytes, "The body", limits):
+        share.claim(len(chunk))
+        chunks.append(chunk)
+    body = b"".join(chunks)
+    chunks.clear()
+    if len(body) < _WRITE_BYTES:
+        return _decode(body, kind)
+    return await asyncio.to_thread(_decode, body, kind)
 
 
 def read_query(request: Request, kind: type[_Struct]) -> _Struct:

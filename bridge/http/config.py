@@ -20,7 +20,7 @@ class HttpLimits:
     max_body_bytes: int = 64 << 20
     """Of a JSON body: it is held in memory, with any audio in it."""
     max_bodies_bytes: int = 256 << 20
-    """Of all JSON bodies that are being read at one time."""
+    """Of all JSON bodies whose requests are not over."""
     max_duration_s: float = 3600.0
     max_decoded_bytes: int = 4 << 30
     quota_bytes: int = 8 << 30
@@ -34,7 +34,7 @@ class HttpLimits:
     sync_timeout_s: float = 300.0
     max_waiting: int = 256
     """Predictions that wait or run."""
-    max_predictions: int = 10_000
+    max_predictions: int = 5_000
     max_base64_bytes: int = 64 << 20
     max_uploads: int = 32
     """Uploads at one time."""

@@ -6,7 +6,6 @@ import re
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ from bridge.http.config import HttpLimits
 from bridge.http.engine import SharedEngine
 from bridge.http.errors import HttpCode, Refused
 from bridge.http.fetching import Network
-from bridge.http.intake import find_own, is_data_uri, look_at, take_audio
+from bridge.http.intake import find_own, look_at, take_audio
 from bridge.http.predictions import Ask, Prediction, Predictions, Take
 from bridge.http.store import Store, StoredFile
 from bridge.http.turns import Turns
@@ -151,11 +150,10 @@ class Desk:
     async def _carry_through(self, prediction: Prediction) -> None:
         loop = asyncio.get_running_loop()
         audio = prediction.ask.audio
-        is_kept = find_own(audio, self._store) is not None
-        pool = self._readers if is_kept or is_data_uri(audio) else self._fetchers
+        is_here = find_own(audio, self._store) is not None
+        is_kept = is_here and not prediction.ask.is_inline
+        pool = self._readers if is_here else self._fetchers
         file = await loop.run_in_executor(pool, self._take, prediction)
-        # The request's own text may be the whole recording: it is held once, on disk.
-        prediction.ask = replace(prediction.ask, audio="")
         try:
             with self._store.using(file):
                 info = await loop.run_in_executor(self._readers, look_at, file, self._limits)

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -17,7 +17,7 @@ from bridge.http.desk import Desk
 from bridge.http.engine import SharedEngine
 from bridge.http.errors import HttpCode, Refused, not_found
 from bridge.http.fetching import Network
-from bridge.http.intake import check_audio
+from bridge.http.intake import check_audio, is_data_uri, take_audio
 from bridge.http.predictions import Ask, Prediction, Predictions, Shape, Take
 from bridge.http.store import Store, StoredFile
 
@@ -91,7 +91,16 @@ class Gateway:
             It can't be, or not now.
         """
         check_audio(ask.audio, self.store, self.network)
-        return self.desk.submit(ask)
+        if not is_data_uri(ask.audio):
+            return self.desk.submit(ask)
+        # What waits is on the disk, not in memory.
+        limits = self.config.limits
+        file = await asyncio.to_thread(take_audio, ask.audio, self.store, self.network, limits)
+        try:
+            return self.desk.submit(replace(ask, audio=file.file_id, is_inline=True))
+        except Refused:
+            self.store.remove(file)
+            raise
 
     def find(self, prediction_id: str) -> Prediction:
         """Return the prediction of an id.

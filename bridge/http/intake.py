@@ -112,6 +112,8 @@ def _take_data(audio: str, store: Store) -> StoredFile:
             "The data: URI has no comma, after which its data would stand.",
             "Send data:audio/wav;base64,... with the file's bytes.",
         )
+    if not body:
+        raise bad_request("The data: URI is empty.", "Choose a file that has sound in it.")
     with store.receive(_ending_of(head)) as incoming:
         if ";base64" not in head.lower():
             incoming.write(unquote_to_bytes(body))

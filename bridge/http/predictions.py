@@ -54,6 +54,8 @@ class Ask:
     output_format: str
     base_url: str
     given: dict[str, object]
+    is_inline: bool = False
+    """The audio came within the request: nobody else has its id."""
     is_alias: bool = False
     """The path is a hosted model's, which a model of this machine stands in for."""
     wants_base64: bool = False

@@ -173,8 +173,9 @@ async def _call(route: Route, gateway: Gateway, request: Request) -> Response:
     query = read_query(request, route.query) if route.query else None
     body: msgspec.Struct | None = None
     given: dict[str, Any] = {}
-    if route.body is not None:
-        body, given = await read_json(request, route.body, gateway.bodies, gateway.config.limits)
-    call = Call(request, gateway.base_url(request), query, body, given)
-    answer = await route.handler(gateway, call)
+    with gateway.bodies.share() as share:
+        if route.body is not None:
+            body, given = await read_json(request, route.body, share, gateway.config.limits)
+        call = Call(request, gateway.base_url(request), query, body, given)
+        answer = await route.handler(gateway, call)
     return answer if isinstance(answer, Response) else json_response(answer, route.status)

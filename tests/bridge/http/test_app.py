@@ -216,6 +216,9 @@ def test_a_mask_past_the_end_makes_it_longer(server: Server) -> None:
         ({"audio": "http://user:word@example.com/take.wav"}, "user"),
         ({"audio": "http:///take.wav"}, "host"),
         ({"audio": "http://example.com/a b"}, "is none"),
+        ({"audio": "data:audio/wav;base64,!!!!"}, "base64"),
+        ({"audio": "data:audio/wav;base64"}, "comma"),
+        ({"audio": "data:,"}, "empty"),
     ],
 )  # fmt: skip
 def test_bad_fields_are_refused_with_a_sentence(
@@ -263,10 +266,7 @@ def test_bodies_that_are_no_json(server: Server, body: bytes, kind: str, status:
 @pytest.mark.parametrize(
     ("audio", "said"),
     [
-        ("data:audio/wav;base64,!!!!", "base64"),
-        ("data:audio/wav;base64", "comma"),
         ("data:audio/wav;base64,AAAA", "not a recording"),
-        ("data:,", "empty"),
         ("data:text/html,<script>", "not a recording"),
     ],
 )
@@ -310,6 +310,9 @@ def test_as_many_wait_as_may(serve: Callable[..., Server]) -> None:
     refused = server.submit(audio=audio)
     assert refused.status_code == 429
     assert "wait or run already" in refused.json()["message"]
+    used_bytes = server.gateway.store.used_bytes
+    assert server.submit(audio=as_data_uri(wav())).status_code == 429
+    assert server.gateway.store.used_bytes == used_bytes, "nothing is left of what was refused"
     server.engine.may_run.set()
     for prediction_id in ids:
         _wait_for_end(server, prediction_id)
