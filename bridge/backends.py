@@ -28,7 +28,8 @@ def choose_backend(
     _check_choice("backend", name, tuple(backends))
     backend = backends[name]
     if settings.model is not None and backend.open_models:
-        settings = replace(settings, model=_rooted(settings.model))
+        if settings.model not in backend.models:
+            settings = replace(settings, model=_rooted(settings.model))
     elif settings.model is not None:
         _check_choice("model", settings.model, backend.models)
     _check_choice("mode", settings.mode, backend.modes)

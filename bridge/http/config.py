@@ -50,6 +50,8 @@ class HttpConfig:
     """What clients must present; empty = none, which only loopback may have."""
     allowed_hosts: frozenset[str] = frozenset()
     """Hosts, or HOST:PORT, that may be fetched from although they are private."""
+    offers_paid: bool = False
+    """Whether clients may ask for backends that cost money."""
     public_url: str = ""
     """How clients reach it, where that is not how they say; such as behind a proxy."""
     cert: Path | None = None

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from bridge.client import EngineAddress
 from bridge.engine_link import Answer, Connected, Disconnected, EngineLink, LinkEvent
 from bridge.errors import BridgeCode, EngineUnavailable, InputError, JobFailed
+from bridge.http.models import without_paid
 from bridge.launcher import engine_log_path, find_or_start
 from engine.protocol import discovery, messages
 from engine.protocol.errors import ErrorCode
@@ -33,11 +34,14 @@ _log = logging.getLogger(__name__)
 class SharedEngine:
     """The user's engine: found, or started with the given flags, and again after it died.
 
+    Backends that cost money are not among its own unless they are to be offered.
+
     ``run`` may be called from any thread, by as many as there are.
     """
 
-    def __init__(self, flags: Sequence[str]) -> None:
+    def __init__(self, flags: Sequence[str], *, offers_paid: bool = False) -> None:
         self._flags = tuple(flags)
+        self._offers_paid = offers_paid
         self._link = EngineLink(None, self._hear, find=self._find)
         self._boxes: dict[str, _Box] = {}
         self._lock = threading.Lock()
@@ -183,6 +187,8 @@ class SharedEngine:
         if isinstance(event, Connected):
             is_first = self._welcome is None
             self._welcome, self._trouble = event.welcome, ""
+            if not self._offers_paid:
+                self._welcome = without_paid(event.welcome)
         else:
             is_first = self._welcome is None
             self._trouble = str(event.error)

@@ -50,6 +50,12 @@ def make_parser() -> argparse.ArgumentParser:
         " private one; may be given several times",
     )
     group.add_argument(
+        "--http-paid",
+        action="store_true",
+        default=bool(_environment("http_paid")),
+        help="let clients ask for hosted services, which cost you money; see --max-cost",
+    )
+    group.add_argument(
         "--http-url",
         metavar="URL",
         default=_environment("http_url") or "",
@@ -103,6 +109,7 @@ def split_flags(words: Sequence[str]) -> tuple[HttpConfig | None, list[str]]:
         port=port,
         token=read_token(options.http_token_file),
         allowed_hosts=frozenset(_hosts(options.http_allow)),
+        offers_paid=options.http_paid,
         public_url=options.http_url.rstrip("/"),
         cert=options.http_cert,
         key=options.http_key,

@@ -1,6 +1,6 @@
 """The paths that models are asked for by, and which backend of the engine each means."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bridge.http.errors import bad_request, not_found
 from engine.protocol.messages import BackendInfo, Welcome
@@ -62,6 +62,11 @@ def choose_model(
     else:
         raise _no_model(path, welcome)
     return _checked(choice, welcome)
+
+
+def without_paid(welcome: Welcome) -> Welcome:
+    """Return what an engine can do without spending its owner's money."""
+    return replace(welcome, backends=tuple(b for b in welcome.backends if not b.costs_money))
 
 
 def model_paths(welcome: Welcome) -> list[str]:

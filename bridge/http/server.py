@@ -50,7 +50,7 @@ def serve(config: HttpConfig, flags: Sequence[str], on_ready: Callable[[str], No
     """
     sys.setswitchinterval(SWITCH_S)
     with contextlib.closing(_bind(config)) as listener:
-        engine = SharedEngine(flags)
+        engine = SharedEngine(flags, offers_paid=config.offers_paid)
         engine.start()
         try:
             asyncio.run(_serve(config, engine, listener, on_ready))

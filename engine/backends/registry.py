@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -23,7 +23,7 @@ class BackendOptions:
 
     library: Path | None = None
     """A folder of sounds; without one there is no library backend."""
-    stable_audio: StableAudioOptions = StableAudioOptions()
+    stable_audio: StableAudioOptions = field(default_factory=StableAudioOptions)
     max_cost: float | None = None
     """What one job may cost at a hosted service, in USD; None is no limit."""
 

@@ -80,7 +80,7 @@ class BackendInfo:
     is taken where a request has no seed; None where any will do, and one is drawn.
     ``preferred_window_s`` is what it hears best: a window is lengthened to it where the
     source goes on. With ``open_models`` it knows more models than it lists, such as
-    folders, and judges their names itself.
+    folders, and judges their names itself. ``costs_money`` is true of hosted services.
     """
 
     name: str
@@ -96,6 +96,7 @@ class BackendInfo:
     first_seed: int | None = None
     preferred_window_s: float = 0.0
     open_models: bool = False
+    costs_money: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ class HostedBackend:
             sample_rate=SAMPLE_RATE,
             channels=CHANNELS,
             preferred_window_s=PREFERRED_WINDOW_S,
+            costs_money=True,
         )
 
     def generate(

@@ -178,7 +178,7 @@ def test_progress_only_moves_on(model: Model) -> None:
     model.generate(_window(), WISH, [1, 2], control)
     fractions = [fraction for _, fraction in control.told]
     assert fractions == sorted(fractions)
-    assert 0 <= fractions[0]
+    assert fractions[0] >= 0
     assert fractions[-1] == pytest.approx(1.0)
 
 

@@ -45,7 +45,8 @@ def test_the_wrong_layer_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [(float("nan"), "not finite"), (float("inf"), "not finite"), (0.0, "silence")]
+    ("value", "said"),
+    [(float("nan"), "not finite"), (float("inf"), "not finite"), (0.0, "silence")],
 )
 @torch.inference_mode()
 def test_noughts_and_not_a_number_are_named(value: float, said: str) -> None:
