@@ -192,6 +192,7 @@ def test_a_model_of_this_machine_is_measured(codec: str, tmp_path: Path) -> None
     check(compare(contest.stock, contest.ours, make_job(options, subject.settings, CPU, 1), CPU))
 
 
+@pytest.mark.slow
 def test_memory_is_measured_in_a_process_of_its_own() -> None:
     held = footprint.measure_alone(footprint.JOB, footprint.STOCK, OPTIONS)
     assert set(held) == {
@@ -209,6 +210,7 @@ def test_the_stock_codecs_mask_is_a_number_for_each_pair_of_tokens() -> None:
     assert footprint.stock_mask_bytes(120.0, subject) == pytest.approx(1.8 * 2**30, rel=0.01)
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_is_named() -> None:
     with pytest.raises(JobError, match="stock"):
         footprint.measure_alone(footprint.JOB, footprint.STOCK, replace(OPTIONS, device="cuda:77"))
