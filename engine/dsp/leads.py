@@ -45,6 +45,9 @@ them, or after a sudden change, a low one errs less."""
 LAST_RESORT_ORDER = 1
 """Can only die away."""
 
+EXCITATION_SHARES = (1.0, 0.5, 0.25, 0.0)
+"""Tried in turn: what makes a continuation swell is its excitation more often than its tones."""
+
 TRUSTED_S = 0.02
 """The orders are judged by this much of the context's end."""
 
@@ -127,10 +130,14 @@ def _continue_channel(samples: Samples, frames: int, trusted: int) -> Samples:
     candidates = [_predictor(samples, order, frames, trusted) for order in CONTINUATION_ORDERS]
     candidates.sort(key=lambda candidate: candidate.error)
     for candidate in candidates:
-        going_on = _excited(candidate, samples, frames)
-        if np.max(np.abs(going_on), initial=0.0) <= limit:
-            return going_on
-    return _excited(_predictor(samples, LAST_RESORT_ORDER, frames, trusted), samples, frames)
+        ringing = _ringing(candidate.coefficients, samples, frames)
+        noise = _noise(candidate, frames)
+        for share in EXCITATION_SHARES:
+            going_on = ringing + share * noise
+            if np.max(np.abs(going_on), initial=0.0) <= limit:
+                return going_on
+    last_resort = _predictor(samples, LAST_RESORT_ORDER, frames, trusted)
+    return _ringing(last_resort.coefficients, samples, frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,17 +156,22 @@ def _predictor(samples: Samples, order: int, frames: int, trusted: int) -> _Pred
     return _Predictor(coefficients, unforeseen, float(np.mean(unforeseen[-trusted:] ** 2)))
 
 
-def _excited(predictor: _Predictor, samples: Samples, frames: int) -> Samples:
-    unforeseen, coefficients = predictor.unforeseen, predictor.coefficients
-    bound = EXCITATION_BOUND * _robust_deviation(unforeseen)
-    excitation = np.resize(np.clip(unforeseen, -bound, bound)[::-1], frames)
+def _ringing(coefficients: Samples, samples: Samples, frames: int) -> Samples:
+    """Return what a predictor foresees when nothing new comes."""
     order = coefficients.size - 1
     if order == 0:
-        return excitation
+        return np.zeros(frames)
     # The filter's memory: what the last frames contribute to each of the next ones.
     memory = -np.convolve(coefficients[1:], samples[samples.size - order :])[order - 1 :]
-    going_on, _ = lfilter([1.0], coefficients, excitation, zi=memory)
-    return np.asarray(going_on, dtype=np.float64)
+    ringing, _ = lfilter([1.0], coefficients, np.zeros(frames), zi=memory)
+    return np.asarray(ringing, dtype=np.float64)
+
+
+def _noise(predictor: _Predictor, frames: int) -> Samples:
+    """Return what comes new: what was not foreseen, once more and backwards."""
+    bound = EXCITATION_BOUND * _robust_deviation(predictor.unforeseen)
+    excitation = np.resize(np.clip(predictor.unforeseen, -bound, bound)[::-1], frames)
+    return np.asarray(lfilter([1.0], predictor.coefficients, excitation), dtype=np.float64)
 
 
 def _residual(samples: Samples, predictor: Samples) -> Samples:

@@ -10,6 +10,7 @@ from engine.dsp.crossfades import crossfade
 from engine.dsp.leads import continuation, follows_on
 from engine.dsp.levels import match_level as matched
 from engine.dsp.levels import settle_level
+from engine.dsp.mending import mended
 from engine.dsp.seams import measure_seam, neighbourhood_frames
 from engine.protocol.spans import Span
 
@@ -65,11 +66,15 @@ class Splice:
 
 @dataclass(frozen=True, slots=True)
 class _Join:
-    """The new audio's first frames, joined to what precedes them."""
+    """The new audio's first frames, joined to what precedes them.
+
+    ``is_as_it_was`` where the join begins with the original, or nothing shall smooth it.
+    """
 
     head: Audio
     law: str
     correlation: float
+    is_as_it_was: bool = False
 
     @property
     def frames(self) -> int:
@@ -93,7 +98,8 @@ def splice(
     The crossfades lie inside the span, so nothing outside changes. They start from the
     original audio where that goes on naturally from its context: then the edge frame is
     the original's. Where it does not (it holds what is to be removed, or does not
-    exist), they start from a continuation of the context.
+    exist), they start from a continuation of the context. What still clicks then is made
+    anew over the first milliseconds.
 
     Parameters
     ----------
@@ -151,6 +157,8 @@ def splice(
     if levelling is not Levelling.LEAVE:
         _settle(patch, before, sample_rate)
         _settle(patch[:, ::-1], after[:, ::-1], sample_rate)
+    _mend(left, before, patch, after, sample_rate)
+    _mend(right, after[:, ::-1], patch[:, ::-1], before[:, ::-1], sample_rate)
     return Splice(
         patch=patch,
         left=_seam(left, span.start, (before,), (patch, after), sample_rate),
@@ -180,19 +188,28 @@ def _join(
         return None
     head = new_audio[:, :fade]
     if fade == 0:
-        return _Join(head=head, law=CONTINUOUS if continuous else HARD, correlation=0.0)
+        law = CONTINUOUS if continuous else HARD
+        return _Join(head=head, law=law, correlation=0.0, is_as_it_was=True)
     lead = original[:, :fade]
-    if lead.shape[1] < fade or not follows_on(context, lead, sample_rate):
+    is_natural = lead.shape[1] == fade and follows_on(context, lead, sample_rate)
+    if not is_natural:
         if continuous:
             return _Join(head=head[:, :0], law=CONTINUOUS, correlation=0.0)
         lead = continuation(context, fade, sample_rate)
     mixed = crossfade(lead, head)
-    return _Join(head=mixed.audio, law=mixed.law, correlation=mixed.correlation)
+    return _Join(mixed.audio, mixed.law, mixed.correlation, is_as_it_was=is_natural)
 
 
 def _settle(patch: Audio, before: Audio, sample_rate: int) -> None:
     head = settle_level(patch, before, sample_rate)
     patch[:, : head.shape[1]] = head
+
+
+def _mend(join: _Join | None, before: Audio, patch: Audio, after: Audio, sample_rate: int) -> None:
+    """Take out the click that is left where old and new don't meet by themselves."""
+    if join is not None and not join.is_as_it_was:
+        head = mended(before, patch, after, sample_rate)
+        patch[:, : head.shape[1]] = head
 
 
 def _seam(

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.signal import lfilter
+from scipy.signal import butter, lfilter, sosfilt
 
 from engine.dsp.leads import PEAK_BOUND, continuation, follows_on
 from engine.dsp.levels import level_db
+from engine.dsp.prediction import lpc
 from engine.dsp.seams import click_ratio
 
 RATE = 48_000
@@ -91,3 +92,17 @@ def test_any_context_gives_a_bounded_continuation(frames, wanted, channels, gain
     limit = PEAK_BOUND * np.max(np.abs(context), axis=1, initial=0.0)
     assert np.all(np.max(np.abs(continued), axis=1) <= np.maximum(limit, gain))
     assert follows_on(context, context[:, :1], RATE) in (True, False)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_continuation_after_a_stroke_has_none_of_its_own(seed):
+    """Sound without treble that was louder 25 ms ago: its echo must not be chopped off."""
+    white = np.random.default_rng(seed).standard_normal((1, RATE // 2))
+    context = sosfilt(butter(8, 5000, fs=RATE, output="sos"), white)
+    louder_ago = np.interp(np.arange(RATE // 2) - RATE // 2, [-1300, -1000], [1.0, 0.02])
+    context = (0.3 * context * louder_ago).astype(np.float32)
+    whole = np.concatenate((context, continuation(context, FADE, RATE)), axis=1)
+    predictor = lpc(context[0], 32)
+    errors = np.abs(np.convolve(whole[0], predictor, mode="valid"))
+    own, further = errors[:-FADE], errors[-FADE:]
+    assert further.max() < 1.5 * np.percentile(own, 99.9)

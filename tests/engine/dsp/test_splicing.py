@@ -247,3 +247,24 @@ def test_new_audio_of_another_shape_is_refused(shape):
     new_audio = np.zeros(shape, dtype=np.float32)
     with pytest.raises(ValueError, match="can't fill a span"):
         splice(room(3.0), 3 * RATE, Span(0, RATE), new_audio, sample_rate=RATE, crossfade_frames=0)
+
+
+def test_what_clicks_is_mended_but_for_a_hard_join():
+    window, span = room(3.0, 2), Span(RATE, 2 * RATE)
+    new_audio = window[:, span.start : span.end] + np.float32(0.5)
+    emptied = put(window, span, 0.0)
+
+    def clicks(crossfade_frames):
+        result = splice(
+            emptied,
+            window.shape[1],
+            span,
+            new_audio,
+            sample_rate=RATE,
+            crossfade_frames=crossfade_frames,
+            continuous=True,
+        )
+        return result.left.click_ratio, result.right.click_ratio
+
+    assert max(clicks(FADE)) < 1.5
+    assert min(clicks(0)) > 3.0
