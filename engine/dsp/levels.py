@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import signal
 
 Audio = npt.NDArray[np.float32]
 
@@ -18,6 +19,11 @@ SEAM_S = 0.05
 
 SURROUNDINGS_S = 0.4
 """What is taken as the level around a seam: about a syllable or a beat."""
+
+LOWEST_HEARD_HZ = 40.0
+"""Rumble and wind below this move the level by many dB, but not what is heard as loud: it
+is the corner of the second-order high-pass that Rec. ITU-R BS.1770 measures loudness with,
+rounded."""
 
 RELAX_S = 0.2
 """How long the correction at a seam takes to give way to that of the surroundings."""
@@ -69,12 +75,11 @@ def level_step_db(audio: Audio, frame: int, sample_rate: int) -> float:
     float
         In dB; 0 where one side has no frame.
     """
-    reach = max(round(SEAM_S * sample_rate), 1)
-    before = audio[:, max(frame - reach, 0) : frame]
-    after = audio[:, frame : frame + reach]
+    before, after = audio[:, :frame][:, ::-1], audio[:, frame:]
     if before.size == 0 or after.size == 0:
         return 0.0
-    return level_db(after) - level_db(before)
+    before_db, after_db = (_levels_from_seam(side, sample_rate)[0] for side in (before, after))
+    return after_db - before_db
 
 
 def match_level(new_audio: Audio, before: Audio, after: Audio, sample_rate: int) -> Audio:
@@ -142,8 +147,8 @@ def settle_level(joined: Audio, before: Audio, sample_rate: int) -> Audio:
     """
     hold, relax = _reach(joined.shape[1], sample_rate)
     head = joined[:, : int(hold + relax)]
-    seam = max(round(SEAM_S * sample_rate), 1)
-    before_db, joined_db = level_db(before[:, -seam:]), level_db(joined[:, :seam])
+    before_db, _ = _levels_from_seam(before[:, ::-1], sample_rate)
+    joined_db, _ = _levels_from_seam(joined, sample_rate)
     if min(before_db, joined_db) <= SILENCE_DB:
         return head.copy()
     lacking_db = before_db - joined_db
@@ -167,7 +172,7 @@ def _gains_beside(context: Audio, new_audio: Audio, sample_rate: int) -> _EndGai
     """Compare audio that begins at a seam with its context, which runs away from it."""
     context_levels = _levels_from_seam(context, sample_rate)
     new_levels = _levels_from_seam(new_audio, sample_rate)
-    if context_levels is None or new_levels is None:
+    if min(context_levels + new_levels) <= SILENCE_DB:
         return None
     seam_db, slow_db = (
         float(np.clip(wanted - given, -MAX_GAIN_DB, MAX_GAIN_DB))
@@ -176,16 +181,23 @@ def _gains_beside(context: Audio, new_audio: Audio, sample_rate: int) -> _EndGai
     return _EndGains(slow_db=slow_db, correction_db=seam_db - slow_db)
 
 
-def _levels_from_seam(audio: Audio, sample_rate: int) -> tuple[float, float] | None:
-    """Return the levels of the first 50 ms and 0.4 s, or None where there is silence."""
-    surroundings = audio[:, : max(round(SURROUNDINGS_S * sample_rate), 1)].astype(np.float64)
-    if surroundings.size == 0:
-        return None
-    # A constant offset is no sound, but could outweigh it.
-    surroundings -= np.mean(surroundings, axis=1, keepdims=True)
-    seam = surroundings[:, : max(round(SEAM_S * sample_rate), 1)]
-    levels = _to_db(_power(seam)), _to_db(_power(surroundings))
-    return levels if min(levels) > SILENCE_DB else None
+def _levels_from_seam(audio: Audio, sample_rate: int) -> tuple[float, float]:
+    """Return how loud the first 50 ms and 0.4 s are, for the part that is heard."""
+    near = audio[:, : max(round(SURROUNDINGS_S * sample_rate), 1)]
+    heard = _heard(near[:, ::-1], sample_rate)
+    seam = heard[:, -max(round(SEAM_S * sample_rate), 1) :]
+    return _to_db(_power(seam)), _to_db(_power(heard))
+
+
+def _heard(audio: Audio, sample_rate: int) -> npt.NDArray[np.float64]:
+    """Return audio without constant offset and infrasound; its end is the most exact."""
+    if audio.size == 0 or sample_rate <= 4 * LOWEST_HEARD_HZ:
+        return audio.astype(np.float64)
+    sections = signal.butter(2, LOWEST_HEARD_HZ, "highpass", fs=sample_rate, output="sos")
+    # As if the first frame had stood there for ever.
+    settled = signal.sosfilt_zi(sections)[:, np.newaxis] * audio[:, :1].astype(np.float64)
+    heard, _ = signal.sosfilt(sections, audio.astype(np.float64), axis=1, zi=settled)
+    return np.asarray(heard, dtype=np.float64)
 
 
 def _relaxation(

@@ -158,3 +158,19 @@ def test_silence_is_not_settled():
     assert np.array_equal(settled(joined[:, :0], joined), joined)
     silence = np.zeros_like(joined)
     assert np.array_equal(settled(silence, joined)[:, RATE:], joined)
+
+
+def rumbling(audio, amplitude):
+    """A warped record's rumble at 13 Hz under a sound."""
+    rumble = amplitude * np.sin(2 * np.pi * 13 * np.arange(audio.shape[1]) / RATE)
+    return (audio + rumble).astype(np.float32)
+
+
+def test_rumble_is_no_level():
+    before, new_audio, after = noise(1, -30), noise(1, -30, seed=1), noise(1, -30, seed=2)
+    matched = match_level(new_audio, rumbling(before, 0.2), rumbling(after, 0.1), RATE)
+    assert np.abs(gains_db(matched, new_audio)).max() < 1.0
+    settled = settle_level(new_audio, rumbling(before, 0.2), RATE)
+    assert np.abs(gains_db(settled, new_audio[:, : settled.shape[1]])).max() < 1.0
+    whole = np.concatenate((rumbling(before, 0.2), new_audio), axis=1)
+    assert level_step_db(whole, RATE, RATE) == pytest.approx(0.0, abs=1.0)
