@@ -36,6 +36,10 @@ FADE_SHARE = 0.5
 """Share of the way from one grain's centre to the next's over which both are heard: with
 more, the strokes of a clatter would be doubled and blurred."""
 
+SCATTER_S = 0.008
+"""How often the phases of noise are drawn anew: more seldom, they would smear its gusts;
+more often, the drawing itself would be heard as roughness."""
+
 LOWEST_CORRELATION = -0.6
 """Grains that cancel each other more than this are not raised against it."""
 
@@ -128,23 +132,44 @@ def _render(around: Surroundings, grain: Grain, slot: Slot, rng: np.random.Gener
     """
     rate = around.bands.sample_rate
     margin = int(MARGIN_S * rate)
-    first = max(0, grain.frame - slot.head - margin)
-    cut = grain.stretch.cut(first, grain.frame + slot.tail + margin)
     frames = slot.head + slot.tail + 2 * margin
+    first = max(0, grain.frame - slot.head - margin)
+    cut = grain.stretch.cut(first, first + frames)
+    lacking = frames - cut.shape[1]
+    cut = np.pad(cut, ((0, 0), (0, lacking)), mode="symmetric")
     size = fft.next_fast_len(frames, real=True)
     bins = size // 2 + 1
-    step_hz = rate / size
-    taper = np.hanning(cut.shape[1] + 2)[1:-1].astype(np.float32)
-    turns = np.exp(1j * rng.uniform(-np.pi, np.pi, bins)).astype(np.complex64)
-    spectrum = fft.rfft(cut * taper, size, axis=1) * turns
-    spectrum *= np.float32(np.sqrt(size / np.square(taper).sum()))
-    if cut.shape[1] == frames:
-        noise = around.bands.spread(around.noisiness, bins, step_hz).astype(np.float32)
-        spectrum *= np.sqrt(noise)
-        spectrum += fft.rfft(cut * _shoulders(frames, margin), size, axis=1) * np.sqrt(1 - noise)
-    gains = 10 ** (around.bands.spread(grain.gains_db, bins, step_hz) / 20)
+    window = _shoulders(frames, margin)
+    spectrum = fft.rfft(cut * window, size, axis=1)
+    noisiness = np.ones_like(around.noisiness) if lacking else around.noisiness
+    if noisiness.any():
+        noise = around.bands.spread(noisiness, bins, rate / size).astype(np.float32)
+        scattered = _scattered(cut, max(1, round(SCATTER_S * rate)), rng)
+        spectrum *= np.sqrt(1 - noise)
+        spectrum += fft.rfft(scattered * window, size, axis=1) * np.sqrt(noise)
+    gains = 10 ** (around.bands.spread(grain.gains_db, bins, rate / size) / 20)
     sound = fft.irfft(spectrum * gains.astype(np.float32), size, axis=1)
     return np.asarray(sound[:, margin : frames - margin], dtype=np.float32)
+
+
+def _scattered(audio: Samples, hop: int, rng: np.random.Generator) -> Samples:
+    """Draw all phases anew, every ``hop`` frames, so that noise keeps its envelopes.
+
+    All channels are turned alike, which keeps what they have in common.
+    """
+    channels, frames = audio.shape
+    count = -(-frames // hop) + 1
+    padded = np.pad(audio, ((0, 0), (hop, (count + 1) * hop - frames)))
+    views = np.lib.stride_tricks.sliding_window_view(padded, 2 * hop, axis=1)[:, ::hop]
+    # Analysis and synthesis share a Hann window, of which half the power is lost.
+    taper = np.sin((np.arange(2 * hop) + 0.5) / (2 * hop) * np.pi).astype(np.float32)
+    spectra = fft.rfft(views * (taper * np.float32(np.sqrt(2))), axis=2)
+    turns = rng.uniform(-np.pi, np.pi, spectra.shape[1:])
+    pieces = fft.irfft(spectra * np.exp(1j * turns).astype(np.complex64), 2 * hop, axis=2) * taper
+    added = np.zeros((channels, count + 2, hop), dtype=np.float32)
+    added[:, : pieces.shape[1]] += pieces[:, :, :hop]
+    added[:, 1 : pieces.shape[1] + 1] += pieces[:, :, hop:]
+    return added.reshape(channels, -1)[:, hop : hop + frames]
 
 
 def _shoulders(frames: int, margin: int) -> Samples:

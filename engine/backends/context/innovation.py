@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.fft import irfft, rfft
+from scipy.ndimage import uniform_filter1d
 from scipy.signal import istft, stft
+from scipy.signal.windows import hann
 
 from engine.dsp.interpolation import runs
 from engine.dsp.prediction import residual
@@ -33,6 +35,8 @@ EVENING_ROUNDS = 2
 at 100 ms LSD falls by 0.3 dB."""
 
 EVEN_WINDOW_S = 0.023
+BOTH = False
+SMOOTHED_BINS = 5
 
 SEAM_S = 0.0015
 USUAL_QUANTILE = 0.98
@@ -53,7 +57,8 @@ class Innovation:
     ``bound`` what no error exceeds.
     """
 
-    sides: Real
+    ends: tuple[Real, Real]
+    place: Real
     level: Real
     heard: Real
     unknown: Real
@@ -64,7 +69,8 @@ class Innovation:
     def drawn(self, rng: np.random.Generator) -> Real:
         """Draw prediction errors, shape (channels, frames)."""
         frames = self.level.shape[1]
-        noise = _evened(_noise_like(self.sides, frames, rng), self.sample_rate)
+        noise = _noise_like(np.concatenate(self.ends, axis=1), frames, rng)
+        noise = _evened(noise, self.ends, self.place, self.sample_rate)
         size = np.maximum(_size(noise), 1e-30)
         errors = self.heard + SHARE * self.level * self.unknown * noise / size
         return np.asarray(np.clip(errors, -self.bound, self.bound))
@@ -119,7 +125,8 @@ def innovation(
     beside = np.concatenate(sides, axis=1)
     usual = np.quantile(np.abs(beside), USUAL_QUANTILE, axis=1, keepdims=True)
     bound = np.where(_is_near_known(hole, round(SEAM_S * sample_rate)), usual, np.inf)
-    return Innovation(beside, level, heard, unknown, loudest, bound, sample_rate)
+    ends = (sides[0], sides[-1])
+    return Innovation(ends, place, level, heard, unknown, loudest, bound, sample_rate)
 
 
 def _is_near_known(hole: Mask, frames: int) -> Mask:
@@ -175,25 +182,44 @@ def _noise_like(errors: Real, frames: int, rng: np.random.Generator) -> Real:
     return drawn[:, size : size + frames]
 
 
-def _evened(noise: Real, sample_rate: int) -> Real:
-    """Level the chance peaks and holes of noise.
+def _evened(noise: Real, ends: tuple[Real, Real], place: Real, sample_rate: int) -> Real:
+    """Level the chance peaks and holes of noise, down to the spectra of both sides.
 
     A long noise's accidents pass; in a gap of a few windows each one is heard. What
     channels have in common and what each has alone is levelled apart, since where the
     one has a hole the other must not fill it.
     """
     size = min(max(LEAST_FRAMES, round(EVEN_WINDOW_S * sample_rate)), noise.shape[1])
-    overlap = size - max(1, size // 4)
     _, axes = np.linalg.eigh(noise @ noise.T)
-    parts = axes.T @ noise
-    scale = np.maximum(_size(parts), 1e-30)
-    even = parts / scale
+    for basis in (axes, np.eye(len(axes))) if BOTH else (axes,):
+        noise = basis @ _evened_apart(basis.T @ noise, [basis.T @ e for e in ends], place, size)
+    return noise
+
+
+def _evened_apart(noise, ends, place, size):
+    hop = max(1, size // 4)
+    left, right = (_usual_spectrum(end, size)[..., np.newaxis] for end in ends)
+    scale = np.maximum(_size(noise), 1e-30)
+    even = noise / scale
     for _ in range(EVENING_ROUNDS):
-        _, _, spectra = stft(even, nperseg=size, noverlap=overlap, axis=1)
+        _, _, spectra = stft(even, nperseg=size, noverlap=size - hop, axis=1)
+        share = place[np.minimum(np.arange(spectra.shape[2]) * hop, place.size - 1)]
+        usual = np.exp((1.0 - share) * left + share * right)
         power = np.abs(spectra) ** 2
-        typical = np.mean(power, axis=(1, 2), keepdims=True) + 1e-30
-        spectra *= (power / typical + 1e-6) ** (-EVENNESS / 2)
-        _, even = istft(spectra, nperseg=size, noverlap=overlap, time_axis=2, freq_axis=1)
+        usual *= np.mean(power, axis=(1, 2), keepdims=True) / np.mean(usual, axis=1, keepdims=True)
+        spectra *= ((power + 1e-6 * usual) / (usual + 1e-30)) ** (-EVENNESS / 2)
+        _, even = istft(spectra, nperseg=size, noverlap=size - hop, time_axis=2, freq_axis=1)
         even = np.asarray(even)[:, : noise.shape[1]]
         even /= np.maximum(_size(even), 1e-30)
-    return np.asarray(axes @ (even * scale))
+    return np.asarray(even * scale)
+
+
+def _usual_spectrum(errors: Real, size: int) -> Real:
+    """Return the mean logarithm of power, smoothed, shape (channels, size // 2 + 1)."""
+    length = min(size, errors.shape[1])
+    frames = np.lib.stride_tricks.sliding_window_view(errors, length, axis=1)
+    frames = frames[:, :: max(1, length // 4)] * hann(length + 2)[1:-1]
+    power = np.abs(rfft(frames, size, axis=2)) ** 2
+    floor = 1e-6 * np.mean(power, axis=(1, 2), keepdims=True) + 1e-30
+    usual = np.mean(np.log(power + floor), axis=1)
+    return np.asarray(uniform_filter1d(usual, SMOOTHED_BINS, axis=1, mode="nearest"))

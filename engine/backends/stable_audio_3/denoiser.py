@@ -14,8 +14,10 @@ from engine.backends.stable_audio_3.attention import (
     attend,
     head_scales,
     inverse_rms,
+    padding_mask,
     rotary_frequencies,
     rotary_tables,
+    rows_for,
     turn,
 )
 from engine.backends.stable_audio_3.projections import (
@@ -63,21 +65,27 @@ class PreparedJob:
         (steps, blocks, 6, 1 or branches, 1, 1, width): gain, shift and gate of the
         self-attention, then of the feed-forward.
     keys
-        (blocks, halves, branches, heads, context tokens, head_dim), query gains included.
+        (blocks, branches, context rows, halves * heads, head_dim), query gains included.
     values
-        (blocks, branches, heads, context tokens, head_dim).
+        The same; both halves have the same ones.
+    context_mask
+        Of these rows: see ``padding_mask``.
     local
         (blocks, 1 or branches, 1, latents, width).
     straight, crossed
-        ``RotaryTables`` for memory tokens and latents together.
+        ``RotaryTables`` for the rows of memory tokens and latents together.
+    own_mask
+        Of those rows.
     """
 
     modulation: Tensor
     keys: Tensor
     values: Tensor
+    context_mask: Tensor
     local: Tensor
     straight: Tensor
     crossed: Tensor
+    own_mask: Tensor
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -152,18 +160,21 @@ class Denoiser:
         sigmas
             The noise level of each step.
         """
-        values, keys = self._context(context.to(self._memory))
+        keys, values = self._context(context.to(self._memory))
         sequence = local.to(self._memory).transpose(1, 2)
         blocks = self._transformer.transformer_blocks
         added = torch.stack([block.to_local_embed(sequence) for block in blocks])
-        tables = self._tables(len(self._memory) + local.shape[-1])
+        tokens = len(self._memory) + local.shape[-1]
+        tables = self._tables(rows_for(tokens, self._memory.device))
         return PreparedJob(
             modulation=self._modulation(global_embed, sigmas),
             keys=keys,
             values=values,
+            context_mask=padding_mask(context.shape[1], self._memory),
             local=added.unsqueeze(2),
             straight=tables.straight,
             crossed=tables.crossed,
+            own_mask=padding_mask(tokens, self._memory),
         )
 
     def velocity(self, job: PreparedJob, latents: Tensor, step: int) -> Tensor:
@@ -186,23 +197,24 @@ class Denoiser:
         memory = len(self._memory)
         tokens = functional.linear(latents.to(self.dtype).transpose(1, 2), self._proj_in)
         takes, length, width = tokens.shape
-        x = tokens.new_empty(job.branches, takes, memory + length, width)
+        rows = rows_for(memory + length, tokens.device)
+        x = tokens.new_zeros(job.branches, takes, rows, width)
         x[:, :, :memory] = self._memory
-        x[:, :, memory:] = tokens
+        x[:, :, memory : memory + length] = tokens
         for index, block in enumerate(self._blocks):
             x = block.attend_to_itself(x, job, step, index)
             if index == len(self._blocks) - 1:
-                x = x[:, :, memory:].contiguous()
+                x, memory = x[:, :, memory:].contiguous(), 0
             x = block.attend_to_context(x, job, index)
-            x[:, :, -length:] += job.local[index]
+            x[:, :, memory : memory + length] += job.local[index]
             x = block.feed_forward(x, job, step, index)
-        return functional.linear(x, self._proj_out).transpose(2, 3).float()
+        return functional.linear(x[:, :, :length], self._proj_out).transpose(2, 3).float()
 
     def _context(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        context = self._transformer.to_cond_embed(context)
-        pairs = [block.context_values_and_keys(context) for block in self._blocks]
-        values, keys = zip(*pairs, strict=True)
-        return torch.stack(values), torch.stack(keys)
+        embedded = self._transformer.to_cond_embed(context)
+        pairs = [block.context_keys_and_values(embedded) for block in self._blocks]
+        keys, values = zip(*pairs, strict=True)
+        return torch.stack(keys), torch.stack(values)
 
     def _modulation(self, global_embed: Tensor, sigmas: Sequence[float]) -> Tensor:
         """Return gains, shifts and gates of every step and block; see ``PreparedJob``."""
@@ -225,18 +237,18 @@ class Denoiser:
             parts[:, :, gate].neg_().add_(1).sigmoid_()
         return parts[..., None, None, :].to(self.dtype)
 
-    def _tables(self, tokens: int) -> RotaryTables:
-        if tokens not in self._rotary:
+    def _tables(self, rows: int) -> RotaryTables:
+        if rows not in self._rotary:
             gains = torch.stack([block.head_gains for block in self._blocks])
-            self._rotary[tokens] = rotary_tables(gains, tokens)
-        self._rotary.move_to_end(tokens)
+            self._rotary[rows] = rotary_tables(gains, rows)
+        self._rotary.move_to_end(rows)
         while len(self._rotary) > LENGTHS_REMEMBERED:
             self._rotary.popitem(last=False)
-        return self._rotary[tokens]
+        return self._rotary[rows]
 
 
 class _Block:
-    """One block of the transformer; ``x`` is (branches, takes, tokens, width)."""
+    """One block of the transformer; ``x`` is (branches, takes, rows, width)."""
 
     def __init__(self, block: Any, *, packed: bool) -> None:
         self._own = block
@@ -255,24 +267,22 @@ class _Block:
         """Add gated self-attention to ``x``, in place."""
         modulation = job.modulation[step, index]
         normed = _normalised(x, modulation[_GAIN_ATTN], modulation[_SHIFT_ATTN])
-        qkv = self._by_head(self._qkv(normed).flatten(0, 1))
-        queries_keys = torch.empty(qkv[:-1].shape, dtype=torch.float32, device=x.device)
-        queries_keys.copy_(qkv[:-1]).mul_(head_scales(queries_keys))
-        turned = turn(
-            queries_keys.view(2, self._halves, *queries_keys.shape[1:]),
-            job.straight[index],
-            job.crossed[index],
-        ).to(x.dtype)
-        out = attend(turned[0], turned[1], qkv[-1].contiguous()).view(x.shape)
+        parts = self._by_part(self._qkv(normed).flatten(0, 1))
+        heads = parts[:, :, :-1].float().flatten(2, 3).unflatten(2, (2, -1))
+        heads *= head_scales(heads)
+        turned = turn(heads, job.straight[index], job.crossed[index]).to(x.dtype)
+        queries, keys = turned.unbind(2)
+        values = self._for_halves(parts[:, :, -1:])
+        out = attend(queries, keys, values, job.own_mask, self._heads[0]).view(x.shape)
         return x.addcmul_(self._out(out), modulation[_GATE_ATTN])
 
     def attend_to_context(self, x: Tensor, job: PreparedJob, index: int) -> Tensor:
         """Add what ``x`` takes from the context; all takes of a branch ask as one sequence."""
         queries = self._cross_q(_normalised(x, self._cross_gain)).flatten(1, 2)
-        queries = self._by_head(queries)
-        scaled = torch.empty(queries.shape, dtype=torch.float32, device=x.device)
-        scaled = scaled.copy_(queries).mul_(head_scales(scaled)).to(x.dtype)
-        out = attend(scaled, job.keys[index], job.values[index]).view(x.shape)
+        scaled = self._by_part(queries).float().flatten(2, 3)
+        scaled = scaled.mul_(head_scales(scaled)).to(x.dtype)
+        keys, values = job.keys[index], job.values[index]
+        out = attend(scaled, keys, values, job.context_mask, self._heads[0]).view(x.shape)
         return self._cross_out.add_to(x, out)
 
     def feed_forward(self, x: Tensor, job: PreparedJob, step: int, index: int) -> Tensor:
@@ -281,19 +291,25 @@ class _Block:
         normed = _normalised(x, modulation[_GAIN_FF], modulation[_SHIFT_FF])
         return x.addcmul_(self._down(self._up(normed)), modulation[_GATE_FF])
 
-    def context_values_and_keys(self, context: Tensor) -> tuple[Tensor, Tensor]:
+    def context_keys_and_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """Return what a job keeps of its context; keys carry the gains of the queries."""
         cross = self._own.cross_attn
-        kv = self._by_head(cross.to_kv(context))
+        parts = self._by_part(cross.to_kv(context))
         gains = cross.k_norm.gamma.float() * cross.q_norm.gamma.float()
-        keys = kv[:-1].float()
+        keys = parts[:, :, :-1].float().flatten(2, 3)
         keys = keys * head_scales(keys) * gains
-        return kv[-1].contiguous(), keys.to(context.dtype).contiguous()
+        values = self._for_halves(parts[:, :, -1:])
+        tokens = context.shape[1]
+        more = (0, 0, 0, 0, 0, rows_for(tokens, context.device) - tokens)
+        return functional.pad(keys.to(context.dtype), more), functional.pad(values, more)
 
-    def _by_head(self, x: Tensor) -> Tensor:
-        """Part (n, tokens, parts * width) into (parts, n, heads, tokens, head_dim)."""
-        parted = x.view(*x.shape[:2], -1, *self._heads)
-        return parted.permute(2, 0, 3, 1, 4)
+    def _for_halves(self, values: Tensor) -> Tensor:
+        """Repeat (n, tokens, 1, heads, head_dim) for each half, as more heads."""
+        return values.expand(-1, -1, self._halves, -1, -1).flatten(2, 3)
+
+    def _by_part(self, x: Tensor) -> Tensor:
+        """View (n, tokens, parts * width) as (n, tokens, parts, heads, head_dim)."""
+        return x.view(*x.shape[:2], -1, *self._heads)
 
     def restore(self) -> None:
         """Give the block its weights back."""

@@ -188,6 +188,16 @@ class TestNewness:
         audio, span = noise(1, 6 * RATE), Span(2 * RATE, 4 * RATE)
         assert literalness(fill(audio, span), audio) < 0.2
 
+    def test_noise_keeps_its_gusts(self):
+        audio, span = noise(1, 10 * RATE), Span(3 * RATE, 7 * RATE)
+        audio *= 1 + 0.3 * np.sin(2 * np.pi * 12 * np.arange(audio.shape[1]) / RATE)
+
+        def unrest(sound: Audio) -> float:
+            powers = np.square(sound).reshape(-1, RATE // 50).mean(axis=1)
+            return float(powers.std() / powers.mean())
+
+        assert unrest(fill(audio, span)) > 0.85 * unrest(audio[:, span.start : span.end])
+
     def test_crackle_stays_as_crisp_as_it_was(self):
         audio, span = crackle(9 * RATE), Span(3 * RATE, 6 * RATE)
         made = fill(audio, span)
