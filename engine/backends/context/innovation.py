@@ -183,20 +183,13 @@ def _noise_like(errors: Real, frames: int, rng: np.random.Generator) -> Real:
 
 
 def _evened(noise: Real, ends: tuple[Real, Real], place: Real, sample_rate: int) -> Real:
-    """Level the chance peaks and holes of noise, down to the spectra of both sides.
+    """Level the chance peaks and holes of noise to what both sides' spectra lead to expect.
 
-    A long noise's accidents pass; in a gap of a few windows each one is heard. What
-    channels have in common and what each has alone is levelled apart, since where the
-    one has a hole the other must not fill it.
+    A long noise's accidents pass; in a gap of a few windows each one is heard. Each
+    channel is levelled by itself, since what is even in a sum and a difference is not in
+    their mix; phases stay, and with them what channels have in common.
     """
     size = min(max(LEAST_FRAMES, round(EVEN_WINDOW_S * sample_rate)), noise.shape[1])
-    _, axes = np.linalg.eigh(noise @ noise.T)
-    for basis in (axes, np.eye(len(axes))) if BOTH else (axes,):
-        noise = basis @ _evened_apart(basis.T @ noise, [basis.T @ e for e in ends], place, size)
-    return noise
-
-
-def _evened_apart(noise, ends, place, size):
     hop = max(1, size // 4)
     left, right = (_usual_spectrum(end, size)[..., np.newaxis] for end in ends)
     scale = np.maximum(_size(noise), 1e-30)

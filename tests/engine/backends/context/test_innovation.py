@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.signal import lfilter
+from scipy.signal import lfilter, stft
 
 from engine.backends.context.innovation import SHARE, innovation
 
@@ -46,6 +46,35 @@ def test_no_error_beside_a_seam_is_larger_than_the_usual() -> None:
     drawn = np.abs(measured.drawn(np.random.default_rng(0)))
     assert drawn[:, 1600:1620].max() < 3
     assert drawn[:, 2000:2004].max() > 50
+
+
+def test_errors_sound_first_like_those_before_and_then_like_those_after() -> None:
+    white = np.random.default_rng(0).standard_normal((2, HOLE.size))
+    dark, bright = (lfilter([1.0, sign * 0.9], [1.0], white, axis=1) for sign in (1, -1))
+    errors = np.where(np.arange(HOLE.size) < 2000, dark, bright)
+    audio = kept(lfilter([1.0], COEFFICIENTS, errors, axis=1))
+    measured = innovation(audio, HOLE, COEFFICIENTS, RATE, None)
+    assert measured is not None
+    drawn = [measured.drawn(np.random.default_rng(k)) for k in range(5)]
+
+    def brightness(part: slice) -> float:
+        power = np.mean([np.abs(np.fft.rfft(each[:, part])) ** 2 for each in drawn], axis=(0, 1))
+        low, high = np.array_split(power, 2)
+        return float(10 * np.log10(high.mean() / low.mean()))
+
+    assert brightness(slice(1600, 1800)) < -3
+    assert brightness(slice(2200, 2400)) > 3
+
+
+def test_each_channel_is_even_however_unlike_they_are() -> None:
+    both, each = sound(channels=2)
+    audio = kept(np.stack([1.3 * both + each, 1.3 * both - each]))
+    measured = innovation(audio, HOLE, COEFFICIENTS, RATE, None)
+    assert measured is not None
+    takes = [measured.drawn(np.random.default_rng(seed))[:, 1600:2400] for seed in range(10)]
+    _, _, spectra = stft(takes, nperseg=368, noverlap=276)
+    # Those of noise deviate by 5.6 dB.
+    assert np.std(20 * np.log10(np.abs(spectra[:, :, 2:-2, 4:-4]))) < 4.7
 
 
 def test_an_unlike_passage_is_not_heard() -> None:
