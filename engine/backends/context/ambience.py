@@ -3,7 +3,8 @@
 Short grains of the surroundings follow each other as their sources did, without ever
 running on into what really followed. Where a band is noise its phases are drawn anew,
 so that nothing of the waveform is left to recognise. One decision holds for all
-channels, which keeps the image.
+channels, which keeps the image. Events that belong to the background come last
+(``calls``).
 
 Notes
 -----
@@ -17,6 +18,7 @@ import numpy as np
 from scipy import fft
 
 from engine.backends.base import Window
+from engine.backends.context.calls import put_in
 from engine.backends.context.chain import Chain, Grain, Slot
 from engine.backends.context.surroundings import (
     JITTER,
@@ -104,9 +106,11 @@ def synthesise(
         slot = Slot(int(centre), int(centre - before), int(after - centre))
         grain = _render(surroundings, chain.next(slot), slot, rng)
         if slot.head:
-            joined = _crossfaded(tail, grain[:, : slot.head])
-            fill[:, before:centre] = joined + _offset(surroundings, before, centre, frames)
+            fill[:, before:centre] = _crossfaded(tail, grain[:, : slot.head])
         tail = grain[:, slot.head :]
+    if surroundings.calls is not None:
+        put_in(fill, surroundings.calls, rng)
+    fill += _offset(surroundings, frames)
     return fill
 
 
@@ -118,11 +122,11 @@ def _grain_centres(frames: int, grain: int, rng: np.random.Generator) -> Indices
     return np.unique(np.concatenate([[0], inner, [frames]]))
 
 
-def _offset(around: Surroundings, first: int, end: int, frames: int) -> Samples:
+def _offset(around: Surroundings, frames: int) -> Samples:
     """Return the constant offset on its way from the left's to the right's."""
-    share = (np.arange(first, end) + 0.5) / frames
-    left, right = around.offsets[:, :, np.newaxis]
-    return np.asarray(left + (right - left) * share, dtype=np.float32)
+    share = (np.arange(frames, dtype=np.float32) + np.float32(0.5)) / np.float32(frames)
+    left, right = around.offsets.astype(np.float32)[:, :, np.newaxis]
+    return np.asarray(left + (right - left) * share)
 
 
 def _render(around: Surroundings, grain: Grain, slot: Slot, rng: np.random.Generator) -> Samples:

@@ -8,6 +8,8 @@ import numpy.typing as npt
 from scipy import signal
 
 from engine.backends.base import Window
+from engine.backends.context import calls
+from engine.backends.context.calls import Calls
 from engine.backends.context.features import near_stretches
 from engine.backends.context.texture import (
     Bands,
@@ -159,6 +161,8 @@ class Surroundings:
         1 where a band is noise, 0 where its waveform matters, shape (bands,).
     grain
         Mean distance of two grains in frames.
+    calls
+        The events that are part of the background, if any are.
     """
 
     channels: int
@@ -169,6 +173,7 @@ class Surroundings:
     offsets: Floats
     noisiness: Floats
     grain: int
+    calls: Calls | None
 
     @property
     def left_end(self) -> int | None:
@@ -306,7 +311,31 @@ def _described(
         offsets=offsets,
         noisiness=noisiness,
         grain=grain,
+        calls=_calls(stretches, stretch, standing_out, bands),
     )
+
+
+def _calls(
+    stretches: Sequence[Stretch], stretch: Indices, standing_out: Flags, bands: Bands
+) -> Calls | None:
+    """Collect the events that come again on every side there is; None where they are few."""
+    hop_s = bands.hop / bands.sample_rate
+    margin = int(calls.MARGIN_S * bands.sample_rate)
+    sounds: list[Samples] = []
+    silent_sides = {each.is_right for each in stretches}
+    for number, each in enumerate(stretches):
+        runs = calls.runs_of(standing_out[stretch == number], round(calls.BRIDGED_S / hop_s))
+        for begin, end in runs:
+            first, last = begin * bands.hop - margin, (end - 1) * bands.hop + margin
+            is_whole = first >= 0 and last <= each.frames
+            if is_whole and (end - begin) * hop_s <= calls.LONGEST_S:
+                sounds.append(each.cut(first, last))
+                silent_sides.discard(each.is_right)
+    if silent_sides or len(sounds) < calls.FEWEST:
+        return None
+    length = sum(sound.shape[1] for sound in sounds)
+    frames = sum(each.frames for each in stretches)
+    return Calls(tuple(sounds), (frames - length) / len(sounds), margin)
 
 
 def _db(powers: Floats, floor: float) -> Floats:
