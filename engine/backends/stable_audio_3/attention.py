@@ -85,8 +85,8 @@ def inverse_rms(x: Tensor, eps: float) -> Tensor:
     return norms.square_().mul_(1 / x.shape[-1]).add_(eps).rsqrt_()
 
 
-def turn(heads: Tensor, straight: Tensor, crossed: Tensor) -> Tensor:
-    """Turn normalised heads by their positions, in float32.
+def turn_(heads: Tensor, straight: Tensor, crossed: Tensor) -> Tensor:
+    """Turn normalised heads by their positions, in place and in float32.
 
     Parameters
     ----------
@@ -96,11 +96,12 @@ def turn(heads: Tensor, straight: Tensor, crossed: Tensor) -> Tensor:
         One block's share of ``RotaryTables``.
     """
     quarter = crossed.shape[-1] // 2
-    turned = heads * straight
-    for to, of in ((0, quarter), (quarter, 0)):
-        target = turned[..., to : to + quarter]
-        target.addcmul_(heads[..., of : of + quarter], crossed[..., to : to + quarter])
-    return turned
+    first, second = heads[..., :quarter], heads[..., quarter : 2 * quarter]
+    from_second, from_first = second * crossed[..., :quarter], first * crossed[..., quarter:]
+    heads.mul_(straight)
+    first += from_second
+    second += from_first
+    return heads
 
 
 def rows_for(tokens: int, device: torch.device) -> int:

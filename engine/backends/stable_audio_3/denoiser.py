@@ -18,8 +18,10 @@ from engine.backends.stable_audio_3.attention import (
     rotary_frequencies,
     rotary_tables,
     rows_for,
-    turn,
+    turn_,
 )
+from engine.backends.stable_audio_3.cache import LastResult
+from engine.backends.stable_audio_3.context_attention import ContextAttention
 from engine.backends.stable_audio_3.projections import (
     GatedProjection,
     PackedGatedProjection,
@@ -64,12 +66,10 @@ class PreparedJob:
     modulation
         (steps, blocks, 6, 1 or branches, 1, 1, width): gain, shift and gate of the
         self-attention, then of the feed-forward.
-    keys
-        (blocks, branches, context rows, halves * heads, head_dim), query gains included.
-    values
-        The same; both halves have the same ones.
+    keys, values
+        What ``ContextAttention`` prepared, with the blocks before its dimensions.
     context_mask
-        Of these rows: see ``padding_mask``.
+        Of the context's rows: see ``padding_mask``.
     local
         (blocks, 1 or branches, 1, latents, width).
     straight, crossed
@@ -95,7 +95,7 @@ class PreparedJob:
     @property
     def branches(self) -> int:
         """1, or 2 with guidance: the conditional, then the unconditional."""
-        return int(self.values.shape[1])
+        return int(self.keys.shape[1])
 
 
 class Denoiser:
@@ -132,6 +132,8 @@ class Denoiser:
         packed = can_pack(self._proj_in)
         self._blocks = [_Block(block, packed=packed) for block in model.transformer_blocks]
         self._rotary: OrderedDict[int, RotaryTables] = OrderedDict()
+        self._context = LastResult(self._make_context)
+        self._added = LastResult(self._make_added)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -143,11 +145,12 @@ class Denoiser:
         for block in self._blocks:
             block.restore()
         self._blocks = []
+        del self._context, self._added
 
     def prepare(
         self, context: Tensor, global_embed: Tensor, local: Tensor, sigmas: Sequence[float]
     ) -> PreparedJob:
-        """Compute what all steps and takes of a job share.
+        """Compute what all steps and takes of a job share, but for what the last job had too.
 
         Parameters
         ----------
@@ -160,18 +163,15 @@ class Denoiser:
         sigmas
             The noise level of each step.
         """
-        keys, values = self._context(context.to(self._memory))
-        sequence = local.to(self._memory).transpose(1, 2)
-        blocks = self._transformer.transformer_blocks
-        added = torch.stack([block.to_local_embed(sequence) for block in blocks])
+        keys, values, context_mask = self._context(context.to(self._memory))
         tokens = len(self._memory) + local.shape[-1]
         tables = self._tables(rows_for(tokens, self._memory.device))
         return PreparedJob(
             modulation=self._modulation(global_embed, sigmas),
             keys=keys,
             values=values,
-            context_mask=padding_mask(context.shape[1], self._memory),
-            local=added.unsqueeze(2),
+            context_mask=context_mask,
+            local=self._added(local.to(self._memory)),
             straight=tables.straight,
             crossed=tables.crossed,
             own_mask=padding_mask(tokens, self._memory),
@@ -210,11 +210,18 @@ class Denoiser:
             x = block.feed_forward(x, job, step, index)
         return functional.linear(x[:, :, :length], self._proj_out).transpose(2, 3).float()
 
-    def _context(self, context: Tensor) -> tuple[Tensor, Tensor]:
+    def _make_context(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return keys, values and mask; see ``PreparedJob``."""
         embedded = self._transformer.to_cond_embed(context)
-        pairs = [block.context_keys_and_values(embedded) for block in self._blocks]
-        keys, values = zip(*pairs, strict=True)
-        return torch.stack(keys), torch.stack(values)
+        pairs = [block.context.prepare(embedded) for block in self._blocks]
+        keys, values = (torch.stack(part) for part in zip(*pairs, strict=True))
+        return keys, values, padding_mask(context.shape[1], keys)
+
+    def _make_added(self, local: Tensor) -> Tensor:
+        """Return what each block adds to the latents; see ``PreparedJob``."""
+        sequence = local.transpose(1, 2)
+        blocks = self._transformer.transformer_blocks
+        return torch.stack([block.to_local_embed(sequence) for block in blocks]).unsqueeze(2)
 
     def _modulation(self, global_embed: Tensor, sigmas: Sequence[float]) -> Tensor:
         """Return gains, shifts and gates of every step and block; see ``PreparedJob``."""
@@ -256,11 +263,11 @@ class _Block:
         self._heads = (attention.heads, attention.dim_heads)
         self._halves = 2 if attention.use_differential else 1
         self.head_gains = torch.stack([attention.q_norm.gamma, attention.k_norm.gamma]).detach()
-        self._cross_gain = block.cross_attend_norm.gamma.detach()
+        self._context_gain = block.cross_attend_norm.gamma.detach()
+        self.context = ContextAttention(cross, packed=packed)
         plain = PackedProjection if packed else Projection
         gated = PackedGatedProjection if packed else GatedProjection
         self._qkv, self._out = plain(attention.to_qkv), plain(attention.to_out)
-        self._cross_q, self._cross_out = plain(cross.to_q), plain(cross.to_out)
         self._up, self._down = gated(block.ff.proj_in), plain(block.ff.proj_out)
 
     def attend_to_itself(self, x: Tensor, job: PreparedJob, step: int, index: int) -> Tensor:
@@ -268,40 +275,25 @@ class _Block:
         modulation = job.modulation[step, index]
         normed = _normalised(x, modulation[_GAIN_ATTN], modulation[_SHIFT_ATTN])
         parts = self._by_part(self._qkv(normed).flatten(0, 1))
-        heads = parts[:, :, :-1].float().flatten(2, 3).unflatten(2, (2, -1))
+        heads = parts[:, :, :-1].float()
+        heads = heads.view(*parts.shape[:2], 2, -1, parts.shape[-1])
         heads *= head_scales(heads)
-        turned = turn(heads, job.straight[index], job.crossed[index]).to(x.dtype)
+        turned = turn_(heads, job.straight[index], job.crossed[index]).to(x.dtype)
         queries, keys = turned.unbind(2)
         values = self._for_halves(parts[:, :, -1:])
         out = attend(queries, keys, values, job.own_mask, self._heads[0]).view(x.shape)
         return x.addcmul_(self._out(out), modulation[_GATE_ATTN])
 
     def attend_to_context(self, x: Tensor, job: PreparedJob, index: int) -> Tensor:
-        """Add what ``x`` takes from the context; all takes of a branch ask as one sequence."""
-        queries = self._cross_q(_normalised(x, self._cross_gain)).flatten(1, 2)
-        scaled = self._by_part(queries).float().flatten(2, 3)
-        scaled = scaled.mul_(head_scales(scaled)).to(x.dtype)
-        keys, values = job.keys[index], job.values[index]
-        out = attend(scaled, keys, values, job.context_mask, self._heads[0]).view(x.shape)
-        return self._cross_out.add_to(x, out)
+        """Return ``x`` with what it takes from the context."""
+        normed = _normalised(x, self._context_gain)
+        return self.context.add_to(x, normed, job.keys[index], job.values[index], job.context_mask)
 
     def feed_forward(self, x: Tensor, job: PreparedJob, step: int, index: int) -> Tensor:
         """Add the gated feed-forward to ``x``, in place."""
         modulation = job.modulation[step, index]
         normed = _normalised(x, modulation[_GAIN_FF], modulation[_SHIFT_FF])
         return x.addcmul_(self._down(self._up(normed)), modulation[_GATE_FF])
-
-    def context_keys_and_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what a job keeps of its context; keys carry the gains of the queries."""
-        cross = self._own.cross_attn
-        parts = self._by_part(cross.to_kv(context))
-        gains = cross.k_norm.gamma.float() * cross.q_norm.gamma.float()
-        keys = parts[:, :, :-1].float().flatten(2, 3)
-        keys = keys * head_scales(keys) * gains
-        values = self._for_halves(parts[:, :, -1:])
-        tokens = context.shape[1]
-        more = (0, 0, 0, 0, 0, rows_for(tokens, context.device) - tokens)
-        return functional.pad(keys.to(context.dtype), more), functional.pad(values, more)
 
     def _for_halves(self, values: Tensor) -> Tensor:
         """Repeat (n, tokens, 1, heads, head_dim) for each half, as more heads."""
@@ -316,8 +308,7 @@ class _Block:
         own = self._own
         self._qkv.restore(own.self_attn.to_qkv)
         self._out.restore(own.self_attn.to_out)
-        self._cross_q.restore(own.cross_attn.to_q)
-        self._cross_out.restore(own.cross_attn.to_out)
+        self.context.restore()
         self._up.restore(own.ff.proj_in)
         self._down.restore(own.ff.proj_out)
 

@@ -18,10 +18,6 @@ class Projection:
         """Project the last axis of ``x``."""
         return functional.linear(x, self._weight, self._bias)
 
-    def add_to(self, residual: Tensor, x: Tensor) -> Tensor:
-        """Return ``residual`` with the projection of ``x`` added; it may be changed in place."""
-        return residual.add_(self(x))
-
     def restore(self, layer: nn.Linear) -> None:
         """Give the layer back what was taken from it."""
 
@@ -43,10 +39,6 @@ class PackedProjection:
     def __call__(self, x: Tensor) -> Tensor:
         """Project the last axis of ``x``."""
         return _pointwise(x, self._weight, self._bias, "none")
-
-    def add_to(self, residual: Tensor, x: Tensor) -> Tensor:
-        """Return ``residual`` with the projection of ``x`` added, as a new tensor."""
-        return _pointwise_with(x, residual, self._weight, self._bias, "add")
 
     def restore(self, layer: nn.Linear) -> None:
         """Give the layer its weight back; this object is of no use afterwards."""

@@ -112,6 +112,41 @@ def test_equals_the_module_in_float32(differential: bool, branches: int, takes: 
 
 
 @pytest.mark.parametrize("differential", [False, True])
+@pytest.mark.parametrize("tokens", [1, 16, 48, 49, 100])
+def test_a_context_of_any_length_is_heard(differential: bool, tokens: int) -> None:
+    transformer = make_transformer(differential=differential)
+    conditions = Conditions(2, 2)
+    conditions.context = torch.randn(2, tokens, 48)
+    assert relative_error(conditions.velocity(transformer), conditions.expected(transformer)) < 5e-6
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 9, 24])
+def test_a_sequence_of_any_length_is_heard(length: int) -> None:
+    transformer = make_transformer(differential=True)
+    conditions = Conditions(1, 2)
+    conditions.local, conditions.latents = (
+        torch.randn(n, dim, length) for n, dim in ((1, 1 + LATENT_DIM), (2, LATENT_DIM))
+    )
+    got = conditions.velocity(transformer)
+    assert got.shape[-1] == length
+    assert relative_error(got, conditions.expected(transformer)) < 5e-6
+
+
+def test_what_the_last_job_had_too_is_not_computed_again() -> None:
+    denoiser = Denoiser(make_transformer(differential=False))
+    conditions = Conditions(1, 1)
+    first = conditions.prepared(denoiser)
+    conditions.local = conditions.local.clone()
+    again = conditions.prepared(denoiser)
+    assert (again.keys is first.keys, again.local is first.local) == (True, True)
+    conditions.context = conditions.context + 1
+    reworded = conditions.prepared(denoiser)
+    assert (reworded.keys is first.keys, reworded.local is first.local) == (False, True)
+    conditions.local = conditions.local + 1
+    assert conditions.prepared(denoiser).local is not first.local
+
+
+@pytest.mark.parametrize("differential", [False, True])
 def test_local_zeros_are_not_nothing(differential: bool) -> None:
     """Its layers have biases, so "make everything" is zeros through them, as trained."""
     transformer = make_transformer(differential=differential)
