@@ -250,15 +250,15 @@ def test_a_stroke_that_has_died_away_does_not_make_the_fill_loud() -> None:
 
 
 def test_a_click_is_filled_from_more_than_is_right_beside_it() -> None:
+    """In 60 ms on each side, 200 partials in 4 kHz can hardly be told apart."""
     rng = np.random.default_rng(0)
     time_s = np.arange(48_000) / 48_000
-    tones = [np.sin(2 * np.pi * hz * time_s + hz) for hz in rng.uniform(100, 9000, 150)]
-    hiss = rng.standard_normal(time_s.size)
-    audio = 0.01 * (np.sum(tones, axis=0) + 2 * hiss)[np.newaxis].astype(np.float32)
-    ratios = []
+    tones = sum(np.sin(2 * np.pi * hz * time_s + hz) for hz in rng.uniform(100, 4000, 200))
+    hiss = 0.2 * rng.standard_normal(time_s.size)
+    audio = (0.01 * (tones + hiss))[np.newaxis].astype(np.float32)
+    ratios_db = []
     for start in range(14_000, 34_000, 2_000):
         filled = spliced(audio, repaired(window(audio, (start, start + 240), rate=48_000)))
         inside = slice(start, start + 240)
-        ratios.append(snr_db(audio[:, inside], filled[:, inside]))
-    print(np.mean(ratios))
-    assert np.mean(ratios) > 3.0
+        ratios_db.append(snr_db(audio[:, inside], filled[:, inside]))
+    assert np.mean(ratios_db) > 5.5
