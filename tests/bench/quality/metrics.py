@@ -5,6 +5,7 @@ filled. ``true`` is the recording as it was, ``filled`` the same with new audio 
 span. Recordings may have any rate and channel count.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cache
 
@@ -47,6 +48,8 @@ class Quality:
         Percentile of the worse seam's spectral jump among those of the recording.
     click_ratio
         Largest prediction error at a seam over the 99.9th percentile around it.
+    kept_click_ratio
+        The same of the kept audio beside the seams: where it is large no fill can help.
     copy
         How literally blocks of the fill occur elsewhere in the recording, 0 to 1.
     onset
@@ -65,6 +68,7 @@ class Quality:
     texture: float
     flux: float
     click_ratio: float
+    kept_click_ratio: float
     copy: float
     onset: float
     chroma: float
@@ -87,6 +91,7 @@ def measure(true: Audio, filled: Audio, span: Span, sample_rate: int) -> Quality
         texture=texture_distance(filled, span, sample_rate),
         flux=flux_percentile(true, filled, span, sample_rate),
         click_ratio=click_ratio(filled, span, sample_rate),
+        kept_click_ratio=kept_click_ratio(filled, span, sample_rate),
         copy=copy_score(filled, span, sample_rate),
         onset=onset_agreement(true, filled, span, sample_rate),
         chroma=chroma_agreement(true, filled, span, sample_rate),
@@ -229,27 +234,47 @@ def click_ratio(filled: Audio, span: Span, sample_rate: int) -> float:
     The predictor and the percentile are those of the kept audio within 0.25 s on both
     sides. Near or below 1 nothing stands out; a hard join gives 4 to 7.
     """
-    around = round(CLICK_AROUND_S * sample_rate)
     close = max(1, round(CLICK_AT_SEAM_S * sample_rate))
-    left = filled[:, max(0, span.start - around) : span.start]
-    right = filled[:, span.end : span.end + around]
     worst = 0.0
-    for channel in range(filled.shape[0]):
-        kept = np.concatenate([left[channel], right[channel]])
+    for samples, predictor, usual in _predicted(filled, span, sample_rate):
+        for edge in (span.start, span.end):
+            if 0 < edge < samples.size:
+                near = samples[max(0, edge - close - CLICK_ORDER) : edge + close]
+                worst = max(worst, _largest_error(near, predictor) / usual)
+    return worst
+
+
+def kept_click_ratio(audio: Audio, span: Span, sample_rate: int) -> float:
+    """Return what ``click_ratio`` is of the kept audio alone, whatever fills the span.
+
+    The last frames before it are foreseen from those before them, the first ones after
+    it from those after: above 1.5 there is a click, or a stroke, that no fill can help.
+    """
+    close = max(1, round(CLICK_AT_SEAM_S * sample_rate))
+    worst = 0.0
+    for samples, predictor, usual in _predicted(audio, span, sample_rate):
+        before = samples[: span.start][-close - CLICK_ORDER :]
+        after = samples[span.end :][: close + CLICK_ORDER][::-1]
+        worst = max(worst, *(_largest_error(side, predictor) / usual for side in (before, after)))
+    return worst
+
+
+def _predicted(audio: Audio, span: Span, sample_rate: int) -> Iterator[tuple[Audio, Real, float]]:
+    """Yield each channel with sound around the span, its predictor and usual largest error."""
+    around = round(CLICK_AROUND_S * sample_rate)
+    for samples in audio:
+        sides = (samples[: span.start][-around:], samples[span.end :][:around])
+        kept = np.concatenate(sides)
         if not np.any(kept) or kept.size < 4 * CLICK_ORDER:
             continue
-        coefficients = lpc(kept, CLICK_ORDER)[np.newaxis]
-        own = [
-            np.abs(residual(side[channel : channel + 1], coefficients)[0, CLICK_ORDER:])
-            for side in (left, right)
-        ]
-        usual = np.percentile(np.concatenate(own), 99.9)
-        for edge, side in ((span.start, left), (span.end, right)):
-            if side.shape[1]:
-                begin = max(0, edge - close - CLICK_ORDER)
-                near = residual(filled[channel : channel + 1, begin : edge + close], coefficients)
-                worst = max(worst, np.abs(near[0, CLICK_ORDER:]).max(initial=0.0) / usual)
-    return float(worst)
+        predictor = lpc(kept, CLICK_ORDER)
+        own = [residual(side[np.newaxis], predictor[np.newaxis])[0, CLICK_ORDER:] for side in sides]
+        yield samples, predictor, float(np.percentile(np.abs(np.concatenate(own)), 99.9))
+
+
+def _largest_error(samples: Audio, predictor: Real) -> float:
+    errors = residual(samples[np.newaxis], predictor[np.newaxis])[0, CLICK_ORDER:]
+    return float(np.abs(errors).max(initial=0.0))
 
 
 # Texture

@@ -19,6 +19,7 @@ COLUMNS = {
     "texture": "texture",
     "flux": "flux",
     "click_ratio": "click",
+    "kept_click_ratio": "kept",
     "copy": "copy",
     "onset": "onset",
     "chroma": "chroma",

@@ -65,6 +65,18 @@ def test_a_click_stands_out_at_its_seam(true: np.ndarray) -> None:
     assert metrics.click_ratio(clicking, SPAN, RATE) > 3
 
 
+def test_a_click_of_the_kept_audio_is_told_from_the_fills(true: np.ndarray) -> None:
+    for at in (SPAN.start, SPAN.end - 1):
+        own = true.copy()
+        own[:, at] += 2
+        assert metrics.click_ratio(own, SPAN, RATE) > 3
+        assert metrics.kept_click_ratio(own, SPAN, RATE) < 1.2
+    for at in (SPAN.start - 1, SPAN.end):
+        kept = true.copy()
+        kept[:, at] += 2
+        assert metrics.kept_click_ratio(kept, SPAN, RATE) > 3
+
+
 def test_a_jump_ranks_above_the_recordings_own(true: np.ndarray) -> None:
     quiet = replaced(true, 0.01 * true[:, SPAN.start : SPAN.end])
     assert metrics.flux_percentile(true, quiet, SPAN, RATE) == 100
