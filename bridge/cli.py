@@ -229,6 +229,7 @@ def _bench_job(options: argparse.Namespace) -> dict[str, object]:
         "model": options.model,
         "device": options.device,
         "dtype": options.dtype,
+        "codec_dtype": options.codec_dtype,
         "window_s": options.window,
         "mask_s": options.mask,
         "steps": options.steps,

@@ -236,11 +236,11 @@ def _add_bench_flags(parser: argparse.ArgumentParser) -> None:
         "--tiny", action="store_true", help="a tiny random model, to try the measurement out"
     )
     model.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or mps (default: best)")
-    model.add_argument(
-        "--dtype",
-        choices=("float32", "bfloat16", "float16"),
-        help="of the model and its codec, on both sides (default: the device's)",
-    )
+    for flag, text in (
+        ("--dtype", "of all networks, on both sides (default: what each is loaded in here)"),
+        ("--codec-dtype", "of the codec, where it is another"),
+    ):
+        model.add_argument(flag, choices=("float32", "bfloat16", "float16"), help=text)
     for flag, default, text in (
         ("--window", 30.0, "what the model hears"),
         ("--mask", 5.0, "what of it is made anew"),

@@ -70,10 +70,10 @@ def _write(answer: object, out: Path) -> None:
 def _show(figures: Mapping[str, Any], terminal: Terminal) -> None:
     machine, job, model = figures["machine"], figures["job"], figures["model"]
     terminal.say(
-        f"{model['name']} ({model['weights']} weights) in {machine['dtype']} on"
-        f" {machine['device']}, {machine['threads']} threads, torch {machine['torch']}, diffusers"
-        f" {machine['diffusers']}: {job['mask_s']:g} s made anew in {job['window_s']:.2f} s,"
-        f" {job['steps']} steps, takes: {job['takes']}, guidance {job['guidance']:g};"
+        f"{model['name']} ({model['weights']} weights) in {machine['dtype']}, its codec in"
+        f" {machine['codec_dtype']}, on {machine['device']}, {machine['threads']} threads, torch"
+        f" {machine['torch']}, diffusers {machine['diffusers']}: {job['mask_s']:g} s made anew in"
+        f" {job['window_s']:.2f} s, {job['steps']} steps, takes: {job['takes']}, guidance {job['guidance']:g};"
         f" medians of {figures['rounds']} interleaved rounds."
     )
     for sentence in figures["compared"]:
@@ -167,7 +167,8 @@ def _show_limits(limits: Mapping[str, Any], terminal: Terminal) -> None:
     ]
     terminal.table(
         f"A first job beside the device's limits, measured: {limits['flops_a_second'] / 1e12:.2f}"
-        f" T operations and {limits['bytes_a_second'] / 1e9:.0f} GB moved in a second",
+        f" T operations in a second, {limits['codec_flops_a_second'] / 1e12:.2f} T in the codec's"
+        f" type, and {limits['bytes_a_second'] / 1e9:.0f} GB moved",
         ("", "operations", "takes at least", "of the best measured"),
         rows,
     )

@@ -69,7 +69,7 @@ def compare(stock: Stock, ours: Ours, job: Job, device: torch.device) -> Agreeme
             encoded=_encoded(job, watch.calls[ENCODE], encoding.result.latents.float()),
             sampled=_difference(ours_latents[..., made], stock_latents[..., made]),
             decoded=_difference(decoding.result, sound[..., first * hop : last * hop]),
-            tolerance=TOLERANCES[pipe.vae.dtype],
+            tolerance=max(TOLERANCES[part.dtype] for part in (pipe.vae, pipe.transformer)),
         )
 
 

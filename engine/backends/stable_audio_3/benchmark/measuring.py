@@ -122,6 +122,7 @@ def _machine(subject: Subject) -> Answer:
     return {
         "device": subject.plan.device,
         "dtype": subject.plan.model_dtype,
+        "codec_dtype": subject.plan.codec_dtype,
         "threads": torch.get_num_threads(),
         "processor": platform.processor() or platform.machine(),
         "torch": torch.__version__,
@@ -148,8 +149,8 @@ def _compared(subject: Subject, job: Job) -> list[str]:
         f"Both sides make {plan.latents} latents, six seconds of silence after the window"
         " included, as the model was trained; the stock pipeline is given them by"
         f" silence_padding_duration, and without them, as it comes, makes {plan.heard_latents}.",
-        "Both have the same weights and types. The stock side's block norms, rotary"
-        " frequencies and duration are repaired as ours are, which costs no time.",
+        "Both have the same weights, each network in the same type. The stock side's block"
+        " norms, rotary frequencies and duration are repaired as ours are, which costs no time.",
     ]
     if subject.is_random:
         said.insert(0, "The weights are random, of real size: speed and memory don't depend on it.")
@@ -166,8 +167,11 @@ def _compared(subject: Subject, job: Job) -> list[str]:
 
 
 def _limits(subject: Subject) -> dict[str, float]:
+    plan = subject.plan
     with torch.inference_mode():
-        return roofline.limits(subject.device, getattr(torch, subject.plan.model_dtype))
+        return roofline.limits(
+            subject.device, *(getattr(torch, name) for name in (plan.model_dtype, plan.codec_dtype))
+        )
 
 
 def _roofline(

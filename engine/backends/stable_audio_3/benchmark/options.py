@@ -31,7 +31,9 @@ class BenchOptions:
     """An installed model's name, or a folder."""
     device: str = "auto"
     dtype: str | None = None
-    """Of the transformer and of the codec, on both sides; by default what the device likes."""
+    """Of all networks, on both sides; by default what each of them is loaded in here."""
+    codec_dtype: str | None = None
+    """Of the codec, where it is another one."""
     window_s: float = 30.0
     mask_s: float = 5.0
     steps: int | None = None

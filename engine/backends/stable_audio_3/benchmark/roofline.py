@@ -16,8 +16,8 @@ from engine.backends.stable_audio_3.geometry import LatentPlan
 from engine.backends.stable_audio_3.same_s import FOLD_SEGMENTS
 from engine.backends.stable_audio_3.settings import CodecKind, CodecShape, TransformerShape
 
-CONTEXT_TOKENS = 257
-"""What a published model's latents look at: 256 places for text, and the duration."""
+CONTEXT_TOKENS = 16
+"""What latents hear of a prompt of a line, and the duration."""
 
 PRODUCT_WIDTH = {"cuda": 8192, "mps": 4096, "cpu": 2048}
 COPIED_BYTES = {"cuda": 2**30, "mps": 2**28, "cpu": 2**28}
@@ -27,25 +27,29 @@ TRIES = 5
 def step_flops(shape: TransformerShape, latents: int, context: int = CONTEXT_TOKENS) -> float:
     """Return the work of one step for one take and one branch, in floating-point operations.
 
-    What a job's steps share is left out: the context's keys and values, and the local
-    conditioning.
+    What a job's steps share is left out: the context's keys, and its values on their way
+    out, and the local conditioning.
     """
     width, tokens = shape.embed_dim, latents + shape.num_memory_tokens
     halves = 2 if shape.use_differential_attention else 1
-    # Queries and keys of each half, values, the way out; then the queries of the context
-    # and the way out; then two matrices into the feed-forward and one out of it.
-    columns = (2 * halves + 2) + (halves + 1) + 3 * shape.ff_mult
-    products = 2 * tokens * width * width * columns
-    attention = 4 * tokens * (tokens + context) * width * halves
+    products = 2 * tokens * width * width * _columns(shape)
+    heard = shape.num_heads * context
+    attention = 4 * tokens * tokens * width * halves + 2 * tokens * width * (context + heard)
     outer = 4 * latents * shape.io_channels * width
     return shape.depth * (products + attention) + outer
 
 
 def step_weights(shape: TransformerShape) -> float:
     """Return how many weights a step reads, about: those of its matrix products."""
+    return shape.depth * _columns(shape) * shape.embed_dim**2
+
+
+def _columns(shape: TransformerShape) -> float:
+    """Return how many square matrices a block's products come to."""
     halves = 2 if shape.use_differential_attention else 1
-    columns = (2 * halves + 2) + (halves + 1) + 3 * shape.ff_mult
-    return shape.depth * columns * shape.embed_dim**2
+    # Queries and keys of each half, values, the way out; then the queries of the context;
+    # then two matrices into the feed-forward and one out of it.
+    return (2 * halves + 2) + halves + 3 * shape.ff_mult
 
 
 def codec_flops(shape: CodecShape, latents: int) -> float:
@@ -83,16 +87,14 @@ def job_flops(
     }
 
 
-def limits(device: torch.device, dtype: torch.dtype) -> dict[str, float]:
+def limits(device: torch.device, dtype: torch.dtype, codec_dtype: torch.dtype) -> dict[str, float]:
     """Measure what the device does at most: operations, and bytes moved, in a second."""
-    width = PRODUCT_WIDTH[device.type]
-    matrix = torch.randn(width, width, device=device).to(dtype)
-    product_s = _best(device, lambda: matrix @ matrix)
     source = torch.zeros(COPIED_BYTES[device.type], dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     copy_s = _best(device, lambda: target.copy_(source))
     return {
-        "flops_a_second": 2 * width**3 / product_s,
+        "flops_a_second": _product_rate(device, dtype),
+        "codec_flops_a_second": _product_rate(device, codec_dtype),
         "bytes_a_second": 2 * source.nbytes / copy_s,
     }
 
@@ -101,10 +103,17 @@ def least_times(
     work: dict[str, float], most: dict[str, float], weights: dict[str, float]
 ) -> dict[str, float]:
     """Return the seconds that each stage takes at least: its work, or reading its weights."""
-    return {
-        stage: max(flops / most["flops_a_second"], weights.get(stage, 0.0) / most["bytes_a_second"])
-        for stage, flops in work.items()
-    }
+    least: dict[str, float] = {}
+    for stage, flops in work.items():
+        rate = most["flops_a_second" if stage == "sample" else "codec_flops_a_second"]
+        least[stage] = max(flops / rate, weights.get(stage, 0.0) / most["bytes_a_second"])
+    return least
+
+
+def _product_rate(device: torch.device, dtype: torch.dtype) -> float:
+    width = PRODUCT_WIDTH[device.type]
+    matrix = torch.randn(width, width, device=device).to(dtype)
+    return 2 * width**3 / _best(device, lambda: matrix @ matrix)
 
 
 def _best(device: torch.device, work: Any) -> float:

@@ -93,8 +93,12 @@ def open_subject(options: BenchOptions) -> Subject:
         name = "small-music" if options.size == SMALL else options.size
         sizes = _TINY_SIZES if options.tiny else find_model(name).sizes
     plan = plan_device(sizes, options.device)
-    dtype = options.dtype or plan.model_dtype
-    plan = replace(plan, model_dtype=dtype, codec_dtype=dtype, text_device=plan.device)
+    plan = replace(
+        plan,
+        model_dtype=options.dtype or plan.model_dtype,
+        codec_dtype=options.codec_dtype or options.dtype or plan.codec_dtype,
+        text_device=plan.device,
+    )
     own = checkpoint.settings.codec
     # The stock pipeline has SAME-L's attention alone; with it, sizes are SAME-S's still.
     settings = replace(checkpoint.settings, codec=replace(own, kind=CodecKind.SAME_L))

@@ -80,6 +80,10 @@ def make_stock_codec(module: nn.Module, shape: CodecShape) -> nn.Module:
             # In no file, and float32 as ``from_pretrained`` leaves it.
             width = 2 * frequencies.numel()
             part.inv_freq = rotary_frequencies(2 * width).to(device)
+    decode: Any = stock.decode
+    dtype = next(stock.parameters()).dtype
+    # It takes latents of its own type alone, and the pipeline has them in the transformer's.
+    vars(stock)["decode"] = lambda latents, **more: decode(latents.to(dtype), **more)
     return stock.eval().requires_grad_(requires_grad=False)
 
 
