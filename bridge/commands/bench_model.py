@@ -72,9 +72,12 @@ def _show(figures: Mapping[str, Any], terminal: Terminal) -> None:
     terminal.say(
         f"{model['name']} ({model['weights']} weights) in {machine['dtype']}, its codec in"
         f" {machine['codec_dtype']}, on {machine['device']}, {machine['threads']} threads, torch"
-        f" {machine['torch']}, diffusers {machine['diffusers']}: {job['mask_s']:g} s made anew in"
-        f" {job['window_s']:.2f} s, {job['steps']} steps, takes: {job['takes']}, guidance {job['guidance']:g};"
-        f" medians of {figures['rounds']} interleaved rounds."
+        f" {machine['torch']}, diffusers {machine['diffusers']}."
+    )
+    terminal.say(
+        f"{job['mask_s']:g} s made anew in {job['window_s']:.2f} s, {job['steps']} steps, takes:"
+        f" {job['takes']}, guidance {job['guidance']:g}; medians of {figures['rounds']}"
+        " interleaved rounds."
     )
     for sentence in figures["compared"]:
         terminal.say(sentence)
