@@ -65,7 +65,7 @@ NOISE_KURTOSIS = (2.1, 2.3)
 """Up to the first a band is noise (wind, waterfall, hiss: 2.0-2.2), from the second on it
 is clatter and crackle (river, vinyl: 2.5-3.2)."""
 
-TONE_KURTOSIS = (1.75, 1.9)
+TONE_KURTOSIS = (1.85, 1.97)
 """Up to the first a band is a gliding tone or a voice, from the second on it is noise."""
 
 LINE_SHARES = (0.15, 0.4)
