@@ -303,7 +303,7 @@ def led_in(window: Window, span: Span, passage: Passage, lead_s: float) -> Passa
     _lead(
         after, audio[:, right:][:, ::-1], audio[:, left:right][:, ::-1], frames, window.sample_rate
     )
-    return Passage(passage.start, audio)
+    return replace(passage, audio=audio)
 
 
 def _lead(context: Audio, past: Audio, audio: Audio, frames: int, sample_rate: int) -> None:
