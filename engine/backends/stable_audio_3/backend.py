@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -66,6 +67,10 @@ class StableAudio3Backend:
 
     def __init__(self, options: StableAudioOptions | None = None) -> None:
         self._options = options or StableAudioOptions()
+        # Before torch is there, which reads it once. By default its threads turn while they
+        # wait for each other, and take the core that the other needs where a DAW is at work:
+        # a step then takes more than twice as long. Asleep they lose nothing.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         self._holder: ModelHolder[Model] = ModelHolder(self._load, idle_s=self._options.idle_s)
         self._plans: dict[str, DevicePlan] = {}
 

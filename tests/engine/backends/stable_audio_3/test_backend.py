@@ -1,5 +1,8 @@
 """Which model a job gets, and what it says of it."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,6 +57,28 @@ def _generate(backend: StableAudio3Backend, model: object = "", **wish: object) 
 
 def _audio(generation: Generation) -> np.ndarray:
     return generation.fills[0].passages[0].audio
+
+
+@pytest.mark.parametrize(("own", "expected"), [(None, "passive"), ("active", "active")])
+def test_threads_wait_asleep_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, own: str | None, expected: str
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", own or "")
+    if own is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    _backend()
+    assert os.environ["OMP_WAIT_POLICY"] == expected
+
+
+def test_that_is_said_before_torch_is_there() -> None:
+    """Torch reads it once, so whoever makes the backends must not have loaded it."""
+    code = (
+        "import sys\n"
+        "from engine.backends.registry import BackendOptions, make_backends\n"
+        "make_backends(BackendOptions())\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 
 def test_a_default_model_may_be_a_folder(folder: Path) -> None:
