@@ -214,19 +214,22 @@ def _ambience(window: Window, span: Span, step: StepCall) -> Prepared:
             silence = np.zeros((window.audio.shape[0], span.length), dtype=np.float32)
             return Passage(span.start, silence)
         new_audio = synthesise(around, span.length, rng, step)
-        # It has the level of all that is heard around, which what happens to stand beside
-        # an edge must not change: a call, or in speech the words.
-        return Passage(span.start, new_audio, levelling=Levelling.SETTLE)
+        return Passage(span.start, new_audio)
 
     return Prepared(AMBIENCE, draw)
 
 
 def _room(window: Window, pauses: Window, span: Span, step: StepCall) -> Prepared:
-    """Prepare a gap in speech: the pauses tell its sound, the words only ring on into it."""
+    """Prepare a gap in speech: the pauses tell its sound, the words only ring on into it.
+
+    At the level of the words beside it the room would be a roar, so the splice must not
+    match levels here.
+    """
     ambience = _ambience(pauses, span, step)
 
     def draw(seed: int, rng: np.random.Generator, step: StepCall) -> Passage:
-        return led_in(window, span, ambience.draw(seed, rng, step), WORD_LEAD_S)
+        room = led_in(window, span, ambience.draw(seed, rng, step), WORD_LEAD_S)
+        return replace(room, levelling=Levelling.SETTLE)
 
     return Prepared(AMBIENCE, draw)
 

@@ -220,18 +220,6 @@ def test_a_gap_in_speech_is_filled_with_its_pauses() -> None:
     assert np.mean(np.square(middle)) > 0.1 * np.percentile(runs, 5)
 
 
-def test_a_call_beside_the_gap_does_not_raise_the_room() -> None:
-    """The splice may bring a fill's edges to what is beside them, but not the whole of it."""
-    room = 0.01 * noise(length_s=12.0)
-    audio, call = room.copy(), slice(5 * RATE - RATE // 4, 5 * RATE)
-    audio[:, call] += 0.5 * tone(1.0)[:, : RATE // 4]
-    (fill,) = generate(windowed(audio, Span(5 * RATE, 7 * RATE)), "ambience").fills
-    (passage,) = fill.passages
-    assert passage.levelling is Levelling.SETTLE
-    middle = passage.audio[:, passage.audio.shape[1] // 2 :][:, : RATE // 2]
-    assert np.sqrt(np.mean(middle**2)) == pytest.approx(np.sqrt(np.mean(room**2)), rel=0.3)
-
-
 def test_cancel_ends_the_job_wherever_it_is() -> None:
     window = windowed(ticks(), Span(2 * RATE, 3 * RATE), Span(4 * RATE, 4 * RATE + 100))
     control = Control()
