@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge import launcher
-from bridge.client import EngineAddress
+from reapaint.link import launcher
+from reapaint.link.client import EngineAddress
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = (
@@ -57,7 +57,7 @@ def shared_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str
         launcher.find_or_start(None)
     yield environment
     subprocess.run(
-        [sys.executable, "-m", "bridge", "stop"],
+        [sys.executable, "-m", "reapaint", "stop"],
         cwd=ROOT,
         env={**os.environ, **environment},
         check=False,

@@ -12,35 +12,35 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted(path for name in ("bridge", "engine") for path in (ROOT / name).rglob("*.py"))
 
 ALLOWED = {
-    "bridge": ("bridge", "engine.protocol"),
+    "bridge": ("bridge", "reapaint_engine.protocol"),
     "engine": ("engine",),
-    "engine.backends": ("engine.backends", "engine.dsp", "engine.protocol", "engine.errors"),
-    "engine.dsp": ("engine.dsp", "engine.protocol.spans"),
-    "engine.protocol": ("engine.protocol",),
+    "reapaint_engine.backends": ("reapaint_engine.backends", "reapaint_engine.dsp", "reapaint_engine.protocol", "reapaint_engine.errors"),
+    "reapaint_engine.dsp": ("reapaint_engine.dsp", "reapaint_engine.protocol.spans"),
+    "reapaint_engine.protocol": ("reapaint_engine.protocol",),
 }
 """For each part, what of ours it may import; the longest name that fits counts."""
 
 ONLY_IN = {
-    "torch": ("engine.backends.",),
-    "diffusers": ("engine.backends.stable_audio_3.",),
-    "transformers": ("engine.backends.stable_audio_3.",),
-    "safetensors": ("engine.backends.stable_audio_3.",),
-    "huggingface_hub": ("engine.backends.stable_audio_3.hub",),
-    "zmq": ("engine.server", "bridge.client", "engine.protocol.keys"),
-    "sounddevice": ("bridge.preview",),
-    "matplotlib": ("bridge.plot",),
-    "pedalboard": ("bridge.", "engine.backends.library.audio"),
-    "av": ("bridge.", "engine.backends.hosted.answers"),
-    "httpx": ("engine.backends.hosted.transport",),
-    "python_multipart": ("bridge.http.bodies",),
-    "rich": ("bridge.terminal",),
-    "starlette": ("bridge.http.",),
-    "uvicorn": ("bridge.http.server",),
-    "watchdog": ("bridge.spool_watch",),
+    "torch": ("reapaint_engine.backends.",),
+    "diffusers": ("reapaint_engine.backends.stable_audio_3.",),
+    "transformers": ("reapaint_engine.backends.stable_audio_3.",),
+    "safetensors": ("reapaint_engine.backends.stable_audio_3.",),
+    "huggingface_hub": ("reapaint_engine.backends.stable_audio_3.checkpoint.hub",),
+    "zmq": ("reapaint_engine.server", "reapaint.link.client", "reapaint_engine.protocol.keys"),
+    "sounddevice": ("reapaint.commands.preview",),
+    "matplotlib": ("reapaint.commands.plot",),
+    "pedalboard": ("bridge.", "reapaint_engine.backends.library.audio"),
+    "av": ("bridge.", "reapaint_engine.backends.hosted.answers"),
+    "httpx": ("reapaint_engine.backends.hosted.transport",),
+    "python_multipart": ("reapaint.http.bodies",),
+    "rich": ("reapaint.commands.terminal",),
+    "starlette": ("reapaint.http.",),
+    "uvicorn": ("reapaint.http.server",),
+    "watchdog": ("reapaint.reaper.spool_watch",),
 }
 """What each package of others is reached through."""
 
-LATE_IMPORTS = ("bridge.local_engine",)
+LATE_IMPORTS = ("reapaint.link.in_process",)
 """The one place that imports by name: the engine in this process."""
 
 
@@ -88,7 +88,7 @@ def test_imports_by_name_stay_in_one_place(path: Path) -> None:
         assert _name(path) in LATE_IMPORTS
 
 
-@pytest.mark.parametrize("module", ["bridge.cli", "bridge.client", "bridge.repaint"])
+@pytest.mark.parametrize("module", ["reapaint.commands.cli", "reapaint.link.client", "reapaint.repaint"])
 def test_the_bridge_loads_neither_torch_nor_scipy(module: str) -> None:
     code = f"import sys, {module}; print({{'torch', 'scipy'}} & set(sys.modules))"
     answer = subprocess.run(
@@ -99,7 +99,7 @@ def test_the_bridge_loads_neither_torch_nor_scipy(module: str) -> None:
 
 def test_help_loads_neither_torch_nor_scipy_nor_numpy() -> None:
     code = (
-        "import sys\nfrom bridge.cli import main\n"
+        "import sys\nfrom reapaint.commands.cli import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
         "print({'torch', 'scipy', 'numpy', 'zmq', 'rich'} & set(sys.modules))"
     )
@@ -111,7 +111,7 @@ def test_help_loads_neither_torch_nor_scipy_nor_numpy() -> None:
 
 def test_no_backend_but_a_model_imports_torch() -> None:
     code = (
-        "import sys; from engine.backends.registry import make_backends; make_backends();"
+        "import sys; from reapaint_engine.backends.registry import make_backends; make_backends();"
         "print({'torch'} & set(sys.modules))"
     )
     answer = subprocess.run(

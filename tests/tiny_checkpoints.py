@@ -22,10 +22,10 @@ from transformers import (
     T5GemmaModuleConfig,
 )
 
-from engine.backends.stable_audio_3.codec import make_codec_module
-from engine.backends.stable_audio_3.diffusers_config import LONGEST_FRAMES
-from engine.backends.stable_audio_3.loading import Parts
-from engine.backends.stable_audio_3.settings import (
+from reapaint_engine.backends.stable_audio_3.inference.codec import make_codec_module
+from reapaint_engine.backends.stable_audio_3.checkpoint.diffusers_config import LONGEST_FRAMES
+from reapaint_engine.backends.stable_audio_3.inference.loading import Parts
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
     CodecKind,
     CodecShape,
     DurationShape,

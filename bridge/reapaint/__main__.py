@@ -8,7 +8,7 @@ EXIT_INTERRUPTED = 130
 def main() -> int:
     """Run one command; an interrupt while Python still loads it is no mistake either."""
     try:
-        from bridge.cli import main as run
+        from reapaint.commands.cli import main as run
 
         return run()
     except KeyboardInterrupt:

@@ -12,7 +12,7 @@
 
 from enum import StrEnum
 
-from engine.protocol.errors import ReaPaintError
+from reapaint_engine.protocol.errors import ReaPaintError
 
 
 class BridgeCode(StrEnum):

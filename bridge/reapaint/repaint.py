@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bridge.backends import choose_backend
-from bridge.errors import BridgeCode, InputError
-from bridge.local_engine import Engine
-from bridge.media import (
+from reapaint.link.backends import choose_backend
+from reapaint.errors import BridgeCode, InputError
+from reapaint.link.in_process import Engine
+from reapaint.files.media import (
     AudioInfo,
     Patch,
     check_output,
@@ -21,14 +21,14 @@ from bridge.media import (
     read_frames,
     splice_into,
 )
-from bridge.new_file import commit_all
-from bridge.request_settings import MAX_TIME_S, RequestSettings
-from bridge.windows import WindowPlan, merge_selections, plan_windows
-from engine.protocol.codec import is_finite
-from engine.protocol.errors import ErrorCode
-from engine.protocol.messages import Done, InpaintRequest, SeamReport, Timings
-from engine.protocol.requests import check_request
-from engine.protocol.spans import Span, span_from_seconds
+from reapaint.files.new_file import commit_all
+from reapaint.request_settings import MAX_TIME_S, RequestSettings
+from reapaint.windows import WindowPlan, merge_selections, plan_windows
+from reapaint_engine.protocol.codec import is_finite
+from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.messages import Done, InpaintRequest, SeamReport, Timings
+from reapaint_engine.protocol.requests import check_request
+from reapaint_engine.protocol.spans import Span, span_from_seconds
 
 Audio = npt.NDArray[np.float32]
 OnProgress = Callable[[str, float], None]

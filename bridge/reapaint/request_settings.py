@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from engine.protocol.messages import InpaintRequest
-from engine.protocol.spans import Span
+from reapaint_engine.protocol.messages import InpaintRequest
+from reapaint_engine.protocol.spans import Span
 
 MAX_TIME_S = 1e7
 """Four months of sound: what is beyond is a mistake."""

@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bridge.errors import BridgeCode, InputError
-from engine.protocol.messages import BackendInfo
-from engine.protocol.spans import Span, seconds_to_frames
+from reapaint.errors import BridgeCode, InputError
+from reapaint_engine.protocol.messages import BackendInfo
+from reapaint_engine.protocol.spans import Span, seconds_to_frames
 
 MIN_DEFAULT_CONTEXT_S = 5.0
 """Each side has at least this much context, and as much as the selection is long."""

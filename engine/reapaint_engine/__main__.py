@@ -2,7 +2,7 @@
 
 import sys
 
-from engine.cli import main
+from reapaint_engine.cli import main
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.backends.registry import at_work, make_backends, preferred_backend
-from engine.config import (
+from reapaint_engine.backends.registry import at_work, make_backends, preferred_backend
+from reapaint_engine.config import (
     LOOPBACK_ENDPOINT,
     EngineConfig,
     check_config,
@@ -15,9 +15,9 @@ from engine.config import (
     library_folder,
     optional_number,
 )
-from engine.protocol.errors import ReaPaintError
-from engine.server import serve
-from engine.welcome import backend_options
+from reapaint_engine.protocol.errors import ReaPaintError
+from reapaint_engine.server import serve
+from reapaint_engine.welcome import backend_options
 
 EXIT_BAD_INPUT = 2
 

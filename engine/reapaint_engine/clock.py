@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from engine.errors import JobCancelled
+from reapaint_engine.errors import JobCancelled
 
 PROGRESS_INTERVAL_S = 0.05
 """More often than a person can see would only hold up a quick job."""

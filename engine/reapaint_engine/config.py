@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from engine.errors import StartError
-from engine.protocol.discovery import is_loopback
-from engine.protocol.messages import Limits
+from reapaint_engine.errors import StartError
+from reapaint_engine.protocol.discovery import is_loopback
+from reapaint_engine.protocol.messages import Limits
 
 LOOPBACK_ENDPOINT = "tcp://127.0.0.1:*"
 AUTO = "auto"

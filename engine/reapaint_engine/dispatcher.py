@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.jobs import Audio, Job, JobQueue
-from engine.protocol import messages
-from engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError
-from engine.protocol.messages import JobState, Message
-from engine.protocol.requests import check_request
+from reapaint_engine.jobs import Audio, Job, JobQueue
+from reapaint_engine.protocol import messages
+from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError
+from reapaint_engine.protocol.messages import JobState, Message
+from reapaint_engine.protocol.requests import check_request
 
 CLIENT_TIMEOUT_S = 10.0
 """A client pings at least every second: one that is silent this long is gone."""

@@ -10,7 +10,7 @@
             └── JobCancelled
 """
 
-from engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 
 
 class EngineError(ReaPaintError):

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.backends.base import Audio, Backend, Fill, Generation, Window, Wish
-from engine.clock import StageClock
-from engine.dsp.channels import ChannelMap, map_channels
-from engine.dsp.masks import kept_stretches
-from engine.dsp.resampling import resample
-from engine.dsp.splicing import Levelling, Seam, Splice, splice
-from engine.dsp.windows import passage_at_rate, spans_at_rate
-from engine.errors import BackendUnavailable, JobError
-from engine.protocol.errors import ErrorCode
-from engine.protocol.messages import (
+from reapaint_engine.backends.base import Audio, Backend, Fill, Generation, Window, Wish
+from reapaint_engine.clock import StageClock
+from reapaint_engine.dsp.channels import ChannelMap, map_channels
+from reapaint_engine.dsp.masks import kept_stretches
+from reapaint_engine.dsp.resampling import resample
+from reapaint_engine.dsp.splicing import Levelling, Seam, Splice, splice
+from reapaint_engine.dsp.windows import passage_at_rate, spans_at_rate
+from reapaint_engine.errors import BackendUnavailable, JobError
+from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.messages import (
     BackendInfo,
     Done,
     InpaintRequest,
@@ -25,9 +25,9 @@ from engine.protocol.messages import (
     TakeReport,
     Timings,
 )
-from engine.protocol.requests import DEFAULT_CROSSFADE_S, MAX_SEED, crossfade_frames
-from engine.protocol.spans import Span
-from engine.protocol.version import __version__
+from reapaint_engine.protocol.requests import DEFAULT_CROSSFADE_S, MAX_SEED, crossfade_frames
+from reapaint_engine.protocol.spans import Span
+from reapaint_engine.protocol.version import __version__
 
 UNCHANGED_POWER = 1e-4
 """A change 40 dB below the sound itself is heard by nobody."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from engine.protocol.errors import ErrorCode, ProtocolError
-from engine.protocol.messages import InpaintRequest, JobState, Limits, Placement
-from engine.protocol.requests import window_bytes
+from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.messages import InpaintRequest, JobState, Limits, Placement
+from reapaint_engine.protocol.requests import window_bytes
 
 Audio = npt.NDArray[np.float32]
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.backends.base import Audio
-from engine.backends.registry import end_work, make_backends
-from engine.clock import StageClock
-from engine.config import (
+from reapaint_engine.backends.base import Audio
+from reapaint_engine.backends.registry import end_work, make_backends
+from reapaint_engine.clock import StageClock
+from reapaint_engine.config import (
     AUTO,
     EngineConfig,
     check_config,
@@ -14,10 +14,10 @@ from engine.config import (
     library_folder,
     optional_number,
 )
-from engine.inpaint import inpaint
-from engine.protocol.messages import Done, InpaintRequest
-from engine.protocol.requests import check_request
-from engine.welcome import backend_options, welcome_of
+from reapaint_engine.inpaint import inpaint
+from reapaint_engine.protocol.messages import Done, InpaintRequest
+from reapaint_engine.protocol.requests import check_request
+from reapaint_engine.welcome import backend_options, welcome_of
 
 
 class LocalEngine:
@@ -46,9 +46,9 @@ class LocalEngine:
 
         Raises
         ------
-        engine.protocol.errors.ProtocolError
+        reapaint_engine.protocol.errors.ProtocolError
             The request is out of range.
-        engine.errors.JobError
+        reapaint_engine.errors.JobError
             The job can't be done.
         """
         check_request(request, max_window_bytes=self.welcome.limits.max_window_bytes)

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from engine.backends.stable_audio_3.catalog import LICENCE, MODELS, Model, find_model
-from engine.backends.stable_audio_3.choosing import choose
-from engine.backends.stable_audio_3.devices import DevicePlan, decide, probe_machine
-from engine.backends.stable_audio_3.hub import HubSource
-from engine.backends.stable_audio_3.installing import FolderSource, Source, install
-from engine.backends.stable_audio_3.store import (
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import LICENCE, MODELS, Model, find_model
+from reapaint_engine.backends.stable_audio_3.inference.choosing import choose
+from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan, decide, probe_machine
+from reapaint_engine.backends.stable_audio_3.checkpoint.hub import HubSource
+from reapaint_engine.backends.stable_audio_3.checkpoint.installing import FolderSource, Source, install
+from reapaint_engine.backends.stable_audio_3.checkpoint.store import (
     Installed,
     OnProgress,
     Origin,
@@ -19,8 +19,8 @@ from engine.backends.stable_audio_3.store import (
     remove,
     verify,
 )
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 
 Answer = dict[str, Any]
 
@@ -79,7 +79,7 @@ def get_model(name: str, folder: Path | None, on_progress: OnProgress) -> Answer
 
     Raises
     ------
-    engine.protocol.errors.ReaPaintError
+    reapaint_engine.protocol.errors.ReaPaintError
         What stands in the way, and what to do.
     """
     model = find_model(name)

@@ -13,17 +13,17 @@ import zmq
 import zmq.auth
 from zmq.auth.thread import ThreadAuthenticator
 
-from engine.backends.base import Backend
-from engine.backends.registry import preferred_backend
-from engine.config import EngineConfig
-from engine.dispatcher import Dispatcher, Outgoing
-from engine.errors import StartError
-from engine.protocol import discovery, keys
-from engine.protocol.codec import MAX_HEADER_BYTES, decode, encode, job_id_of
-from engine.protocol.errors import ProtocolError, ReaPaintError
-from engine.protocol.version import __version__
-from engine.welcome import welcome_of
-from engine.worker import Worker, WorkerDone, WorkerEvent, WorkerFailed, WorkerProgressed
+from reapaint_engine.backends.base import Backend
+from reapaint_engine.backends.registry import preferred_backend
+from reapaint_engine.config import EngineConfig
+from reapaint_engine.dispatcher import Dispatcher, Outgoing
+from reapaint_engine.errors import StartError
+from reapaint_engine.protocol import discovery, keys
+from reapaint_engine.protocol.codec import MAX_HEADER_BYTES, decode, encode, job_id_of
+from reapaint_engine.protocol.errors import ProtocolError, ReaPaintError
+from reapaint_engine.protocol.version import __version__
+from reapaint_engine.welcome import welcome_of
+from reapaint_engine.worker import Worker, WorkerDone, WorkerEvent, WorkerFailed, WorkerProgressed
 
 TICK_S = 0.25
 STOP_PATIENCE_S = 5.0

@@ -3,12 +3,12 @@
 import os
 from collections.abc import Mapping
 
-from engine.backends.base import Backend
-from engine.backends.registry import BackendOptions, preferred_backend
-from engine.backends.stable_audio_3.backend import StableAudioOptions
-from engine.config import EngineConfig
-from engine.protocol.messages import Welcome
-from engine.protocol.version import __version__
+from reapaint_engine.backends.base import Backend
+from reapaint_engine.backends.registry import BackendOptions, preferred_backend
+from reapaint_engine.backends.stable_audio_3.backend import StableAudioOptions
+from reapaint_engine.config import EngineConfig
+from reapaint_engine.protocol.messages import Welcome
+from reapaint_engine.protocol.version import __version__
 
 
 def backend_options(config: EngineConfig) -> BackendOptions:

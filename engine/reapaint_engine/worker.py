@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import SimpleQueue
 
-from engine.backends.base import Audio, Backend
-from engine.clock import StageClock
-from engine.errors import EngineError, JobError
-from engine.inpaint import inpaint
-from engine.jobs import Job
-from engine.protocol.errors import ErrorCode, ReaPaintError
-from engine.protocol.messages import Done
+from reapaint_engine.backends.base import Audio, Backend
+from reapaint_engine.clock import StageClock
+from reapaint_engine.errors import EngineError, JobError
+from reapaint_engine.inpaint import inpaint
+from reapaint_engine.jobs import Job
+from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.messages import Done
 
 _log = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from engine.dsp.interpolation import interpolate
-from engine.dsp.prediction import lpc
-from engine.dsp.seams import measure_seam
-from engine.dsp.splicing import splice
-from engine.protocol.spans import Span
+from reapaint_engine.dsp.interpolation import interpolate
+from reapaint_engine.dsp.prediction import lpc
+from reapaint_engine.dsp.seams import measure_seam
+from reapaint_engine.dsp.splicing import splice
+from reapaint_engine.protocol.spans import Span
 
 RATE = 48_000
 ROUNDS = 21

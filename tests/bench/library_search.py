@@ -20,10 +20,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from engine.backends.library.indexer import Indexer
-from engine.backends.library.search import find, parse
-from engine.backends.library.store import open_store
-from engine.backends.library.ucs import CATEGORIES
+from reapaint_engine.backends.library.indexer import Indexer
+from reapaint_engine.backends.library.search import find, parse
+from reapaint_engine.backends.library.store import open_store
+from reapaint_engine.backends.library.ucs import CATEGORIES
 
 MATERIALS = (
     "Wood", "Metal", "Glass", "Stone", "Plastic", "Paper", "Water", "Concrete", "Leather",

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media import AudioInfo, Patch
+from reapaint.files.media import AudioInfo, Patch
 
 Ints = npt.NDArray[np.int64]
 

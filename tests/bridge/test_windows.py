@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.errors import InputError
-from bridge.windows import merge_selections, plan_windows
-from engine.protocol.messages import BackendInfo
-from engine.protocol.spans import Span, check_spans
+from reapaint.errors import InputError
+from reapaint.windows import merge_selections, plan_windows
+from reapaint_engine.protocol.messages import BackendInfo
+from reapaint_engine.protocol.spans import Span, check_spans
 
 RATE = 1000
 

@@ -7,10 +7,10 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from engine.protocol import messages as m
-from engine.protocol.codec import decode, encode
-from engine.protocol.messages import Message
-from engine.protocol.spans import Span
+from reapaint_engine.protocol import messages as m
+from reapaint_engine.protocol.codec import decode, encode
+from reapaint_engine.protocol.messages import Message
+from reapaint_engine.protocol.spans import Span
 
 GOLDEN = Path(__file__).parent / "wire"
 

@@ -8,12 +8,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from engine.dispatcher import CLIENT_TIMEOUT_S, RESULT_KEPT_S, Dispatcher, Outgoing
-from engine.errors import JobCancelled, JobError
-from engine.protocol import messages
-from engine.protocol.errors import ErrorCode
-from engine.protocol.messages import InpaintRequest, Limits, Placement, TakeReport
-from engine.protocol.spans import Span
+from reapaint_engine.dispatcher import CLIENT_TIMEOUT_S, RESULT_KEPT_S, Dispatcher, Outgoing
+from reapaint_engine.errors import JobCancelled, JobError
+from reapaint_engine.protocol import messages
+from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.messages import InpaintRequest, Limits, Placement, TakeReport
+from reapaint_engine.protocol.spans import Span
 
 TOKEN = "secret"
 AUDIO = np.zeros((1, 100), np.float32)

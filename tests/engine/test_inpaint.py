@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
-from engine.backends.echo import EchoBackend
-from engine.clock import StageClock
-from engine.errors import JobCancelled, JobError
-from engine.inpaint import inpaint
-from engine.protocol.messages import BackendInfo, Done, InpaintRequest
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
+from reapaint_engine.backends.echo import EchoBackend
+from reapaint_engine.clock import StageClock
+from reapaint_engine.errors import JobCancelled, JobError
+from reapaint_engine.inpaint import inpaint
+from reapaint_engine.protocol.messages import BackendInfo, Done, InpaintRequest
+from reapaint_engine.protocol.spans import Span
 
 RATE = 48_000
 REQUEST = InpaintRequest(
@@ -232,7 +232,7 @@ def test_a_cancelled_job_ends_at_the_next_step() -> None:
 
 
 def test_progress_grows_and_stages_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.clock.PROGRESS_INTERVAL_S", 0.0)
+    monkeypatch.setattr("reapaint_engine.clock.PROGRESS_INTERVAL_S", 0.0)
     reports: list[tuple[str, float]] = []
     clock = StageClock(lambda: False, lambda stage, fraction: reports.append((stage, fraction)))
     inpaint(

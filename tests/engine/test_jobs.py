@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.jobs import Job, JobQueue
-from engine.protocol.errors import ProtocolError
-from engine.protocol.messages import InpaintRequest, Limits, Placement
-from engine.protocol.spans import Span
+from reapaint_engine.jobs import Job, JobQueue
+from reapaint_engine.protocol.errors import ProtocolError
+from reapaint_engine.protocol.messages import InpaintRequest, Limits, Placement
+from reapaint_engine.protocol.spans import Span
 
 REQUEST = InpaintRequest("a", 8000, 1, 100, 100, (Span(1, 2),))
 WINDOW_BYTES = 400

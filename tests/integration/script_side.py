@@ -94,7 +94,7 @@ class ScriptSide:
 def running_bridge(scripts: ScriptSide, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run ``reapaint bridge`` as its own process, and end it in order."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "bridge", "bridge", "--spool", str(scripts.spool), *options],
+        [sys.executable, "-m", "reapaint", "bridge", "--spool", str(scripts.spool), *options],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridge.formats.recording import probe, read_frames
-from bridge.script_messages import MAX_MESSAGE_BYTES
-from bridge.spool import Spool
-from engine.protocol import discovery
+from reapaint.files.formats.recording import probe, read_frames
+from reapaint.reaper.messages import MAX_MESSAGE_BYTES
+from reapaint.reaper.spool import Spool
+from reapaint_engine.protocol import discovery
 from tests.bridge.audio_files import simple_wav
 from tests.integration.script_side import ROOT, ScriptSide, running_bridge, wait_until
 
@@ -41,7 +41,7 @@ def own_engine() -> Iterator[None]:
     """Let the test's bridge start an engine, and end it afterwards."""
     yield
     subprocess.run(
-        [sys.executable, "-m", "bridge", "stop"], cwd=ROOT, check=False, capture_output=True
+        [sys.executable, "-m", "reapaint", "stop"], cwd=ROOT, check=False, capture_output=True
     )
 
 
@@ -327,7 +327,7 @@ def test_one_bridge_serves_a_spool(scripts: ScriptSide, source: Path) -> None:
     with running_bridge(scripts):
         wait_until(scripts.heartbeat, "a heartbeat")
         answer = subprocess.run(
-            [sys.executable, "-m", "bridge", "bridge", "--spool", str(scripts.spool), "--json"],
+            [sys.executable, "-m", "reapaint", "bridge", "--spool", str(scripts.spool), "--json"],
             cwd=ROOT,
             capture_output=True,
             text=True,

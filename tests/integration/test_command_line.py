@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridge.client import EngineAddress, EngineClient
-from bridge.media import probe, read_frames
-from engine.cli import main as engine_main
-from engine.protocol import discovery
+from reapaint.link.client import EngineAddress, EngineClient
+from reapaint.files.media import probe, read_frames
+from reapaint_engine.cli import main as engine_main
+from reapaint_engine.protocol import discovery
 
 ROOT = Path(__file__).parent.parent.parent
-RIVER = ROOT / "bridge" / "recordings" / "river.flac"
+RIVER = ROOT / "bridge" / "reapaint" / "recordings" / "river.flac"
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
 
 
 def _command(*words: object) -> list[str]:
-    return [sys.executable, "-m", "bridge", *(str(word) for word in words)]
+    return [sys.executable, "-m", "reapaint", *(str(word) for word in words)]
 
 
 def _run(*words: object, **options: object) -> subprocess.CompletedProcess[str]:

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 import zmq
 
-from bridge import launcher
-from bridge.client import EngineAddress, EngineClient
-from bridge.errors import EngineUnavailable, JobFailed
-from engine.protocol import discovery, keys, messages
-from engine.protocol.codec import decode, encode
-from engine.protocol.messages import InpaintRequest, Placement
-from engine.protocol.spans import Span
+from reapaint.link import launcher
+from reapaint.link.client import EngineAddress, EngineClient
+from reapaint.errors import EngineUnavailable, JobFailed
+from reapaint_engine.protocol import discovery, keys, messages
+from reapaint_engine.protocol.codec import decode, encode
+from reapaint_engine.protocol.messages import InpaintRequest, Placement
+from reapaint_engine.protocol.spans import Span
 
 ROOT = Path(__file__).parent.parent.parent
 RATE = 48_000
@@ -314,7 +314,7 @@ def test_a_client_that_was_let_go_introduces_itself_again(engine: EngineAddress)
 
 def _own_engine(*options: str) -> tuple[subprocess.Popen[bytes], EngineAddress]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "engine", "serve", *options],
+        [sys.executable, "-m", "reapaint_engine", "serve", *options],
         cwd=ROOT,
         stderr=subprocess.PIPE,
         env=os.environ.copy(),
@@ -406,7 +406,7 @@ def test_a_dead_engines_connection_file_confuses_nobody() -> None:
 
 def test_a_second_engine_is_refused_and_the_first_stays(engine: EngineAddress) -> None:
     answer = subprocess.run(
-        [sys.executable, "-m", "engine", "serve"], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "reapaint_engine", "serve"], cwd=ROOT, capture_output=True, text=True
     )
     assert answer.returncode == 2
     assert "already" in answer.stderr
@@ -418,7 +418,7 @@ def test_a_port_in_use_is_said() -> None:
     with zmq.Context() as context, context.socket(zmq.REP) as other:
         port = other.bind_to_random_port("tcp://127.0.0.1")
         answer = subprocess.run(
-            [sys.executable, "-m", "engine", "serve", f"--endpoint=tcp://127.0.0.1:{port}"],
+            [sys.executable, "-m", "reapaint_engine", "serve", f"--endpoint=tcp://127.0.0.1:{port}"],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -455,7 +455,7 @@ def test_an_idle_engine_stops_by_itself() -> None:
 
 
 def test_without_keys_an_engine_does_not_bind_beyond_loopback() -> None:
-    command = [sys.executable, "-m", "engine", "serve", "--endpoint=tcp://0.0.0.0:*"]
+    command = [sys.executable, "-m", "reapaint_engine", "serve", "--endpoint=tcp://0.0.0.0:*"]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert answer.returncode == 2
     assert "reapaint keys new" in answer.stderr
@@ -528,7 +528,7 @@ def test_secret_keys_are_private_and_do_not_travel(tmp_path: Path) -> None:
 
 def _reapaint(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     answer = subprocess.run(
-        [sys.executable, "-m", "bridge", *words], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "reapaint", *words], cwd=ROOT, capture_output=True, text=True
     )
     assert answer.returncode == code, answer.stderr
     return answer

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.backends.base import Backend
-from engine.backends.hosted.backend import HostedBackend
-from engine.backends.hosted.errors import HostedError
-from engine.backends.hosted.pace import Pace, SystemClock
-from engine.backends.hosted.registry import make_hosted_backends
-from engine.local import LocalEngine
-from engine.protocol.messages import Done, InpaintRequest
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Backend
+from reapaint_engine.backends.hosted.backend import HostedBackend
+from reapaint_engine.backends.hosted.errors import HostedError
+from reapaint_engine.backends.hosted.pace import Pace, SystemClock
+from reapaint_engine.backends.hosted.registry import make_hosted_backends
+from reapaint_engine.local import LocalEngine
+from reapaint_engine.protocol.messages import Done, InpaintRequest
+from reapaint_engine.protocol.spans import Span
 from tests.standins.base import Rendering, StandIn, Status
 from tests.standins.eachlabs import EachLabsStandIn
 from tests.standins.fal import FalStandIn
@@ -65,7 +65,7 @@ def engine(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalE
         each.info.name: HostedBackend(each._service, pace=Pace(), clock=NoWait())
         for each in make_hosted_backends()
     }
-    from engine import local
+    from reapaint_engine import local
 
     plain = local.make_backends
     monkeypatch.setattr(local, "make_backends", lambda *options: {**plain(*options), **hosted})

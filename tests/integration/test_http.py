@@ -21,13 +21,13 @@ import numpy as np
 import pytest
 from wavespeed import Client
 
-from bridge.media import probe, read_frames
+from reapaint.files.media import probe, read_frames
 from tests.bridge.http.serving import as_data_uri, wav
 from tests.bridge.http.test_fetching import make_certificate
 from tests.conftest import FOLDERS
 
 ROOT = Path(__file__).parent.parent.parent
-RIVER = ROOT / "bridge" / "recordings" / "river.flac"
+RIVER = ROOT / "bridge" / "reapaint" / "recordings" / "river.flac"
 DOCS = ROOT / "docs" / "http.md"
 START_TIMEOUT_S = 60
 NPM_PACKAGES = ("wavespeed@0.3.2", "@fal-ai/client@1.10.1")
@@ -48,7 +48,7 @@ class Gateway:
         self.log = folder / "log.txt"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "bridge", "serve", "--http", "127.0.0.1:0", *flags],
+                [sys.executable, "-m", "reapaint", "serve", "--http", "127.0.0.1:0", *flags],
                 cwd=ROOT, env=self.environment, stdout=log, stderr=log,
             )  # fmt: skip
         self.url = self._wait()
@@ -410,7 +410,7 @@ def _lives(pid: int) -> bool:
 def test_an_engine_that_runs_already_is_used_and_left(tmp_path: Path) -> None:
     environment = {**os.environ, **{name: str(tmp_path / name.lower()) for name in FOLDERS}}
     engine = subprocess.Popen(
-        [sys.executable, "-m", "engine", "serve"], cwd=ROOT, env=environment,
+        [sys.executable, "-m", "reapaint_engine", "serve"], cwd=ROOT, env=environment,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -423,7 +423,7 @@ def test_an_engine_that_runs_already_is_used_and_left(tmp_path: Path) -> None:
         assert gateway.stop() == 0
         assert engine.poll() is None
         refused = subprocess.run(
-            [sys.executable, "-m", "bridge", "serve", "--http", "127.0.0.1:0", "--keep"],
+            [sys.executable, "-m", "reapaint", "serve", "--http", "127.0.0.1:0", "--keep"],
             cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         assert refused.returncode == 2
@@ -436,7 +436,7 @@ def test_an_engine_that_runs_already_is_used_and_left(tmp_path: Path) -> None:
 def test_a_port_that_is_taken(gateway: Gateway) -> None:
     port = gateway.url.rpartition(":")[2]
     done = subprocess.run(
-        [sys.executable, "-m", "bridge", "serve", "--http", f"127.0.0.1:{port}"],
+        [sys.executable, "-m", "reapaint", "serve", "--http", f"127.0.0.1:{port}"],
         cwd=ROOT, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 2
@@ -520,7 +520,7 @@ def test_garbage_on_the_socket(gateway: Gateway) -> None:
 
 def test_help_tells_of_the_gateway() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "bridge", "serve", "--help"],
+        [sys.executable, "-m", "reapaint", "serve", "--help"],
         cwd=ROOT, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0

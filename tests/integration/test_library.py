@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from pedalboard.io import AudioFile
 
-from bridge.cli import main
-from bridge.media import probe, read_frames
-from engine.protocol import discovery
-from engine.protocol.libraries import library_name
+from reapaint.commands.cli import main
+from reapaint.files.media import probe, read_frames
+from reapaint_engine.protocol import discovery
+from reapaint_engine.protocol.libraries import library_name
 
 ROOT = Path(__file__).parent.parent.parent
-RIVER = ROOT / "bridge" / "recordings" / "river.flac"
+RIVER = ROOT / "bridge" / "reapaint" / "recordings" / "river.flac"
 WHERE = ("--start", "2", "--end", "3")
 
 
@@ -157,7 +157,7 @@ def test_an_engine_is_started_with_the_library_and_one_without_is_told_of(
 
 def test_serve_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "bridge", "serve", "--library", str(tmp_path / "nowhere")],
+        [sys.executable, "-m", "reapaint", "serve", "--library", str(tmp_path / "nowhere")],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -12,13 +12,13 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-import engine.models
-from bridge.cli import main
-from engine.backends.stable_audio_3 import hub
-from engine.backends.stable_audio_3.catalog import find_model
-from engine.backends.stable_audio_3.devices import Card, Machine
-from engine.backends.stable_audio_3.hub import HubSource
-from engine.backends.stable_audio_3.manifest import read_manifest
+import reapaint_engine.models
+from reapaint.commands.cli import main
+from reapaint_engine.backends.stable_audio_3.checkpoint import hub
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import find_model
+from reapaint_engine.backends.stable_audio_3.device.placement import Card, Machine
+from reapaint_engine.backends.stable_audio_3.checkpoint.hub import HubSource
+from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import read_manifest
 from tests.stand_in_hub import REVISION, StandInHub, serve_hub
 from tests.tiny_checkpoints import write_original
 
@@ -87,7 +87,7 @@ def test_the_list_says_what_a_choice_needs(
 ) -> None:
     card = Card(0, "Card", 5 * 2**30)
     machine = Machine((card,), None, fast_bfloat16="", free_bytes=2**30)
-    monkeypatch.setattr(engine.models, "probe_machine", lambda: machine)
+    monkeypatch.setattr(reapaint_engine.models, "probe_machine", lambda: machine)
     code, answer = _run(capsys)
     assert code == 0
     assert {"context", "echo"} <= {each["name"] for each in answer["backends"]}
@@ -162,7 +162,7 @@ def test_bad_input(published: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def _use(stand_in: StandInHub, monkeypatch: pytest.MonkeyPatch, **more: object) -> None:
     source = functools.partial(HubSource, endpoint=stand_in.endpoint, **more)
-    monkeypatch.setattr(engine.models, "HubSource", source)
+    monkeypatch.setattr(reapaint_engine.models, "HubSource", source)
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", "/nowhere")
 
@@ -211,7 +211,7 @@ def test_the_whole_way_with_the_hubs_own_variables(
         "HF_TOKEN": "hf_mine",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "bridge", "models", "get", NAME, "--json"],
+        [sys.executable, "-m", "reapaint", "models", "get", NAME, "--json"],
         cwd=ROOT,
         env=environment,
         capture_output=True,

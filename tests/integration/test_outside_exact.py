@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridge.cli import main
-from bridge.media import Patch, probe, read_frames, write_spliced
+from reapaint.commands.cli import main
+from reapaint.files.media import Patch, probe, read_frames, write_spliced
 
 SECONDS = 2.0
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridge import reaper_install
-from bridge.formats.recording import probe
+from reapaint.reaper.setup import installation
+from reapaint.files.formats.recording import probe
 from tests.reaper_scripts import workbench as actions
 from tests.reaper_scripts.workbench import (
     RATE,
@@ -34,8 +34,8 @@ class Installed(Workbench):
     """A REAPER into which the scripts were installed, and whose programs really run."""
 
     def install(self) -> None:
-        reaper_install.install(self.sim.resource_path)
-        self.sim.scripts = self.sim.resource_path / reaper_install.SCRIPTS_FOLDER
+        installation.install(self.sim.resource_path)
+        self.sim.scripts = self.sim.resource_path / installation.SCRIPTS_FOLDER
         self.sim.processes.really = True
         self.sim.processes.folder = ROOT
 

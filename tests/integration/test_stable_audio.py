@@ -13,16 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridge.cli import main
-from bridge.client import EngineClient
-from bridge.launcher import find_address
-from bridge.media import probe, read_frames
-from engine.protocol.messages import InpaintRequest
-from engine.protocol.spans import Span
+from reapaint.commands.cli import main
+from reapaint.link.client import EngineClient
+from reapaint.link.launcher import find_address
+from reapaint.files.media import probe, read_frames
+from reapaint_engine.protocol.messages import InpaintRequest
+from reapaint_engine.protocol.spans import Span
 from tests.tiny_checkpoints import write_diffusers, write_original
 
 ROOT = Path(__file__).parent.parent.parent
-RIVER = ROOT / "bridge" / "recordings" / "river.flac"
+RIVER = ROOT / "bridge" / "reapaint" / "recordings" / "river.flac"
 START_S, END_S = 4.0, 5.0
 
 
@@ -163,7 +163,7 @@ def engine(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = tmp_path_factory.mktemp("engine")
     names = ("RUNTIME", "CONFIG", "LOG", "CACHE", "MODELS")
     folders = {f"REAPAINT_{name}_DIR": str(folder / name.lower()) for name in names}
-    command = [sys.executable, "-m", "engine", "serve", "--model", str(checkpoints / "small")]
+    command = [sys.executable, "-m", "reapaint_engine", "serve", "--model", str(checkpoints / "small")]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [*command, "--device", "cpu", "--model-idle", "0.2"],
@@ -215,7 +215,7 @@ def test_over_the_wire(client: EngineClient) -> None:
 
 
 def test_cancel_ends_a_long_job_at_once(client: EngineClient) -> None:
-    from bridge.errors import BridgeError
+    from reapaint.errors import BridgeError
 
     request, audio = _request("long", steps=100, takes=16)
     sampling = threading.Event()

@@ -20,7 +20,7 @@ def gateway(folder: Path, *flags: str, token: str = "") -> Iterator[str]:
     """Run `reapaint serve --http` with folders of its own; yields its address."""
     environment = {**os.environ, "REAPAINT_HTTP_TOKEN": token, "OPENBLAS_NUM_THREADS": "1"}
     environment |= {name: str(folder / name.lower()) for name in FOLDERS}
-    command = [sys.executable, "-m", "bridge", "serve", "--http", "127.0.0.1:0", *flags]
+    command = [sys.executable, "-m", "reapaint", "serve", "--http", "127.0.0.1:0", *flags]
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
     ) as process:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.script_messages import read_request, read_result
+from reapaint.reaper.messages import read_request, read_result
 
 SCRIPTS = Path(__file__).parents[2] / "reaper_scripts"
 SAMPLES = Path(__file__).parents[1] / "contract" / "spool"

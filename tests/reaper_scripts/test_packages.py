@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.protocol.version import __version__
+from reapaint_engine.protocol.version import __version__
 
 SCRIPTS = Path(__file__).parents[2] / "reaper_scripts"
 FILES = sorted(path.relative_to(SCRIPTS).as_posix() for path in SCRIPTS.rglob("*.lua"))

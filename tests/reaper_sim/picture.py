@@ -14,10 +14,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from bridge.media import probe, read_frames
+from reapaint.files.media import probe, read_frames
 from tests.integration.test_reaper_end_to_end import Installed
 
-RECORDING = Path(__file__).parents[2] / "bridge" / "recordings" / "river.flac"
+RECORDING = Path(__file__).parents[2] / "bridge" / "reapaint" / "recordings" / "river.flac"
 LENGTH_S = 12.0
 SELECTION_S = (5.0, 7.0)
 COLUMNS = 1500

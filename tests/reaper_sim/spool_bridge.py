@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.io import wavfile
 
-from bridge.script_messages import Result, read_request, read_result
-from engine.protocol.spans import Span
+from reapaint.reaper.messages import Result, read_request, read_result
+from reapaint_engine.protocol.spans import Span
 from tests.reaper_sim.simulator import Reaper
 
 Audio = npt.NDArray[np.float32]

@@ -1,1 +1,1 @@
-"""What each command does; ``bridge.cli`` reads the flags and shows what comes back."""
+"""What each command does; ``reapaint.commands.cli`` reads the flags and shows what comes back."""

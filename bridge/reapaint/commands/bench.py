@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bridge.client import EngineClient
-from bridge.errors import BridgeCode, InputError
-from bridge.launcher import find_or_start
-from bridge.terminal import Terminal
-from engine.protocol.messages import InpaintRequest
-from engine.protocol.spans import Span
+from reapaint.link.client import EngineClient
+from reapaint.errors import BridgeCode, InputError
+from reapaint.link.launcher import find_or_start
+from reapaint.commands.terminal import Terminal
+from reapaint_engine.protocol.messages import InpaintRequest
+from reapaint_engine.protocol.spans import Span
 
 SAMPLE_RATE = 48_000
 CHANNELS = 2

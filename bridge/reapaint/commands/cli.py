@@ -15,10 +15,10 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from bridge.errors import BridgeCode, BridgeError, InputError, OutputLost
-from bridge.flags import make_parser
-from bridge.terminal import Terminal
-from engine.protocol.errors import ReaPaintError
+from reapaint.errors import BridgeCode, BridgeError, InputError, OutputLost
+from reapaint.commands.flags import make_parser
+from reapaint.commands.terminal import Terminal
+from reapaint_engine.protocol.errors import ReaPaintError
 
 EXIT_INTERNAL_ERROR = 1
 EXIT_BAD_INPUT = 2
@@ -90,8 +90,8 @@ def _termination_as_interrupt() -> Iterator[None]:
 
 
 def _serve(words: Sequence[str]) -> int:
-    from bridge.http.flags import make_parser, split_flags
-    from bridge.local_engine import serve
+    from reapaint.http.flags import make_parser, split_flags
+    from reapaint.link.in_process import serve
 
     if {"-h", "--help"} & set(words):
         print(make_parser().format_help())  # noqa: T201 - the engine's own flags follow
@@ -103,15 +103,15 @@ def _serve(words: Sequence[str]) -> int:
         return error.exit_code
     if config is None:
         return serve(flags)
-    from bridge.commands import gateway
+    from reapaint.commands import gateway
 
     return gateway.run(config, flags)
 
 
 def _inpaint(options: argparse.Namespace, terminal: Terminal) -> None:
-    from bridge.commands import inpaint
-    from bridge.repaint import Order
-    from bridge.request_settings import RequestSettings
+    from reapaint.commands import inpaint
+    from reapaint.repaint import Order
+    from reapaint.request_settings import RequestSettings
 
     if len(options.start) != len(options.end):
         raise InputError(
@@ -170,19 +170,19 @@ def _library_if_asked(options: argparse.Namespace) -> str | None:
 
 
 def _demo(options: argparse.Namespace, terminal: Terminal) -> None:
-    from bridge.commands import demo
+    from reapaint.commands import demo
 
     demo.run(options.out, terminal)
 
 
 def _status(options: argparse.Namespace, terminal: Terminal) -> None:
-    from bridge.commands import engines
+    from reapaint.commands import engines
 
     engines.show_status(options.engine, terminal)
 
 
 def _models(options: argparse.Namespace, terminal: Terminal) -> None:
-    from bridge.commands import models
+    from reapaint.commands import models
 
     if options.action == "get":
         models.get(options.name, options.source, terminal)
@@ -195,30 +195,30 @@ def _models(options: argparse.Namespace, terminal: Terminal) -> None:
 
 
 def _cancel(options: argparse.Namespace, terminal: Terminal) -> None:
-    from bridge.commands import engines
+    from reapaint.commands import engines
 
     engines.cancel(options.job, options.engine, terminal)
 
 
 def _stop(options: argparse.Namespace, terminal: Terminal) -> None:
-    from bridge.commands import engines
+    from reapaint.commands import engines
 
     engines.stop(options.engine, terminal)
 
 
 def _doctor(options: argparse.Namespace, terminal: Terminal) -> int:
-    from bridge.commands import doctor
+    from reapaint.commands import doctor
 
     return doctor.run(terminal, options.resource_path)
 
 
 def _bench(options: argparse.Namespace, terminal: Terminal) -> None:
     if options.action == "model":
-        from bridge.commands import bench_model
+        from reapaint.commands import bench_model
 
         bench_model.run(_bench_job(options), terminal, out=options.out)
         return
-    from bridge.commands import bench
+    from reapaint.commands import bench
 
     bench.run(terminal, rounds=options.rounds)
 
@@ -242,16 +242,16 @@ def _bench_job(options: argparse.Namespace) -> dict[str, object]:
 
 
 def _bridge(options: argparse.Namespace, terminal: Terminal) -> None:
-    from bridge.commands import service
-    from bridge.commands.reaper import default_spool
-    from bridge.service import BridgeConfig
+    from reapaint.commands import service
+    from reapaint.commands.reaper import default_spool
+    from reapaint.reaper.service import BridgeConfig
 
     spool = (options.spool or default_spool()).absolute()
     service.run(BridgeConfig(spool, options.engine, options.idle_exit), terminal)
 
 
 def _reaper(options: argparse.Namespace, terminal: Terminal) -> None:
-    from bridge.commands import reaper
+    from reapaint.commands import reaper
 
     if options.action == "install":
         reaper.install(options.resource_path, terminal)
@@ -262,7 +262,7 @@ def _reaper(options: argparse.Namespace, terminal: Terminal) -> None:
 
 
 def _keys(options: argparse.Namespace, terminal: Terminal) -> None:
-    from bridge.commands import keys
+    from reapaint.commands import keys
 
     if options.action == "new":
         keys.new(terminal)

@@ -3,16 +3,16 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bridge.client import EngineClient
-from bridge.commands import inpaint
-from bridge.errors import BridgeCode, InputError
-from bridge.launcher import find_or_start
-from bridge.media import probe, read_frames, write_spliced
-from bridge.repaint import Order, Report, carry_out, prepare
-from bridge.request_settings import RequestSettings
-from bridge.terminal import Terminal
-from engine.protocol.discovery import find_engine
-from engine.protocol.version import __version__
+from reapaint.link.client import EngineClient
+from reapaint.commands import inpaint
+from reapaint.errors import BridgeCode, InputError
+from reapaint.link.launcher import find_or_start
+from reapaint.files.media import probe, read_frames, write_spliced
+from reapaint.repaint import Order, Report, carry_out, prepare
+from reapaint.request_settings import RequestSettings
+from reapaint.commands.terminal import Terminal
+from reapaint_engine.protocol.discovery import find_engine
+from reapaint_engine.protocol.version import __version__
 
 RECORDING = Path(__file__).parent.parent / "recordings" / "river.flac"
 SELECTION_S = (6.0, 8.0)

@@ -10,13 +10,13 @@ from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 
-from bridge.client import EngineClient
-from bridge.launcher import engine_log_path, find_address
-from bridge.terminal import Terminal
-from engine.protocol import discovery, keys
-from engine.protocol.errors import ReaPaintError
-from engine.protocol.folders import config_folder, log_folder, runtime_folder
-from engine.protocol.version import __version__
+from reapaint.link.client import EngineClient
+from reapaint.link.launcher import engine_log_path, find_address
+from reapaint.commands.terminal import Terminal
+from reapaint_engine.protocol import discovery, keys
+from reapaint_engine.protocol.errors import ReaPaintError
+from reapaint_engine.protocol.folders import config_folder, log_folder, runtime_folder
+from reapaint_engine.protocol.version import __version__
 
 OLDEST_PYTHON = (3, 11)
 NEEDED = (
@@ -61,7 +61,7 @@ def run(terminal: Terminal, resource_path: Path | None) -> int:
         REAPER's resource folder, where it is none of those that are found.
     """
     # Imported here: it names what it finds with this module's words.
-    from bridge.reaper_checks import find_reaper
+    from reapaint.reaper.setup.checks import find_reaper
 
     findings = [*(_guarded(check) for check in CHECKS), *find_reaper(resource_path)]
     rows = [
@@ -151,7 +151,7 @@ def _check_engine_log() -> Finding:
 
 
 def _check_bridge_log() -> Finding:
-    from bridge.commands.service import bridge_log_path
+    from reapaint.commands.service import bridge_log_path
 
     return _find_log("bridge log", bridge_log_path())
 
@@ -175,7 +175,7 @@ def _check_preview() -> Finding:
             "--play needs sounddevice.",
             "Install it with `pip install 'reapaint[preview]'`.",
         )
-    from bridge.preview import find_output_device
+    from reapaint.commands.preview import find_output_device
 
     try:
         return Finding("preview", Verdict.GOOD, f"plays on {find_output_device()}")

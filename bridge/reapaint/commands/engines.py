@@ -5,11 +5,11 @@ import signal
 
 import msgspec
 
-from bridge.client import EngineClient
-from bridge.errors import EngineUnavailable
-from bridge.launcher import find_address
-from bridge.terminal import Terminal
-from engine.protocol import discovery
+from reapaint.link.client import EngineClient
+from reapaint.errors import EngineUnavailable
+from reapaint.link.launcher import find_address
+from reapaint.commands.terminal import Terminal
+from reapaint_engine.protocol import discovery
 
 
 def show_status(endpoint: str | None, terminal: Terminal) -> None:

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 from typing import NoReturn
 
-from bridge.errors import BridgeCode, InputError
-from engine.protocol.version import __version__
+from reapaint.errors import BridgeCode, InputError
+from reapaint_engine.protocol.version import __version__
 
 MAX_DIGITS = 18
 """Of a whole number: what any machine's integers hold."""

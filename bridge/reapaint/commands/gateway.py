@@ -5,9 +5,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from bridge.errors import BridgeCode, BridgeError, InputError
-from bridge.http.config import HttpConfig
-from engine.protocol.errors import ReaPaintError
+from reapaint.errors import BridgeCode, BridgeError, InputError
+from reapaint.http.config import HttpConfig
+from reapaint_engine.protocol.errors import ReaPaintError
 
 EXIT_BAD_INPUT = 2
 
@@ -29,7 +29,7 @@ def run(config: HttpConfig, flags: Sequence[str]) -> int:
 
 def _serve(config: HttpConfig, flags: Sequence[str]) -> None:
     try:
-        from bridge.http.server import serve
+        from reapaint.http.server import serve
     except ImportError as error:
         raise InputError(
             BridgeCode.PACKAGE_MISSING,

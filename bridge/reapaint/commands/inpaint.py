@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bridge.client import EngineClient
-from bridge.errors import BridgeCode, InputError
-from bridge.launcher import find_or_start
-from bridge.local_engine import Engine, InProcessEngine
-from bridge.media import probe, read_frames
-from bridge.new_file import exists_error
-from bridge.repaint import Order, Report, carry_out, prepare
-from bridge.terminal import Terminal
-from engine.protocol.libraries import library_name
-from engine.protocol.spans import Span
+from reapaint.link.client import EngineClient
+from reapaint.errors import BridgeCode, InputError
+from reapaint.link.launcher import find_or_start
+from reapaint.link.in_process import Engine, InProcessEngine
+from reapaint.files.media import probe, read_frames
+from reapaint.files.new_file import exists_error
+from reapaint.repaint import Order, Report, carry_out, prepare
+from reapaint.commands.terminal import Terminal
+from reapaint_engine.protocol.libraries import library_name
+from reapaint_engine.protocol.spans import Span
 
 Audio = npt.NDArray[np.float32]
 
@@ -115,7 +115,7 @@ def _check_library(engine: Engine, where: Where) -> None:
 
 def draw(report: Report, picture: Path, *, force: bool) -> None:
     """Draw the first output beside its input, with some of its surroundings."""
-    from bridge.plot import plot_result
+    from reapaint.commands.plot import plot_result
 
     output, info = report.outputs[0], report.info
     window = shown_around(report)
@@ -194,7 +194,7 @@ def show(report: Report, plot: Path | None, terminal: Terminal) -> None:
 
 def _played(report: Report) -> Report:
     """Play every output; what can't be heard is a warning, since the files are there."""
-    from bridge.preview import play
+    from reapaint.commands.preview import play
 
     try:
         for output in report.outputs:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from bridge.terminal import Terminal
-from engine.protocol import keys
+from reapaint.commands.terminal import Terminal
+from reapaint_engine.protocol import keys
 
 
 def new(terminal: Terminal) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from bridge.client import EngineClient
-from bridge.errors import BridgeCode, BridgeError, EngineUnavailable, InputError, JobFailed
-from bridge.launcher import find_address
-from bridge.local_engine import InProcessEngine, local_models
-from bridge.terminal import Terminal
-from engine.protocol.errors import ErrorCode, ReaPaintError
-from engine.protocol.messages import BackendInfo, Welcome
+from reapaint.link.client import EngineClient
+from reapaint.errors import BridgeCode, BridgeError, EngineUnavailable, InputError, JobFailed
+from reapaint.link.launcher import find_address
+from reapaint.link.in_process import InProcessEngine, local_models
+from reapaint.commands.terminal import Terminal
+from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.messages import BackendInfo, Welcome
 
 _BAD_INPUT = (
     ErrorCode.UNKNOWN_MODEL,

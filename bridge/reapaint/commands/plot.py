@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
-from bridge.errors import BridgeCode, InputError
-from bridge.new_file import NewFile
-from engine.protocol.messages import SeamReport, Side
-from engine.protocol.spans import Span
+from reapaint.errors import BridgeCode, InputError
+from reapaint.files.new_file import NewFile
+from reapaint_engine.protocol.messages import SeamReport, Side
+from reapaint_engine.protocol.spans import Span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

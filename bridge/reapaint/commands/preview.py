@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bridge.errors import BridgeCode, InputError
+from reapaint.errors import BridgeCode, InputError
 
 POLL_S = 0.05
 """How long Ctrl-C may wait for an answer."""

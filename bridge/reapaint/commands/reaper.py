@@ -3,13 +3,13 @@
 import re
 from pathlib import Path
 
-from bridge import reapack, reaper_install
-from bridge.errors import BridgeCode, InputError
-from bridge.new_file import NewFile
-from bridge.reaper_folders import MARK, find_resource_folder
-from bridge.reaper_sandbox import flatpak_app, may_start_outside, permission_command
-from bridge.terminal import Terminal
-from engine.protocol.version import __version__
+from reapaint.reaper.setup import reapack, installation
+from reapaint.errors import BridgeCode, InputError
+from reapaint.files.new_file import NewFile
+from reapaint.reaper.setup.folders import MARK, find_resource_folder
+from reapaint.reaper.setup.sandbox import flatpak_app, may_start_outside, permission_command
+from reapaint.commands.terminal import Terminal
+from reapaint_engine.protocol.version import __version__
 
 # ReaPack's own rule for an address, and what it hands to curl.
 _ADDRESS = re.compile(r"(https?|file)://(?:[a-z0-9._~:/\[\]@!$&'()*+,;=-]|%[a-f0-9]{2})+", re.I)
@@ -29,7 +29,7 @@ def default_spool() -> Path:
     InputError
         There is none, or there are several.
     """
-    return find_resource_folder(None) / reaper_install.SPOOL
+    return find_resource_folder(None) / installation.SPOOL
 
 
 def install(resource_path: Path | None, terminal: Terminal) -> None:
@@ -37,8 +37,8 @@ def install(resource_path: Path | None, terminal: Terminal) -> None:
     folder = find_resource_folder(resource_path)
     if not (folder / MARK).exists():
         terminal.warn(f"{folder} has no {MARK}: is it really REAPER's resource folder?")
-    done = reaper_install.install(folder)
-    scripts = folder / reaper_install.SCRIPTS_FOLDER
+    done = installation.install(folder)
+    scripts = folder / installation.SCRIPTS_FOLDER
     terminal.say(f"{len(done.written)} files of ReaPaint {__version__} are in {folder}.")
     for path in done.kept:
         terminal.warn(f"{folder / path} is yours: it was not as an installation had left it.")
@@ -71,7 +71,7 @@ def index(target: Path, address: str | None, terminal: Terminal) -> None:
     BridgeError
         The address is none, or the file can't be written.
     """
-    scripts = reaper_install.scripts_source()
+    scripts = installation.scripts_source()
     address = (address or scripts.as_uri()).rstrip("/")
     if not _ADDRESS.fullmatch(address):
         raise InputError(
@@ -91,7 +91,7 @@ def index(target: Path, address: str | None, terminal: Terminal) -> None:
 def uninstall(resource_path: Path | None, terminal: Terminal, *, force: bool) -> None:
     """Remove what ``install`` wrote, and say what stays."""
     folder = find_resource_folder(resource_path)
-    done = reaper_install.uninstall(folder, force=force)
+    done = installation.uninstall(folder, force=force)
     terminal.say(f"{len(done.removed)} files were removed from {folder}.")
     for kept in done.kept:
         terminal.warn(f"{folder / kept.path} stays: {kept.reason}.")

@@ -7,9 +7,9 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import FrameType
 
-from bridge.service import BridgeConfig, Service, run_bridge
-from bridge.terminal import Terminal
-from engine.protocol.folders import log_folder
+from reapaint.reaper.service import BridgeConfig, Service, run_bridge
+from reapaint.commands.terminal import Terminal
+from reapaint_engine.protocol.folders import log_folder
 
 LOG_BYTES = 1 << 20
 LOG_FILES = 3

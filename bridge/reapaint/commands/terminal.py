@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from bridge.errors import BridgeCode, OutputLost
-from engine.protocol.errors import ReaPaintError
+from reapaint.errors import BridgeCode, OutputLost
+from reapaint_engine.protocol.errors import ReaPaintError
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,13 +5,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bridge.formats import aiff, splicing, targets, wav
-from bridge.formats.conversion import clipping_warnings, convert
-from bridge.formats.decoder import not_readable
-from bridge.formats.recording import AudioInfo, changed, probe, read_frames
-from bridge.formats.samples import SampleFormat
-from bridge.formats.splicing import Patch
-from bridge.new_file import NewFile
+from reapaint.files.formats import aiff, splicing, targets, wav
+from reapaint.files.formats.conversion import clipping_warnings, convert
+from reapaint.files.formats.decoder import not_readable
+from reapaint.files.formats.recording import AudioInfo, changed, probe, read_frames
+from reapaint.files.formats.samples import SampleFormat
+from reapaint.files.formats.splicing import Patch
+from reapaint.files.new_file import NewFile
 
 __all__ = [
     "AudioInfo",

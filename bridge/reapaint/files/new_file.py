@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from bridge.errors import BridgeCode, BridgeError, InputError
+from reapaint.errors import BridgeCode, BridgeError, InputError
 
 NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 """Disk, quota, and what a file system or a limit allows for one file."""

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bridge.http.config import HttpConfig
-from bridge.http.errors import HttpCode, Refused
-from bridge.http.routes import Errors, error_response
+from reapaint.http.config import HttpConfig
+from reapaint.http.errors import HttpCode, Refused
+from reapaint.http.routes import Errors, error_response
 
 OPEN_PREFIXES = ("/files/", "/uploads/", "/page/")
 OPEN_PATHS = ("/", "/health", "/openapi.json", "/favicon.ico")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
-from bridge.http.errors import HttpCode, Refused, bad_request
+from reapaint.http.errors import HttpCode, Refused, bad_request
 
 MAX_URL_CHARACTERS = 4096
 

@@ -17,15 +17,15 @@ from starlette.routing import Route as WebRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from bridge.http import files, openapi
-from bridge.http.access import Access, errors_for
-from bridge.http.config import HttpConfig
-from bridge.http.errors import HttpCode
-from bridge.http.gateway import Gateway, WebhookContent
-from bridge.http.predictions import Shape
-from bridge.http.routes import Route, endpoint, error_response
-from bridge.http.shapes import eachlabs, fal, wavespeed
-from engine.protocol.errors import ReaPaintError
+from reapaint.http import files, openapi
+from reapaint.http.access import Access, errors_for
+from reapaint.http.config import HttpConfig
+from reapaint.http.errors import HttpCode
+from reapaint.http.gateway import Gateway, WebhookContent
+from reapaint.http.predictions import Shape
+from reapaint.http.routes import Route, endpoint, error_response
+from reapaint.http.shapes import eachlabs, fal, wavespeed
+from reapaint_engine.protocol.errors import ReaPaintError
 
 ROUTES: tuple[Route, ...] = (
     *wavespeed.ROUTES,

@@ -5,13 +5,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from bridge.http.addresses import parse_url
-from bridge.http.errors import bad_request
-from bridge.http.fetching import Network
-from bridge.http.models import ModelChoice
-from bridge.http.predictions import Ask, Shape
-from bridge.request_settings import MAX_TIME_S, RequestSettings
-from engine.protocol.requests import (
+from reapaint.http.addresses import parse_url
+from reapaint.http.errors import bad_request
+from reapaint.http.fetching import Network
+from reapaint.http.models import ModelChoice
+from reapaint.http.predictions import Ask, Shape
+from reapaint.request_settings import MAX_TIME_S, RequestSettings
+from reapaint_engine.protocol.requests import (
     MAX_CROSSFADE_S,
     MAX_GUIDANCE,
     MAX_PROMPT_CHARACTERS,

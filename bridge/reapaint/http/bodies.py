@@ -12,9 +12,9 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from bridge.http.config import HttpLimits
-from bridge.http.errors import HttpCode, Refused, bad_request, too_large
-from bridge.http.store import Incoming, Store, StoredFile
+from reapaint.http.config import HttpLimits
+from reapaint.http.errors import HttpCode, Refused, bad_request, too_large
+from reapaint.http.store import Incoming, Store, StoredFile
 
 _WRITE_BYTES = 1 << 20
 _NAME = "file"

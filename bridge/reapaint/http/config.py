@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bridge.errors import BridgeCode, InputError
+from reapaint.errors import BridgeCode, InputError
 
 MIN_TOKEN_CHARACTERS = 16
 

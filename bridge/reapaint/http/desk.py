@@ -10,20 +10,20 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from bridge.errors import BridgeCode, EngineUnavailable
-from bridge.formats.recording import AudioInfo
-from bridge.http.config import HttpLimits
-from bridge.http.engine import SharedEngine
-from bridge.http.errors import HttpCode, Refused
-from bridge.http.fetching import Network
-from bridge.http.intake import find_own, look_at, take_audio
-from bridge.http.predictions import Ask, Prediction, Predictions, Take
-from bridge.http.store import Store, StoredFile
-from bridge.http.turns import Turns
-from bridge.new_file import NO_ROOM
-from bridge.repaint import Order, Report, carry_out, prepare
-from engine.protocol.errors import ErrorCode, ReaPaintError
-from engine.protocol.messages import Done, InpaintRequest, Welcome
+from reapaint.errors import BridgeCode, EngineUnavailable
+from reapaint.files.formats.recording import AudioInfo
+from reapaint.http.config import HttpLimits
+from reapaint.http.engine import SharedEngine
+from reapaint.http.errors import HttpCode, Refused
+from reapaint.http.fetching import Network
+from reapaint.http.intake import find_own, look_at, take_audio
+from reapaint.http.predictions import Ask, Prediction, Predictions, Take
+from reapaint.http.store import Store, StoredFile
+from reapaint.http.turns import Turns
+from reapaint.files.new_file import NO_ROOM
+from reapaint.repaint import Order, Report, carry_out, prepare
+from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
 
 Audio = npt.NDArray[np.float32]
 

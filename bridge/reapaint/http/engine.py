@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from bridge.client import EngineAddress
-from bridge.engine_link import Answer, Connected, Disconnected, EngineLink, LinkEvent
-from bridge.errors import BridgeCode, EngineUnavailable, InputError, JobFailed
-from bridge.http.models import without_paid
-from bridge.launcher import engine_log_path, find_or_start
-from engine.protocol import discovery, messages
-from engine.protocol.errors import ErrorCode
-from engine.protocol.messages import Done, InpaintRequest, Welcome
+from reapaint.link.client import EngineAddress
+from reapaint.link.thread import Answer, Connected, Disconnected, EngineLink, LinkEvent
+from reapaint.errors import BridgeCode, EngineUnavailable, InputError, JobFailed
+from reapaint.http.models import without_paid
+from reapaint.link.launcher import engine_log_path, find_or_start
+from reapaint_engine.protocol import discovery, messages
+from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
 
 Audio = npt.NDArray[np.float32]
 

@@ -9,8 +9,8 @@
 
 from enum import StrEnum
 
-from bridge.errors import BridgeCode, BridgeError
-from engine.protocol.errors import ReaPaintError
+from reapaint.errors import BridgeCode, BridgeError
+from reapaint_engine.protocol.errors import ReaPaintError
 
 
 class HttpCode(StrEnum):

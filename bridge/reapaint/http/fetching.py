@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
-from bridge.http.addresses import Resolver, Target, parse_url, resolve, system_resolver
-from bridge.http.errors import HttpCode, Refused, bad_request, too_large
-from engine.protocol.version import __version__
+from reapaint.http.addresses import Resolver, Target, parse_url, resolve, system_resolver
+from reapaint.http.errors import HttpCode, Refused, bad_request, too_large
+from reapaint_engine.protocol.version import __version__
 
 MAX_REDIRECTS = 5
 BLOCK_BYTES = 1 << 16

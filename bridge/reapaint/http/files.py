@@ -5,11 +5,11 @@ from typing import Any, Literal
 import msgspec
 from starlette.responses import FileResponse, Response
 
-from bridge.http.bodies import read_file
-from bridge.http.errors import not_found
-from bridge.http.gateway import Gateway
-from bridge.http.routes import Call, Errors, Route
-from engine.protocol.version import __version__
+from reapaint.http.bodies import read_file
+from reapaint.http.errors import not_found
+from reapaint.http.gateway import Gateway
+from reapaint.http.routes import Call, Errors, Route
+from reapaint_engine.protocol.version import __version__
 
 
 class Kept(msgspec.Struct):

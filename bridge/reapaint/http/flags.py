@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from bridge.errors import BridgeCode, InputError
-from bridge.http.config import HttpConfig, HttpLimits, check_config, parse_address, read_token
+from reapaint.errors import BridgeCode, InputError
+from reapaint.http.config import HttpConfig, HttpLimits, check_config, parse_address, read_token
 
 
 class _Parser(argparse.ArgumentParser):

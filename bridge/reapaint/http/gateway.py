@@ -10,16 +10,16 @@ from pathlib import Path
 import msgspec
 from starlette.requests import Request
 
-from bridge.http import webhooks
-from bridge.http.bodies import BodyBudget
-from bridge.http.config import HttpConfig
-from bridge.http.desk import Desk
-from bridge.http.engine import SharedEngine
-from bridge.http.errors import HttpCode, Refused, not_found
-from bridge.http.fetching import Network
-from bridge.http.intake import check_audio, is_data_uri, take_audio
-from bridge.http.predictions import Ask, Prediction, Predictions, Shape, Take
-from bridge.http.store import Store, StoredFile
+from reapaint.http import webhooks
+from reapaint.http.bodies import BodyBudget
+from reapaint.http.config import HttpConfig
+from reapaint.http.desk import Desk
+from reapaint.http.engine import SharedEngine
+from reapaint.http.errors import HttpCode, Refused, not_found
+from reapaint.http.fetching import Network
+from reapaint.http.intake import check_audio, is_data_uri, take_audio
+from reapaint.http.predictions import Ask, Prediction, Predictions, Shape, Take
+from reapaint.http.store import Store, StoredFile
 
 SWEEP_S = 30.0
 

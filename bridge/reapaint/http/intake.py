@@ -6,13 +6,13 @@ import re
 import time
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from bridge.formats.decoder import Watch
-from bridge.formats.recording import AudioInfo, probe
-from bridge.http.addresses import MAX_URL_CHARACTERS, parse_url
-from bridge.http.config import HttpLimits
-from bridge.http.errors import HttpCode, Refused, bad_request, not_found
-from bridge.http.fetching import Network, fetch
-from bridge.http.store import Store, StoredFile
+from reapaint.files.formats.decoder import Watch
+from reapaint.files.formats.recording import AudioInfo, probe
+from reapaint.http.addresses import MAX_URL_CHARACTERS, parse_url
+from reapaint.http.config import HttpLimits
+from reapaint.http.errors import HttpCode, Refused, bad_request, not_found
+from reapaint.http.fetching import Network, fetch
+from reapaint.http.store import Store, StoredFile
 
 _ID = re.compile(r"[0-9a-f]{32}\Z")
 _OWN_PATH = re.compile(r"(?:.*/)?files/([0-9a-f]{32})(?:/[^/]*)?\Z")

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from bridge.http.errors import bad_request, not_found
-from engine.protocol.messages import BackendInfo, Welcome
+from reapaint.http.errors import bad_request, not_found
+from reapaint_engine.protocol.messages import BackendInfo, Welcome
 
 OWN_PREFIX = "reapaint/"
 AUTO = "auto"

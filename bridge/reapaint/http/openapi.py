@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from bridge.http.routes import ERROR_KINDS, Route
-from engine.protocol.version import __version__
+from reapaint.http.routes import ERROR_KINDS, Route
+from reapaint_engine.protocol.version import __version__
 
 _REFERENCES = "#/components/schemas/{name}"
 _MEANINGS = {

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from bridge.http.errors import HttpCode, Refused
-from bridge.http.store import StoredFile
-from bridge.repaint import Output, Report
-from bridge.request_settings import RequestSettings
-from engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint.http.errors import HttpCode, Refused
+from reapaint.http.store import StoredFile
+from reapaint.repaint import Output, Report
+from reapaint.request_settings import RequestSettings
+from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 
 
 class State(StrEnum):

@@ -10,10 +10,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bridge.http.bodies import read_json, read_query
-from bridge.http.errors import status_of
-from bridge.http.gateway import Gateway
-from engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint.http.bodies import read_json, read_query
+from reapaint.http.errors import status_of
+from reapaint.http.gateway import Gateway
+from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 
 _log = logging.getLogger(__name__)
 

@@ -11,13 +11,13 @@ from types import FrameType
 
 import uvicorn
 
-from bridge.errors import BridgeCode, InputError
-from bridge.http.app import WEBHOOK_CONTENTS, make_app
-from bridge.http.config import HttpConfig
-from bridge.http.engine import SharedEngine
-from bridge.http.fetching import Network
-from bridge.http.gateway import Gateway
-from engine.protocol.folders import cache_folder
+from reapaint.errors import BridgeCode, InputError
+from reapaint.http.app import WEBHOOK_CONTENTS, make_app
+from reapaint.http.config import HttpConfig
+from reapaint.http.engine import SharedEngine
+from reapaint.http.fetching import Network
+from reapaint.http.gateway import Gateway
+from reapaint_engine.protocol.folders import cache_folder
 
 KEEP_ALIVE_S = 15
 GOODBYE_S = 5

@@ -15,9 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bridge.formats.recording import AudioInfo
-from bridge.http.errors import HttpCode, Refused, too_large
-from bridge.new_file import write_error
+from reapaint.files.formats.recording import AudioInfo
+from reapaint.http.errors import HttpCode, Refused, too_large
+from reapaint.files.new_file import write_error
 
 PLACE_S = 900.0
 """How long a place to upload to waits for its file."""

@@ -9,9 +9,9 @@ import secrets
 import time
 from collections.abc import Mapping
 
-from bridge.http.errors import Refused
-from bridge.http.fetching import Network, post
-from engine.protocol.folders import config_folder
+from reapaint.http.errors import Refused
+from reapaint.http.fetching import Network, post
+from reapaint_engine.protocol.folders import config_folder
 
 PAUSES_S = (1.0, 5.0, 25.0)
 """Before each repetition, where nobody answers or the answer is that it may work later."""

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bridge.errors import InputError
-from bridge.request_settings import RequestSettings
-from engine.protocol.messages import BackendInfo, Welcome
+from reapaint.errors import InputError
+from reapaint.request_settings import RequestSettings
+from reapaint_engine.protocol.messages import BackendInfo, Welcome
 
 
 def choose_backend(

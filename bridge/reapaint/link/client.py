@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import zmq
 
-from bridge.errors import BridgeCode, EngineUnavailable, JobFailed
-from engine.protocol import messages
-from engine.protocol.codec import decode, encode
-from engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError
-from engine.protocol.keys import KeyPair
-from engine.protocol.messages import EngineMessage, InpaintRequest, Placement, Welcome
-from engine.protocol.version import __version__
+from reapaint.errors import BridgeCode, EngineUnavailable, JobFailed
+from reapaint_engine.protocol import messages
+from reapaint_engine.protocol.codec import decode, encode
+from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError
+from reapaint_engine.protocol.keys import KeyPair
+from reapaint_engine.protocol.messages import EngineMessage, InpaintRequest, Placement, Welcome
+from reapaint_engine.protocol.version import __version__
 
 Audio = npt.NDArray[np.float32]
 OnProgress = Callable[[str, float], None]

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bridge.errors import JobFailed
-from engine.protocol.errors import ProtocolError, ReaPaintError
-from engine.protocol.messages import Done, InpaintRequest, Welcome
+from reapaint.errors import JobFailed
+from reapaint_engine.protocol.errors import ProtocolError, ReaPaintError
+from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
 
 Audio = npt.NDArray[np.float32]
 
@@ -39,7 +39,7 @@ class InProcessEngine:
     """Runs jobs in this process; its failures are those of any job."""
 
     def __init__(self, backend: str, library: Path | None = None) -> None:
-        self._engine = import_module("engine.local").LocalEngine(backend, library)
+        self._engine = import_module("reapaint_engine.local").LocalEngine(backend, library)
 
     @property
     def welcome(self) -> Welcome:
@@ -77,7 +77,7 @@ class InProcessEngine:
 
 
 class Models(Protocol):
-    """The models of this machine; answers are plain data, as ``engine.models`` tells."""
+    """The models of this machine; answers are plain data, as ``reapaint_engine.models`` tells."""
 
     def list_models(self) -> dict[str, Any]:
         """Return what exists and what is here."""
@@ -97,7 +97,7 @@ class Models(Protocol):
 
 def local_models() -> Models:
     """Return what keeps the models of this machine."""
-    models: Models = import_module("engine.models")
+    models: Models = import_module("reapaint_engine.models")
     return models
 
 
@@ -112,11 +112,11 @@ class ModelBench(Protocol):
 
 def model_bench() -> ModelBench:
     """Return what measures the model on this machine."""
-    bench: ModelBench = import_module("engine.backends.stable_audio_3.benchmark")
+    bench: ModelBench = import_module("reapaint_engine.backends.stable_audio_3.benchmark")
     return bench
 
 
 def serve(arguments: Sequence[str]) -> int:
     """Run an engine in the foreground and return its exit code."""
-    code: int = import_module("engine.cli").main(arguments)
+    code: int = import_module("reapaint_engine.cli").main(arguments)
     return code

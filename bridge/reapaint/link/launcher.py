@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bridge.client import EngineAddress
-from bridge.errors import BridgeCode, EngineUnavailable
-from engine.protocol import discovery, keys
-from engine.protocol.discovery import ConnectionFile
-from engine.protocol.errors import ProtocolError
-from engine.protocol.folders import log_folder
+from reapaint.link.client import EngineAddress
+from reapaint.errors import BridgeCode, EngineUnavailable
+from reapaint_engine.protocol import discovery, keys
+from reapaint_engine.protocol.discovery import ConnectionFile
+from reapaint_engine.protocol.errors import ProtocolError
+from reapaint_engine.protocol.folders import log_folder
 
 START_TIMEOUT_S = 30.0
 POLL_INTERVAL_S = 0.02
@@ -78,7 +78,7 @@ def find_or_start(endpoint: str | None, *, options: Sequence[str] = ()) -> Engin
 
 
 def _start_process(options: Sequence[str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "engine", "serve", *options]
+    command = [sys.executable, "-m", "reapaint_engine", "serve", *options]
     path = engine_log_path()
     if path.exists():
         path.replace(path.with_suffix(".log.1"))

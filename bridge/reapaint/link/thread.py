@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bridge.client import EngineAddress, EngineClient
-from bridge.errors import BridgeCode, EngineUnavailable
-from bridge.launcher import find_address, find_or_start
-from engine.protocol import messages
-from engine.protocol.errors import ProtocolError, ReaPaintError
-from engine.protocol.messages import EngineMessage, InpaintRequest, Welcome
+from reapaint.link.client import EngineAddress, EngineClient
+from reapaint.errors import BridgeCode, EngineUnavailable
+from reapaint.link.launcher import find_address, find_or_start
+from reapaint_engine.protocol import messages
+from reapaint_engine.protocol.errors import ProtocolError, ReaPaintError
+from reapaint_engine.protocol.messages import EngineMessage, InpaintRequest, Welcome
 
 Audio = npt.NDArray[np.float32]
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from bridge.engine_link import Disconnected
-from bridge.errors import BridgeCode
-from bridge.script_messages import BackendChoice, EngineState
-from engine.protocol.messages import BackendInfo, Welcome
+from reapaint.link.thread import Disconnected
+from reapaint.errors import BridgeCode
+from reapaint.reaper.messages import BackendChoice, EngineState
+from reapaint_engine.protocol.messages import BackendInfo, Welcome
 
 OWN_PATIENCE_S = 20.0
 """While one engine ends and the next one starts, the last one's address is what is found."""

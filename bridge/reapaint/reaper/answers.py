@@ -1,9 +1,9 @@
 """The answers to jobs that came to nothing, and the sentences in them."""
 
-from bridge.errors import BridgeCode, BridgeError
-from bridge.script_messages import ErrorText, Failure, Request
-from engine.protocol.errors import ErrorCode, ReaPaintError
-from engine.protocol.messages import Failed, Rejected
+from reapaint.errors import BridgeCode, BridgeError
+from reapaint.reaper.messages import ErrorText, Failure, Request
+from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.messages import Failed, Rejected
 
 
 def failure(job_id: str, error: ReaPaintError, instance: str) -> Failure:

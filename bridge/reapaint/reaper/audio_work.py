@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bridge.running_jobs import RunningJob, RunningWindow
-from bridge.script_answers import cancelled, our_mistake, too_large
-from bridge.script_jobs import PlannedJob, plan_job, write_job
-from bridge.script_messages import Failure, Result
-from bridge.sources import KnownFiles
-from engine.protocol.errors import ReaPaintError
-from engine.protocol.messages import Welcome
+from reapaint.reaper.running_jobs import RunningJob, RunningWindow
+from reapaint.reaper.answers import cancelled, our_mistake, too_large
+from reapaint.reaper.planning import PlannedJob, plan_job, write_job
+from reapaint.reaper.messages import Failure, Result
+from reapaint.reaper.sources import KnownFiles
+from reapaint_engine.protocol.errors import ReaPaintError
+from reapaint_engine.protocol.messages import Welcome
 
 Audio = npt.NDArray[np.float32]
 

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from bridge.request_settings import MAX_TIME_S, RequestSettings
-from engine.protocol.errors import ErrorCode, ProtocolError
-from engine.protocol.version import __version__
+from reapaint.request_settings import MAX_TIME_S, RequestSettings
+from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.version import __version__
 
 SPOOL_PROTOCOL = (1, 0)
 """Major and minor of these files; the wire to the engine has a version of its own."""

@@ -10,12 +10,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bridge.backends import choose_backend
-from bridge.errors import BridgeCode, BridgeError, InputError
-from bridge.formats.broadcast import Origin
-from bridge.formats.conversion import clipping_warnings
-from bridge.request_settings import RequestSettings
-from bridge.script_messages import (
+from reapaint.link.backends import choose_backend
+from reapaint.errors import BridgeCode, BridgeError, InputError
+from reapaint.files.formats.broadcast import Origin
+from reapaint.files.formats.conversion import clipping_warnings
+from reapaint.request_settings import RequestSettings
+from reapaint.reaper.messages import (
     Request,
     Result,
     ResultFile,
@@ -24,14 +24,14 @@ from bridge.script_messages import (
     Take,
     spool_protocol,
 )
-from bridge.sources import JobAudio, KnownFiles, open_audio
-from bridge.take_files import TakeFile, make_folder, results_folder, write_take
-from bridge.take_names import take_path
-from bridge.windows import WindowPlan, merge_selections, plan_windows
-from engine.protocol.messages import BackendInfo, Done, InpaintRequest, Welcome
-from engine.protocol.requests import check_request
-from engine.protocol.spans import Span, seconds_to_frames
-from engine.protocol.version import __version__
+from reapaint.reaper.sources import JobAudio, KnownFiles, open_audio
+from reapaint.reaper.take_files import TakeFile, make_folder, results_folder, write_take
+from reapaint.reaper.take_names import take_path
+from reapaint.windows import WindowPlan, merge_selections, plan_windows
+from reapaint_engine.protocol.messages import BackendInfo, Done, InpaintRequest, Welcome
+from reapaint_engine.protocol.requests import check_request
+from reapaint_engine.protocol.spans import Span, seconds_to_frames
+from reapaint_engine.protocol.version import __version__
 
 Audio = npt.NDArray[np.float32]
 

@@ -4,10 +4,10 @@ import time
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
-from bridge.script_jobs import PlannedJob, WindowResult
-from bridge.script_messages import Failure, Progress, Request, Result
-from bridge.spool import Memory
-from engine.protocol.messages import InpaintRequest
+from reapaint.reaper.planning import PlannedJob, WindowResult
+from reapaint.reaper.messages import Failure, Progress, Request, Result
+from reapaint.reaper.spool import Memory
+from reapaint_engine.protocol.messages import InpaintRequest
 
 WRITE_SHARE = 0.05
 """How much of a job's progress is writing its files."""

@@ -13,24 +13,24 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bridge.engine_link import Answer, Connected, Disconnected, EngineLink, LinkEvent
-from bridge.engine_view import NAMED_PATIENCE_S, OWN_PATIENCE_S, EngineView
-from bridge.errors import BridgeError
-from bridge.job_work import AudioWork, Planned, WindowRead, WorkEvent, WorkFailed, Written
-from bridge.running_jobs import RunningJob, RunningWindow, WindowState, rename, unsend
-from bridge.script_answers import (
+from reapaint.link.thread import Answer, Connected, Disconnected, EngineLink, LinkEvent
+from reapaint.link.view import NAMED_PATIENCE_S, OWN_PATIENCE_S, EngineView
+from reapaint.errors import BridgeError
+from reapaint.reaper.audio_work import AudioWork, Planned, WindowRead, WorkEvent, WorkFailed, Written
+from reapaint.reaper.running_jobs import RunningJob, RunningWindow, WindowState, rename, unsend
+from reapaint.reaper.answers import (
     cancelled,
     error_of,
     failure,
     taken_up_too_often,
     without_engine,
 )
-from bridge.script_jobs import WindowResult
-from bridge.script_messages import Failure, Result
-from bridge.spool import Spool
-from engine.protocol import messages
-from engine.protocol.errors import ErrorCode, ReaPaintError
-from engine.protocol.requests import MAX_SEED
+from reapaint.reaper.planning import WindowResult
+from reapaint.reaper.messages import Failure, Result
+from reapaint.reaper.spool import Spool
+from reapaint_engine.protocol import messages
+from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.requests import MAX_SEED
 
 Audio = npt.NDArray[np.float32]
 

@@ -14,14 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.errors import InputError
-from bridge.job_desk import DeskEvent, JobDesk
-from bridge.job_work import Written
-from bridge.reaper_sandbox import flatpak_app
-from bridge.script_messages import Heartbeat
-from bridge.spool import LOCK_PATIENCE_S, Spool
-from bridge.spool_watch import SpoolWatch
-from engine.protocol.version import __version__
+from reapaint.errors import InputError
+from reapaint.reaper.scheduler import DeskEvent, JobDesk
+from reapaint.reaper.audio_work import Written
+from reapaint.reaper.setup.sandbox import flatpak_app
+from reapaint.reaper.messages import Heartbeat
+from reapaint.reaper.spool import LOCK_PATIENCE_S, Spool
+from reapaint.reaper.spool_watch import SpoolWatch
+from reapaint_engine.protocol.version import __version__
 
 BEAT_INTERVAL_S = 1.0
 ACTIVE_TICK_S = 0.1

@@ -10,10 +10,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bridge.errors import BridgeCode, InputError
-from bridge.formats import broadcast
-from bridge.formats.decoder import not_readable
-from bridge.formats.recording import (
+from reapaint.errors import BridgeCode, InputError
+from reapaint.files.formats import broadcast
+from reapaint.files.formats.decoder import not_readable
+from reapaint.files.formats.recording import (
     BLOCK_BYTES,
     AudioInfo,
     changed,
@@ -21,9 +21,9 @@ from bridge.formats.recording import (
     read_blocks,
     read_frames,
 )
-from bridge.formats.samples import Encoding, SampleFormat, Samples
-from bridge.script_messages import AccessorSource, FileSource, Source
-from engine.protocol.spans import Span, seconds_to_frames
+from reapaint.files.formats.samples import Encoding, SampleFormat, Samples
+from reapaint.reaper.messages import AccessorSource, FileSource, Source
+from reapaint_engine.protocol.spans import Span, seconds_to_frames
 
 Audio = npt.NDArray[np.float32]
 

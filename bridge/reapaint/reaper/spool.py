@@ -28,9 +28,9 @@ from pathlib import Path
 
 import msgspec
 
-from bridge.errors import BridgeCode, BridgeError
-from bridge.new_file import write_error
-from bridge.script_messages import (
+from reapaint.errors import BridgeCode, BridgeError
+from reapaint.files.new_file import write_error
+from reapaint.reaper.messages import (
     AUDIO_NAME,
     MAX_MESSAGE_BYTES,
     Failure,
@@ -45,7 +45,7 @@ from bridge.script_messages import (
     read_result,
     write,
 )
-from engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
 
 CONTROLS = ("start_engine", "stop_engine", "stop_bridge")
 

@@ -9,7 +9,7 @@ from typing import Self
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
-from bridge.script_messages import is_job_id
+from reapaint.reaper.messages import is_job_id
 
 WATCHED_SCAN_S = 1.0
 """How often to look all the same: a system may lose a notification."""

@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bridge.errors import BridgeCode, BridgeError, InputError
-from bridge.formats import broadcast, wav
-from bridge.formats.broadcast import Origin
-from bridge.formats.samples import Samples, count_over_full_scale
-from bridge.formats.splicing import Patch, put_in
-from bridge.new_file import NewFile, write_error
-from bridge.sources import JobAudio
-from bridge.take_names import alternatives
-from engine.protocol.spans import Span, seconds_to_frames
+from reapaint.errors import BridgeCode, BridgeError, InputError
+from reapaint.files.formats import broadcast, wav
+from reapaint.files.formats.broadcast import Origin
+from reapaint.files.formats.samples import Samples, count_over_full_scale
+from reapaint.files.formats.splicing import Patch, put_in
+from reapaint.files.new_file import NewFile, write_error
+from reapaint.reaper.sources import JobAudio
+from reapaint.reaper.take_names import alternatives
+from reapaint_engine.protocol.spans import Span, seconds_to_frames
 
 RESULTS_FOLDER = "ReaPaint"
 """Under the project's media folder, so that one look tells what was generated."""

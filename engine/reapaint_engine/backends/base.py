@@ -7,9 +7,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from engine.dsp.splicing import Levelling
-from engine.protocol.messages import BackendInfo
-from engine.protocol.spans import Span
+from reapaint_engine.dsp.splicing import Levelling
+from reapaint_engine.protocol.messages import BackendInfo
+from reapaint_engine.protocol.spans import Span
 
 Audio = npt.NDArray[np.float32]
 
@@ -29,7 +29,7 @@ class Control(Protocol):
 
         Raises
         ------
-        engine.errors.JobCancelled
+        reapaint_engine.errors.JobCancelled
             Somebody asked for the job's end; let it pass.
         """
 
@@ -125,6 +125,6 @@ class Backend(Protocol):
 
         Raises
         ------
-        engine.errors.JobError
+        reapaint_engine.errors.JobError
             The job can't be done; the message says why and what to do.
         """

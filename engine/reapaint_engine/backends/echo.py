@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
-from engine.protocol.messages import BackendInfo
-from engine.protocol.version import __version__
+from reapaint_engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
+from reapaint_engine.protocol.messages import BackendInfo
+from reapaint_engine.protocol.version import __version__
 
 
 class EchoBackend:

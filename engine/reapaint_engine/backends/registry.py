@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from engine.backends.base import Backend
-from engine.backends.context.backend import ContextBackend
-from engine.backends.echo import EchoBackend
-from engine.backends.hosted.registry import make_hosted_backends
-from engine.backends.library.backend import LibraryBackend
-from engine.backends.stable_audio_3.backend import StableAudio3Backend, StableAudioOptions
+from reapaint_engine.backends.base import Backend
+from reapaint_engine.backends.context.backend import ContextBackend
+from reapaint_engine.backends.echo import EchoBackend
+from reapaint_engine.backends.hosted.registry import make_hosted_backends
+from reapaint_engine.backends.library.backend import LibraryBackend
+from reapaint_engine.backends.stable_audio_3.backend import StableAudio3Backend, StableAudioOptions
 
 AUTO = "auto"
 """The model where one is here, else the sound around the selection."""

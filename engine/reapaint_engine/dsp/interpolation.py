@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.signal import correlate, fftconvolve, lfilter, oaconvolve
 
-from engine.dsp.prediction import autocorrelation
+from reapaint_engine.dsp.prediction import autocorrelation
 
 Real = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

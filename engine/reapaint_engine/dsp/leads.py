@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter
 
-from engine.dsp.crossfades import fade_in_gains
-from engine.dsp.levels import level_db
-from engine.dsp.prediction import lpc
+from reapaint_engine.dsp.crossfades import fade_in_gains
+from reapaint_engine.dsp.levels import level_db
+from reapaint_engine.dsp.prediction import lpc
 
 Audio = npt.NDArray[np.float32]
 Samples = npt.NDArray[np.float64]

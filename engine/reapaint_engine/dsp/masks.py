@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from engine.protocol.spans import Span
+from reapaint_engine.protocol.spans import Span
 
 Mask = npt.NDArray[np.bool_]
 """Shape (frames,), True where audio is replaced."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from engine.dsp.interpolation import interpolate
-from engine.dsp.prediction import lpc
-from engine.dsp.seams import (
+from reapaint_engine.dsp.interpolation import interpolate
+from reapaint_engine.dsp.prediction import lpc
+from reapaint_engine.dsp.seams import (
     CLICK_REACH_S,
     INAUDIBLE,
     ORDER,

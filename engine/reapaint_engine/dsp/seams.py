@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from engine.dsp.levels import level_step_db
-from engine.dsp.prediction import lpc
+from reapaint_engine.dsp.levels import level_step_db
+from reapaint_engine.dsp.prediction import lpc
 
 Audio = npt.NDArray[np.float32]
 

@@ -6,13 +6,13 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from engine.dsp.crossfades import crossfade
-from engine.dsp.leads import continuation, follows_on
-from engine.dsp.levels import match_level as matched
-from engine.dsp.levels import settle_level
-from engine.dsp.mending import mended
-from engine.dsp.seams import measure_seam, neighbourhood_frames
-from engine.protocol.spans import Span
+from reapaint_engine.dsp.crossfades import crossfade
+from reapaint_engine.dsp.leads import continuation, follows_on
+from reapaint_engine.dsp.levels import match_level as matched
+from reapaint_engine.dsp.levels import settle_level
+from reapaint_engine.dsp.mending import mended
+from reapaint_engine.dsp.seams import measure_seam, neighbourhood_frames
+from reapaint_engine.protocol.spans import Span
 
 Audio = npt.NDArray[np.float32]
 

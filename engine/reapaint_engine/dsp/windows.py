@@ -5,8 +5,8 @@ from math import gcd
 import numpy as np
 import numpy.typing as npt
 
-from engine.dsp.resampling import resample, resampled_frames
-from engine.protocol.spans import Span
+from reapaint_engine.dsp.resampling import resample, resampled_frames
+from reapaint_engine.protocol.spans import Span
 
 EDGE_FRAMES = 256
 """How far a passage's outermost samples are held on while it is resampled: longer than what

@@ -12,9 +12,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from engine.protocol.errors import ErrorCode, ProtocolError
-from engine.protocol.messages import Done, Message, Shape, Submit
-from engine.protocol.version import PROTOCOL_VERSION, protocol_text
+from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.messages import Done, Message, Shape, Submit
+from reapaint_engine.protocol.version import PROTOCOL_VERSION, protocol_text
 
 Audio = npt.NDArray[np.float32]
 Buffer = bytes | memoryview

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from engine.protocol.folders import runtime_folder
+from reapaint_engine.protocol.folders import runtime_folder
 
 LOCK_PATIENCE_S = 1.0
 """A client that looks whether the lock is free holds it for a moment itself."""

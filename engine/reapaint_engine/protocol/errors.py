@@ -8,8 +8,8 @@ what to do.
 
     ReaPaintError                a code, a sentence, a hint
     ├── ProtocolError            a message or request that breaks the contract
-    ├── engine.errors            what an engine can fail at
-    └── bridge.errors            what a command can fail at
+    ├── reapaint_engine.errors            what an engine can fail at
+    └── reapaint.errors            what a command can fail at
 """
 
 from enum import StrEnum

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
 
 
 def runtime_folder() -> Path:

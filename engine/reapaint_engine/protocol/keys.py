@@ -10,8 +10,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.protocol.errors import ErrorCode, ProtocolError
-from engine.protocol.folders import config_folder, make_private
+from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.folders import config_folder, make_private
 
 _PAIR_NAME = "reapaint"
 

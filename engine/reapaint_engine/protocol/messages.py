@@ -7,7 +7,7 @@ parts a message has, so that sizes can be checked before anything is allocated.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from engine.protocol.spans import Span
+from reapaint_engine.protocol.spans import Span
 
 Shape = tuple[int, int]
 """Channels and frames of one part: little-endian float32, one channel after the other."""

@@ -3,9 +3,9 @@
 import math
 import re
 
-from engine.protocol.errors import ErrorCode, ProtocolError
-from engine.protocol.messages import InpaintRequest
-from engine.protocol.spans import check_spans, seconds_to_frames
+from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.messages import InpaintRequest
+from reapaint_engine.protocol.spans import check_spans, seconds_to_frames
 
 MIN_SAMPLE_RATE = 8_000
 MAX_SAMPLE_RATE = 384_000

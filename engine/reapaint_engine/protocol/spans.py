@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
 
 
 @dataclass(frozen=True, order=True, slots=True)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.linalg import solve_toeplitz
 from scipy.signal import lfilter, oaconvolve
 
-from engine.protocol.spans import Span
+from reapaint_engine.protocol.spans import Span
 
 Audio = npt.NDArray[np.float32]
 Real = npt.NDArray[np.float64]

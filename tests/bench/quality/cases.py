@@ -9,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 from pedalboard.io import AudioFile
 
-from engine.backends.context.backend import ContextBackend
-from engine.clock import StageClock
-from engine.inpaint import inpaint
-from engine.protocol.messages import InpaintRequest
-from engine.protocol.spans import Span
+from reapaint_engine.backends.context.backend import ContextBackend
+from reapaint_engine.clock import StageClock
+from reapaint_engine.inpaint import inpaint
+from reapaint_engine.protocol.messages import InpaintRequest
+from reapaint_engine.protocol.spans import Span
 from tests.bench.quality.baselines import LONG, SHORT, Method
 
 Audio = npt.NDArray[np.float32]
 
-SHIPPED = Path(__file__).parents[3] / "bridge" / "recordings"
+SHIPPED = Path(__file__).parents[3] / "bridge" / "reapaint" / "recordings"
 SUFFIXES = {".flac", ".wav", ".aiff", ".aif", ".ogg"}
 
 KINDS = {

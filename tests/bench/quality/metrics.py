@@ -15,8 +15,8 @@ from scipy.fft import ifft, irfft, next_fast_len, rfft
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import resample_poly
 
-from engine.dsp.prediction import lpc, residual
-from engine.protocol.spans import Span
+from reapaint_engine.dsp.prediction import lpc, residual
+from reapaint_engine.protocol.spans import Span
 
 Audio = npt.NDArray[np.float32]
 Real = npt.NDArray[np.float64]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from engine.protocol.spans import Span
+from reapaint_engine.protocol.spans import Span
 from tests.bench.quality import metrics
 from tests.bench.quality.baselines import LONG, SHORT
 

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from bridge.formats import wav
-from bridge.formats.samples import Encoding, SampleFormat
+from reapaint.files.formats import wav
+from reapaint.files.formats.samples import Encoding, SampleFormat
 from tests.integration.script_side import ScriptSide, running_bridge
 
 RATE = 48_000

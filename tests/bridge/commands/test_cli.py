@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge.cli import main
-from bridge.errors import BridgeCode, BridgeError
-from bridge.media import probe, read_frames, splice_into
-from engine.protocol.spans import Span
+from reapaint.commands.cli import main
+from reapaint.errors import BridgeCode, BridgeError
+from reapaint.files.media import probe, read_frames, splice_into
+from reapaint_engine.protocol.spans import Span
 
 ROOT = Path(__file__).parent.parent.parent
-RECORDINGS = ROOT / "bridge" / "recordings"
+RECORDINGS = ROOT / "bridge" / "reapaint" / "recordings"
 RIVER = RECORDINGS / "river.flac"
 
 
@@ -419,7 +419,7 @@ def test_a_reader_that_has_gone_is_no_mistake(words: str) -> None:
 def test_an_error_that_nobody_can_be_told_keeps_its_exit_code() -> None:
     with Path("/dev/full").open("w") as full:
         answer = subprocess.run(
-            [sys.executable, "-m", "bridge", "inpaint", "a", "b", "--start", "0", "--end", "1"],
+            [sys.executable, "-m", "reapaint", "inpaint", "a", "b", "--start", "0", "--end", "1"],
             cwd=ROOT,
             stderr=full,
             check=False,
@@ -429,7 +429,7 @@ def test_an_error_that_nobody_can_be_told_keeps_its_exit_code() -> None:
 
 def _reapaint(*words: str, stdout: Any, unbuffered: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "bridge", *words],
+        [sys.executable, "-m", "reapaint", *words],
         cwd=ROOT,
         env={**os.environ, "PYTHONUNBUFFERED": unbuffered, "COLUMNS": "200"},
         stdout=stdout,
@@ -450,7 +450,7 @@ def test_all_takes_are_written_or_none(
         targets.append(target)
         return splice_into(file, info, target, *rest, **named)
 
-    monkeypatch.setattr("bridge.repaint.splice_into", full_at_the_third)
+    monkeypatch.setattr("reapaint.repaint.splice_into", full_at_the_third)
     words = ("--start", 1, "--end", 1.1, "--takes", 3)
     code, answer = _inpaint(capsys, RIVER, tmp_path / "out.wav", *words)
     assert (code, answer["error"]["code"]) == (2, "disk_full")
@@ -464,7 +464,7 @@ def test_an_interrupt_leaves_nothing(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bridge.repaint.splice_into", interrupted)
+    monkeypatch.setattr("reapaint.repaint.splice_into", interrupted)
     code, answer = _inpaint(capsys, RIVER, tmp_path / "out.wav", "--start", 1, "--end", 1.1)
     assert (code, answer["error"]["code"]) == (130, "interrupted")
     assert list(tmp_path.iterdir()) == []

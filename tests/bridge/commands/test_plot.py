@@ -8,10 +8,10 @@ import av
 import numpy as np
 import pytest
 
-from bridge.errors import BridgeCode, BridgeError
-from bridge.plot import DOTS_PER_INCH, HEIGHT_IN, WIDTH_IN, plot_result
-from engine.protocol.messages import SeamReport, Side
-from engine.protocol.spans import Span
+from reapaint.errors import BridgeCode, BridgeError
+from reapaint.commands.plot import DOTS_PER_INCH, HEIGHT_IN, WIDTH_IN, plot_result
+from reapaint_engine.protocol.messages import SeamReport, Side
+from reapaint_engine.protocol.spans import Span
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -95,8 +95,8 @@ def test_without_matplotlib_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_importing_loads_no_matplotlib_and_drawing_no_pyplot() -> None:
     script = (
-        "import sys, numpy as np, bridge.plot as p\n"
-        "from engine.protocol.spans import Span\n"
+        "import sys, numpy as np, reapaint.commands.plot as p\n"
+        "from reapaint_engine.protocol.spans import Span\n"
         "assert 'matplotlib' not in sys.modules\n"
         "import tempfile, pathlib\n"
         "a = np.zeros((1, 1000), np.float32)\n"

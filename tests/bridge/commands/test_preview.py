@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge import preview
-from bridge.errors import BridgeCode, InputError
+from reapaint.commands import preview
+from reapaint.errors import BridgeCode, InputError
 
 
 class FakeError(Exception):

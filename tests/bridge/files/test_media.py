@@ -14,10 +14,10 @@ import av
 import numpy as np
 import pytest
 
-from bridge.errors import BridgeCode, BridgeError, InputError
-from bridge.formats import decoder, wav
-from bridge.formats.samples import Encoding, SampleFormat
-from bridge.media import Patch, check_output, probe, read_frames, write_spliced
+from reapaint.errors import BridgeCode, BridgeError, InputError
+from reapaint.files.formats import decoder, wav
+from reapaint.files.formats.samples import Encoding, SampleFormat
+from reapaint.files.media import Patch, check_output, probe, read_frames, write_spliced
 from tests.bridge import audio_files as files
 
 RECORD = {"prompt": "rain, ümlaut", "seed": 7}
@@ -676,8 +676,8 @@ def test_an_interrupted_write_leaves_nothing(
 _FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from bridge.errors import BridgeError
-from bridge.media import probe, write_spliced
+from reapaint.errors import BridgeError
+from reapaint.files.media import probe, write_spliced
 source, out = Path(sys.argv[1]), Path(sys.argv[2])
 info = probe(source)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bridge.errors import BridgeError
-from bridge.media import Patch, probe, read_frames, write_spliced
+from reapaint.errors import BridgeError
+from reapaint.files.media import Patch, probe, read_frames, write_spliced
 from tests.bridge import audio_files as files
 
 FRAMES = 3000

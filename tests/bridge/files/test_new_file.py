@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge import new_file
-from bridge.errors import BridgeCode, BridgeError
-from bridge.new_file import ForeignSink, NewFile, commit_all
+from reapaint.files import new_file
+from reapaint.errors import BridgeCode, BridgeError
+from reapaint.files.new_file import ForeignSink, NewFile, commit_all
 
 
 def write(

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from starlette.testclient import TestClient
 
-from bridge.http.app import WEBHOOK_CONTENTS, make_app
-from bridge.http.config import HttpConfig, HttpLimits
-from bridge.http.fetching import Network
-from bridge.http.gateway import Gateway
-from bridge.local_engine import InProcessEngine
+from reapaint.http.app import WEBHOOK_CONTENTS, make_app
+from reapaint.http.config import HttpConfig, HttpLimits
+from reapaint.http.fetching import Network
+from reapaint.http.gateway import Gateway
+from reapaint.link.in_process import InProcessEngine
 
 RATE = 44_100
 

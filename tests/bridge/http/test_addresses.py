@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.http.addresses import Target, is_public, parse_url, resolve
-from bridge.http.errors import Refused
+from reapaint.http.addresses import Target, is_public, parse_url, resolve
+from reapaint.http.errors import Refused
 
 NOBODY: frozenset[str] = frozenset()
 

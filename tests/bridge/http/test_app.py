@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge.errors import BridgeCode, EngineUnavailable
-from bridge.http.config import HttpLimits
+from reapaint.errors import BridgeCode, EngineUnavailable
+from reapaint.http.config import HttpLimits
 from tests.bridge.http.serving import RATE, Server, as_data_uri, samples_of, wav
 
 SA3 = "stability-ai/stable-audio-3/audio-inpainting"

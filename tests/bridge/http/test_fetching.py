@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.http.errors import Refused
-from bridge.http.fetching import Network, fetch, post
+from reapaint.http.errors import Refused
+from reapaint.http.fetching import Network, fetch, post
 
 LISTED = frozenset(("127.0.0.1",))
 PUBLIC = "93.184.216.34"

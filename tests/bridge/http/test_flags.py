@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.cli import main
-from bridge.errors import InputError
-from bridge.http.flags import split_flags
+from reapaint.commands.cli import main
+from reapaint.errors import InputError
+from reapaint.http.flags import split_flags
 
 TOKEN = "a-token-of-the-tests-0123456789"
 

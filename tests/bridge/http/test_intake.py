@@ -9,11 +9,11 @@ import av
 import numpy as np
 import pytest
 
-from bridge.http.config import HttpLimits
-from bridge.http.errors import Refused
-from bridge.http.fetching import Network
-from bridge.http.intake import look_at, own_id, take_audio
-from bridge.http.store import Store
+from reapaint.http.config import HttpLimits
+from reapaint.http.errors import Refused
+from reapaint.http.fetching import Network
+from reapaint.http.intake import look_at, own_id, take_audio
+from reapaint.http.store import Store
 from tests.bridge.http.serving import as_data_uri, wav
 
 FLAC_BLOCK = 65_535

@@ -2,11 +2,11 @@
 
 import pytest
 
-from bridge.http.errors import Refused
-from bridge.http.flags import split_flags
-from bridge.http.models import choose_model, model_paths, without_paid
-from engine.backends.hosted.registry import make_hosted_backends
-from engine.local import LocalEngine
+from reapaint.http.errors import Refused
+from reapaint.http.flags import split_flags
+from reapaint.http.models import choose_model, model_paths, without_paid
+from reapaint_engine.backends.hosted.registry import make_hosted_backends
+from reapaint_engine.local import LocalEngine
 
 
 def test_what_costs_money_is_offered_only_when_it_was_said() -> None:

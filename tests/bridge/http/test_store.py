@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bridge.errors import BridgeError
-from bridge.http import store as store_module
-from bridge.http.errors import Refused
-from bridge.http.store import MAX_PLACES, Store, safe_name
+from reapaint.errors import BridgeError
+from reapaint.http import store as store_module
+from reapaint.http.errors import Refused
+from reapaint.http.store import MAX_PLACES, Store, safe_name
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bridge.http.turns import Turns
+from reapaint.http.turns import Turns
 
 PATIENCE_S = 10.0
 

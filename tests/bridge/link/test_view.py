@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from bridge.engine_link import Disconnected
-from bridge.engine_view import MAX_CHOICES, EngineView
-from bridge.errors import BridgeCode, EngineUnavailable
-from bridge.script_messages import EngineState, Heartbeat, write
-from engine.protocol.messages import BackendInfo, Limits, Welcome
+from reapaint.link.thread import Disconnected
+from reapaint.link.view import MAX_CHOICES, EngineView
+from reapaint.errors import BridgeCode, EngineUnavailable
+from reapaint.reaper.messages import EngineState, Heartbeat, write
+from reapaint_engine.protocol.messages import BackendInfo, Limits, Welcome
 
 PAINTER = BackendInfo(
     name="painter",

@@ -9,23 +9,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from bridge import script_jobs
-from bridge.errors import BridgeError, InputError
-from bridge.formats.recording import probe, read_frames
-from bridge.script_jobs import PlannedJob, WindowResult, plan_job, write_job
-from bridge.script_messages import Request
-from bridge.sources import KnownFiles
-from engine.protocol.errors import ReaPaintError
-from engine.protocol.messages import (
-    BackendInfo,
-    Done,
-    Limits,
-    SeamReport,
-    Side,
-    TakeReport,
-    Welcome,
-)
-from engine.protocol.spans import Span
+from reapaint.reaper import planning
+from reapaint.errors import BridgeError, InputError
+from reapaint.files.formats.recording import probe, read_frames
+from reapaint.reaper.planning import PlannedJob, WindowResult, plan_job, write_job
+from reapaint.reaper.messages import Request
+from reapaint.reaper.sources import KnownFiles
+from reapaint_engine.protocol.errors import ReaPaintError
+from reapaint_engine.protocol.messages import BackendInfo, Done, Limits, SeamReport, Side, TakeReport, Welcome
+from reapaint_engine.protocol.spans import Span
 from tests.bridge.audio_files import raw_samples, simple_wav
 
 RATE, FRAMES = 8000, 80_000
@@ -245,14 +237,14 @@ def test_a_missing_source_is_said(tmp_path: Path) -> None:
 
 def test_half_a_result_is_none(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = _plan(_request(source, (3, 4), takes=3))
-    write_take, count = script_jobs.write_take, iter(range(2))
+    write_take, count = planning.write_take, iter(range(2))
 
     def fails_at_third(*arguments: Any, **options: Any) -> Any:
         if next(count, None) is None:
             raise BridgeError("file_not_readable", "The source is gone.")
         return write_take(*arguments, **options)
 
-    monkeypatch.setattr(script_jobs, "write_take", fails_at_third)
+    monkeypatch.setattr(planning, "write_take", fails_at_third)
     with pytest.raises(BridgeError, match="source is gone"):
         _write(job, takes=3)
     assert list(job.folder.iterdir()) == []

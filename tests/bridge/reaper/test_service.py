@@ -11,24 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bridge import job_desk, job_work
-from bridge.engine_link import Answer, Connected, Disconnected, LinkEvent
-from bridge.engine_view import OWN_PATIENCE_S
-from bridge.errors import BridgeCode, EngineUnavailable
-from bridge.job_desk import MAX_STARTS, MAX_WINDOWS, JobDesk
-from bridge.script_messages import EngineState, Heartbeat
-from bridge.service import BridgeConfig, Service, run_bridge
-from bridge.spool import Memory, Spool
-from engine.protocol import messages
-from engine.protocol.messages import (
-    BackendInfo,
-    Done,
-    InpaintRequest,
-    Limits,
-    TakeReport,
-    Timings,
-    Welcome,
-)
+from reapaint.reaper import scheduler, audio_work
+from reapaint.link.thread import Answer, Connected, Disconnected, LinkEvent
+from reapaint.link.view import OWN_PATIENCE_S
+from reapaint.errors import BridgeCode, EngineUnavailable
+from reapaint.reaper.scheduler import MAX_STARTS, MAX_WINDOWS, JobDesk
+from reapaint.reaper.messages import EngineState, Heartbeat
+from reapaint.reaper.service import BridgeConfig, Service, run_bridge
+from reapaint.reaper.spool import Memory, Spool
+from reapaint_engine.protocol import messages
+from reapaint_engine.protocol.messages import BackendInfo, Done, InpaintRequest, Limits, TakeReport, Timings, Welcome
 from tests.bridge.audio_files import raw_samples, simple_wav
 from tests.integration.script_side import ScriptSide
 
@@ -135,7 +127,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    monkeypatch.setattr(job_desk, "EngineLink", FakeLink)
+    monkeypatch.setattr(scheduler, "EngineLink", FakeLink)
     source = tmp_path / "a.wav"
     source.write_bytes(simple_wav("int16", RATE, 2, raw_samples("int16", 10 * RATE, 2)))
     scripts = ScriptSide(tmp_path, tmp_path / "media")
@@ -274,14 +266,14 @@ def test_a_job_cancelled_before_it_began_asks_no_engine(desk: Desk) -> None:
 def test_a_job_cancelled_while_it_is_written_leaves_no_file(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_job = job_work.write_job
+    write_job = audio_work.write_job
 
     def cancel_meanwhile(*arguments: Any, **options: Any) -> Any:
         result = write_job(*arguments, **options)
         next(iter(desk.desk._jobs.values())).is_cancelled = True
         return result
 
-    monkeypatch.setattr(job_work, "write_job", cancel_meanwhile)
+    monkeypatch.setattr(audio_work, "write_job", cancel_meanwhile)
     desk.connect()
     job_id = desk.send()
     desk.until_sent(1)
@@ -402,7 +394,7 @@ def test_an_engine_that_cant_be_started_fails_the_job_with_its_reason(desk: Desk
 def test_an_engine_that_is_just_ending_is_looked_for_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.engine_view.CONNECT_PAUSE_S", 0.0)
+    monkeypatch.setattr("reapaint.link.view.CONNECT_PAUSE_S", 0.0)
     job_id = desk.send()
     gone = Disconnected(EngineUnavailable(BridgeCode.ENGINE_UNREACHABLE, "It is gone."))
     for attempt in range(1, 6):
@@ -412,7 +404,7 @@ def test_an_engine_that_is_just_ending_is_looked_for_again(
         assert not desk.spool.is_answered(job_id)
     later_s = time.monotonic() + OWN_PATIENCE_S
     with monkeypatch.context() as patch:
-        patch.setattr("bridge.job_desk.time.monotonic", lambda: later_s)
+        patch.setattr("reapaint.reaper.scheduler.time.monotonic", lambda: later_s)
         desk.link.say(gone)
         desk.turn()
     assert desk.result(job_id)["error"]["code"] == "engine_unreachable"
@@ -430,7 +422,7 @@ def test_an_idle_engine_that_leaves_is_no_error(desk: Desk) -> None:
 
 
 def test_a_full_queue_is_waited_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_desk, "QUEUE_FULL_PAUSE_S", 0.02)
+    monkeypatch.setattr(scheduler, "QUEUE_FULL_PAUSE_S", 0.02)
     desk.connect()
     job_id = desk.send()
     desk.until_sent(1)
@@ -528,7 +520,7 @@ def test_a_result_that_finds_no_room_is_kept_until_there_is(
 
     def full(spool: Spool, result: Any) -> None:
         if next(refusals, False):
-            raise job_desk.BridgeError("disk_full", "There is no room.")
+            raise scheduler.BridgeError("disk_full", "There is no room.")
         commit(spool, result)
 
     monkeypatch.setattr(Spool, "commit_result", full)
@@ -545,14 +537,14 @@ def test_a_result_that_finds_no_room_is_kept_until_there_is(
 def test_a_mistake_of_ours_ends_its_job_and_no_more(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan_job, is_first = job_work.plan_job, iter([True])
+    plan_job, is_first = audio_work.plan_job, iter([True])
 
     def breaks_once(*arguments: Any, **options: Any) -> Any:
         if next(is_first, False):
             raise ZeroDivisionError("oh")
         return plan_job(*arguments, **options)
 
-    monkeypatch.setattr(job_work, "plan_job", breaks_once)
+    monkeypatch.setattr(audio_work, "plan_job", breaks_once)
     desk.connect()
     broken = desk.send()
     assert desk.result(broken)["error"]["code"] == "internal_error"
@@ -583,9 +575,9 @@ def _run(config: BridgeConfig) -> None:
 def test_a_bridge_whose_starter_is_gone_ends_when_idle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_desk, "EngineLink", FakeLink)
+    monkeypatch.setattr(scheduler, "EngineLink", FakeLink)
     monkeypatch.setattr(Service, "_is_reaper_gone", lambda _: True)
-    monkeypatch.setattr("bridge.service.BEAT_INTERVAL_S", 0.02)
+    monkeypatch.setattr("reapaint.reaper.service.BEAT_INTERVAL_S", 0.02)
     spool = tmp_path / "spool"
     _run(BridgeConfig(spool, idle_exit_s=0.1))
     assert not (spool / "bridge.json").exists()
@@ -594,8 +586,8 @@ def test_a_bridge_whose_starter_is_gone_ends_when_idle(
 def test_the_heartbeat_counts_and_wishes_are_obeyed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_desk, "EngineLink", FakeLink)
-    monkeypatch.setattr("bridge.service.BEAT_INTERVAL_S", 0.01)
+    monkeypatch.setattr(scheduler, "EngineLink", FakeLink)
+    monkeypatch.setattr("reapaint.reaper.service.BEAT_INTERVAL_S", 0.01)
     beats: list[int] = []
     write = Spool.write_heartbeat
 
@@ -615,7 +607,7 @@ def test_a_clock_that_jumps_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A year forward and back again: nothing is stale, nothing is alive for longer."""
-    monkeypatch.setattr(job_desk, "EngineLink", FakeLink)
+    monkeypatch.setattr(scheduler, "EngineLink", FakeLink)
     scripts = ScriptSide(tmp_path, tmp_path / "media")
     job_id = scripts.send(scripts.request(tmp_path / "a.wav", (1, 2)))
     (scripts.folder(job_id) / "result.json").write_text('{"protocol": "1.0", "ok": true}')
@@ -623,7 +615,7 @@ def test_a_clock_that_jumps_changes_nothing(
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + next(jumps, 0.0))
     monkeypatch.setattr(Service, "_is_reaper_gone", lambda _: True)
-    monkeypatch.setattr("bridge.service.BEAT_INTERVAL_S", 0.01)
+    monkeypatch.setattr("reapaint.reaper.service.BEAT_INTERVAL_S", 0.01)
     begun_s = time.monotonic()
     _run(BridgeConfig(scripts.spool, idle_exit_s=0.2))
     assert time.monotonic() - begun_s >= 0.2
@@ -633,8 +625,8 @@ def test_a_clock_that_jumps_changes_nothing(
 def test_a_result_that_found_no_room_is_tried_again_with_every_beat(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_desk, "EngineLink", FakeLink)
-    monkeypatch.setattr("bridge.service.BEAT_INTERVAL_S", 0.01)
+    monkeypatch.setattr(scheduler, "EngineLink", FakeLink)
+    monkeypatch.setattr("reapaint.reaper.service.BEAT_INTERVAL_S", 0.01)
     scripts = ScriptSide(tmp_path, tmp_path / "media")
     job_id = scripts.send(scripts.request(tmp_path / "a.wav", (1, 2)))
     scripts.touch(job_id, "cancel")
@@ -643,7 +635,7 @@ def test_a_result_that_found_no_room_is_tried_again_with_every_beat(
     def full(spool: Spool, result: Any) -> None:
         # What is tried once more at the very end must not be what helps.
         if next(refusals, False) or len(beats) >= 50:
-            raise job_desk.BridgeError("disk_full", "There is no room.")
+            raise scheduler.BridgeError("disk_full", "There is no room.")
         commit(spool, result)
 
     def stop_after_some(spool: Spool, heartbeat: Heartbeat) -> None:

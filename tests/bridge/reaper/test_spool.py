@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge import spool as spool_module
-from bridge.errors import BridgeError
-from bridge.script_messages import (
+from reapaint.reaper import spool as spool_module
+from reapaint.errors import BridgeError
+from reapaint.reaper.messages import (
     EngineState,
     ErrorText,
     Failure,
@@ -18,9 +18,9 @@ from bridge.script_messages import (
     Result,
     read_result,
 )
-from bridge.spool import ABANDONED_LOOKS, FAILURE_LOOKS, RESULT_LOOKS, Memory, Spool
-from bridge.spool_watch import BLIND_SCAN_S, SpoolWatch
-from engine.protocol.errors import ProtocolError
+from reapaint.reaper.spool import ABANDONED_LOOKS, FAILURE_LOOKS, RESULT_LOOKS, Memory, Spool
+from reapaint.reaper.spool_watch import BLIND_SCAN_S, SpoolWatch
+from reapaint_engine.protocol.errors import ProtocolError
 from tests.integration.script_side import ScriptSide
 
 A, B = "a" * 32, "b" * 32
@@ -348,6 +348,6 @@ def test_without_the_systems_word_the_spool_is_looked_at_often(
     def refuse(*args: object, **options: object) -> None:
         raise OSError(28, "inotify watch limit reached")
 
-    monkeypatch.setattr("bridge.spool_watch.Observer.schedule", refuse, raising=False)
+    monkeypatch.setattr("reapaint.reaper.spool_watch.Observer.schedule", refuse, raising=False)
     with SpoolWatch(spool.root, lambda _: None) as watch:
         assert watch.scan_s == BLIND_SCAN_S

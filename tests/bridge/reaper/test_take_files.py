@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridge import take_files
-from bridge.errors import BridgeError, InputError
-from bridge.formats.broadcast import Origin
-from bridge.formats.recording import probe, read_blocks
-from bridge.script_messages import AccessorSource, FileSource
-from bridge.sources import JobAudio, KnownFiles, open_audio
-from bridge.take_files import results_folder, write_take
-from engine.protocol.spans import Span
+from reapaint.reaper import take_files
+from reapaint.errors import BridgeError, InputError
+from reapaint.files.formats.broadcast import Origin
+from reapaint.files.formats.recording import probe, read_blocks
+from reapaint.reaper.messages import AccessorSource, FileSource
+from reapaint.reaper.sources import JobAudio, KnownFiles, open_audio
+from reapaint.reaper.take_files import results_folder, write_take
+from reapaint_engine.protocol.spans import Span
 from tests.bridge.audio_files import (
     aiff,
     aiff_common,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.take_names import MAX_NAME_BYTES, alternatives, take_path
+from reapaint.reaper.take_names import MAX_NAME_BYTES, alternatives, take_path
 
 FOLDER = Path("/media/ReaPaint")
 RESERVED = {"con", "prn", "aux", "nul", "conin$", "conout$"} | {

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.dsp.channels import map_channels
+from reapaint_engine.dsp.channels import map_channels
 
 
 def noise(channels, frames=4_800, seed=0):

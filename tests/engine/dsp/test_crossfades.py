@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.dsp.crossfades import (
+from reapaint_engine.dsp.crossfades import (
     ADAPTIVE,
     COMPLEMENTARY,
     EQUAL_POWER,

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.dsp import interpolation
-from engine.dsp.interpolation import interpolate, runs
-from engine.dsp.prediction import lpc, residual
+from reapaint_engine.dsp import interpolation
+from reapaint_engine.dsp.interpolation import interpolate, runs
+from reapaint_engine.dsp.prediction import lpc, residual
 
 ORDER = 40
 

@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import butter, lfilter, sosfilt
 
-from engine.dsp.leads import PEAK_BOUND, continuation, follows_on
-from engine.dsp.levels import level_db
-from engine.dsp.prediction import lpc
-from engine.dsp.seams import click_ratio
+from reapaint_engine.dsp.leads import PEAK_BOUND, continuation, follows_on
+from reapaint_engine.dsp.levels import level_db
+from reapaint_engine.dsp.prediction import lpc
+from reapaint_engine.dsp.seams import click_ratio
 
 RATE = 48_000
 FADE = 1_440

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.dsp.levels import (
+from reapaint_engine.dsp.levels import (
     FLOOR_DB,
     MAX_GAIN_DB,
     MAX_SETTLE_DB,

@@ -3,14 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.dsp.masks import (
+from reapaint_engine.dsp.masks import (
     grow_to_grid,
     kept_stretches,
     mask_from_spans,
     merge_spans,
     spans_from_mask,
 )
-from engine.protocol.spans import Span
+from reapaint_engine.protocol.spans import Span
 
 masks = st.lists(st.booleans(), max_size=200).map(lambda frames: np.array(frames, dtype=np.bool_))
 

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import butter, lfilter, sosfilt
 
-from engine.dsp.mending import WIDTHS_S, mended
-from engine.dsp.prediction import lpc
-from engine.dsp.seams import click_ratio
+from reapaint_engine.dsp.mending import WIDTHS_S, mended
+from reapaint_engine.dsp.prediction import lpc
+from reapaint_engine.dsp.seams import click_ratio
 
 RATE = 48_000
 HALF = RATE // 2

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from engine.dsp.prediction import (
+from reapaint_engine.dsp.prediction import (
     CONTINUATION_HEADROOM,
     autocorrelation,
     burg,

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.dsp.resampling import (
+from reapaint_engine.dsp.resampling import (
     MAX_SAMPLE_RATE,
     MIN_SAMPLE_RATE,
     resample,

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from engine.dsp.seams import click_ratio, jump_ratio, measure_seam, usual_jumps
+from reapaint_engine.dsp.seams import click_ratio, jump_ratio, measure_seam, usual_jumps
 
 RATE = 48_000
 

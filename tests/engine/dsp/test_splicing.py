@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from engine.dsp.crossfades import ADAPTIVE, COMPLEMENTARY, EQUAL_POWER
-from engine.dsp.seams import click_ratio
-from engine.dsp.splicing import CONTINUOUS, HARD, Levelling, splice
-from engine.protocol.spans import Span
+from reapaint_engine.dsp.crossfades import ADAPTIVE, COMPLEMENTARY, EQUAL_POWER
+from reapaint_engine.dsp.seams import click_ratio
+from reapaint_engine.dsp.splicing import CONTINUOUS, HARD, Levelling, splice
+from reapaint_engine.protocol.spans import Span
 
 RATE = 48_000
 FADE = 1_440

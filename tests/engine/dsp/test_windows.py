@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.dsp.resampling import resampled_frames
-from engine.dsp.windows import passage_at_rate, span_at_rate, spans_at_rate
-from engine.protocol.spans import Span
+from reapaint_engine.dsp.resampling import resampled_frames
+from reapaint_engine.dsp.windows import passage_at_rate, span_at_rate, spans_at_rate
+from reapaint_engine.protocol.spans import Span
 
 rates = st.one_of(
     st.sampled_from((8_000, 44_100, 48_000, 96_000, 384_000)), st.integers(8_000, 384_000)

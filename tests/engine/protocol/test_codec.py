@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from engine.protocol.codec import MAX_HEADER_BYTES, decode, encode, is_finite, job_id_of
-from engine.protocol.errors import ProtocolError
-from engine.protocol.messages import Done, InpaintRequest, Ping, Submit, TakeReport
-from engine.protocol.spans import Span
+from reapaint_engine.protocol.codec import MAX_HEADER_BYTES, decode, encode, is_finite, job_id_of
+from reapaint_engine.protocol.errors import ProtocolError
+from reapaint_engine.protocol.messages import Done, InpaintRequest, Ping, Submit, TakeReport
+from reapaint_engine.protocol.spans import Span
 
 REQUEST = InpaintRequest(
     job_id="job-1",

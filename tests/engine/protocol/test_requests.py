@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from engine.protocol.errors import ProtocolError
-from engine.protocol.messages import InpaintRequest
-from engine.protocol.requests import check_request, crossfade_frames
-from engine.protocol.spans import Span
+from reapaint_engine.protocol.errors import ProtocolError
+from reapaint_engine.protocol.messages import InpaintRequest
+from reapaint_engine.protocol.requests import check_request, crossfade_frames
+from reapaint_engine.protocol.spans import Span
 
 LIMIT = 1 << 30
 GOOD = InpaintRequest(

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.protocol.errors import ProtocolError
-from engine.protocol.spans import Span, check_spans, seconds_to_frames, span_from_seconds
+from reapaint_engine.protocol.errors import ProtocolError
+from reapaint_engine.protocol.spans import Span, check_spans, seconds_to_frames, span_from_seconds
 
 
 @given(frame=st.integers(0, 2**40), rate=st.sampled_from([8000, 22050, 44100, 48000, 384000]))

@@ -9,8 +9,8 @@ import math
 import struct
 from typing import BinaryIO
 
-from bridge.errors import BridgeCode, InputError
-from bridge.formats.chunks import (
+from reapaint.errors import BridgeCode, InputError
+from reapaint.files.formats.chunks import (
     Chunk,
     PcmLayout,
     Plan,
@@ -23,7 +23,7 @@ from bridge.formats.chunks import (
     walk_chunks,
     whole_frames,
 )
-from bridge.formats.samples import INTEGER_FORMATS, Encoding, SampleFormat
+from reapaint.files.formats.samples import INTEGER_FORMATS, Encoding, SampleFormat
 
 SIGNATURE = b"rpnt"
 """Whose APPL chunk it is: ours holds the request as JSON."""

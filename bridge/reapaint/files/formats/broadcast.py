@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from xml.sax.saxutils import escape
 
-from bridge.formats.recording import AudioInfo
+from reapaint.files.formats.recording import AudioInfo
 
 BEXT_CHUNK, IXML_CHUNK = b"bext", b"iXML"
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from bridge.errors import BridgeCode, InputError
-from bridge.formats.samples import Encoding
+from reapaint.errors import BridgeCode, InputError
+from reapaint.files.formats.samples import Encoding
 
 MAX_CHUNKS = 10_000
 """More chunks than any editor writes; what follows is kept, but not understood."""

@@ -7,22 +7,22 @@ import av
 import numpy as np
 import soxr  # type: ignore[import-untyped]  # ships no type information
 
-from bridge.errors import BridgeCode, BridgeError
-from bridge.formats import aiff, flac, wav
-from bridge.formats.decoder import has_picture
-from bridge.formats.encoders import (
+from reapaint.errors import BridgeCode, BridgeError
+from reapaint.files.formats import aiff, flac, wav
+from reapaint.files.formats.decoder import has_picture
+from reapaint.files.formats.encoders import (
     Encoder,
     FfmpegEncoder,
     PcmEncoder,
     VorbisEncoder,
     with_record,
 )
-from bridge.formats.recording import AudioInfo
-from bridge.formats.samples import Encoding, SampleFormat, Samples, count_over_full_scale
-from bridge.formats.splicing import Patch, reblock, spliced_blocks
-from bridge.formats.tags import read_comments, read_tags
-from bridge.formats.targets import Kind, Target
-from bridge.new_file import NewFile
+from reapaint.files.formats.recording import AudioInfo
+from reapaint.files.formats.samples import Encoding, SampleFormat, Samples, count_over_full_scale
+from reapaint.files.formats.splicing import Patch, reblock, spliced_blocks
+from reapaint.files.formats.tags import read_comments, read_tags
+from reapaint.files.formats.targets import Kind, Target
+from reapaint.files.new_file import NewFile
 
 _LIBRARY_ERRORS = (av.FFmpegError, OSError, RuntimeError, ValueError)
 """What FFmpeg and JUCE raise when they can't encode; a full disk may be among it."""

@@ -10,10 +10,10 @@ import numpy as np
 from av.codec.context import Flags2
 from av.container import InputContainer
 
-from bridge.errors import BridgeCode, InputError
-from bridge.formats import ogg
-from bridge.formats.chunks import check_format, damaged
-from bridge.formats.samples import SampleFormat, Samples
+from reapaint.errors import BridgeCode, InputError
+from reapaint.files.formats import ogg
+from reapaint.files.formats.chunks import check_format, damaged
+from reapaint.files.formats.samples import SampleFormat, Samples
 
 _DEMUXERS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,eac3,flac,flv,iff,matroska,mov,mp3,mpc,mpc8,mpeg,"

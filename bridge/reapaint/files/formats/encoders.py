@@ -7,14 +7,14 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from bridge.formats.chunks import Plan
-from bridge.formats.flac import LAYOUTS
-from bridge.formats.ogg import Retagger
-from bridge.formats.samples import Encoding, Samples, to_integers
-from bridge.formats.splicing import write_pieces
-from bridge.formats.targets import Kind
-from bridge.formats.vorbis_comments import RECORD_KEY, Comments
-from bridge.new_file import ForeignSink, NewFile, Sink
+from reapaint.files.formats.chunks import Plan
+from reapaint.files.formats.flac import LAYOUTS
+from reapaint.files.formats.ogg import Retagger
+from reapaint.files.formats.samples import Encoding, Samples, to_integers
+from reapaint.files.formats.splicing import write_pieces
+from reapaint.files.formats.targets import Kind
+from reapaint.files.formats.vorbis_comments import RECORD_KEY, Comments
+from reapaint.files.new_file import ForeignSink, NewFile, Sink
 
 DEFAULT_BLOCK_FRAMES = 1 << 15
 

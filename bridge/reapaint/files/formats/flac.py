@@ -14,10 +14,10 @@ from typing import BinaryIO
 import av
 import numpy as np
 
-from bridge.formats.chunks import check_format, damaged
-from bridge.formats.samples import Samples, to_integers
-from bridge.formats.vorbis_comments import Comments, unpack
-from bridge.new_file import Sink
+from reapaint.files.formats.chunks import check_format, damaged
+from reapaint.files.formats.samples import Samples, to_integers
+from reapaint.files.formats.vorbis_comments import Comments, unpack
+from reapaint.files.new_file import Sink
 
 MAX_CHANNELS = 8
 MAX_SAMPLE_RATE = 655_350

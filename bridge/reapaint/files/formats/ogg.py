@@ -10,8 +10,8 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from bridge.formats.vorbis_comments import Comments, unpack
-from bridge.new_file import Sink
+from reapaint.files.formats.vorbis_comments import Comments, unpack
+from reapaint.files.new_file import Sink
 
 _HEADER_LENGTH = 27
 _MAX_SEGMENTS = 255

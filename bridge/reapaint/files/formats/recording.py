@@ -10,10 +10,10 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from bridge.errors import BridgeCode, InputError
-from bridge.formats import aiff, decoder, flac, wav
-from bridge.formats.chunks import PcmLayout
-from bridge.formats.samples import INTEGER_FORMATS, SampleFormat, Samples
+from reapaint.errors import BridgeCode, InputError
+from reapaint.files.formats import aiff, decoder, flac, wav
+from reapaint.files.formats.chunks import PcmLayout
+from reapaint.files.formats.samples import INTEGER_FORMATS, SampleFormat, Samples
 
 Audio = npt.NDArray[np.float32]
 

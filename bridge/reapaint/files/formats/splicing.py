@@ -8,10 +8,10 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from bridge.formats.chunks import PcmLayout, Plan, Region
-from bridge.formats.recording import BLOCK_BYTES, AudioInfo, changed, read_blocks
-from bridge.formats.samples import Samples, count_over_full_scale
-from bridge.new_file import NewFile
+from reapaint.files.formats.chunks import PcmLayout, Plan, Region
+from reapaint.files.formats.recording import BLOCK_BYTES, AudioInfo, changed, read_blocks
+from reapaint.files.formats.samples import Samples, count_over_full_scale
+from reapaint.files.new_file import NewFile
 
 BLOCK_FRAMES = 1 << 15
 """Frames of a block that no file dictates."""

@@ -1,8 +1,8 @@
 """Titles and other tags on their way from one format to another."""
 
-from bridge.formats import decoder, flac, ogg
-from bridge.formats.recording import AudioInfo
-from bridge.formats.vorbis_comments import Comments
+from reapaint.files.formats import decoder, flac, ogg
+from reapaint.files.formats.recording import AudioInfo
+from reapaint.files.formats.vorbis_comments import Comments
 
 _TECHNICAL = {
     "compatible_brands",

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from bridge.errors import BridgeCode, BridgeError, InputError
-from bridge.formats import flac
-from bridge.formats.recording import AudioInfo
-from bridge.new_file import NewFile, exists_error, write_error
+from reapaint.errors import BridgeCode, BridgeError, InputError
+from reapaint.files.formats import flac
+from reapaint.files.formats.recording import AudioInfo
+from reapaint.files.new_file import NewFile, exists_error, write_error
 
 
 class Kind(StrEnum):

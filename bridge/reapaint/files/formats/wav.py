@@ -9,8 +9,8 @@ import struct
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from bridge.errors import BridgeCode, InputError
-from bridge.formats.chunks import (
+from reapaint.errors import BridgeCode, InputError
+from reapaint.files.formats.chunks import (
     UNKNOWN_SIZE,
     Chunk,
     PcmLayout,
@@ -24,7 +24,7 @@ from bridge.formats.chunks import (
     walk_chunks,
     whole_frames,
 )
-from bridge.formats.samples import INTEGER_FORMATS, Encoding, SampleFormat
+from reapaint.files.formats.samples import INTEGER_FORMATS, Encoding, SampleFormat
 
 RECORD_CHUNK = b"rpnt"
 """Our chunk: the request as JSON. Registered names are in capitals, so this is none."""

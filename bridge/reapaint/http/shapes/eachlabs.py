@@ -13,13 +13,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from bridge.http.asks import AUDIO, Name, OwnFields, Seconds, make_ask
-from bridge.http.errors import HttpCode, Refused, bad_request, not_found
-from bridge.http.gateway import Gateway
-from bridge.http.models import EACHLABS_SLUGS, choose_model
-from bridge.http.predictions import Ask, Prediction, Shape, State
-from bridge.http.routes import Call, Errors, Route
-from bridge.http.store import PLACE_S
+from reapaint.http.asks import AUDIO, Name, OwnFields, Seconds, make_ask
+from reapaint.http.errors import HttpCode, Refused, bad_request, not_found
+from reapaint.http.gateway import Gateway
+from reapaint.http.models import EACHLABS_SLUGS, choose_model
+from reapaint.http.predictions import Ask, Prediction, Shape, State
+from reapaint.http.routes import Call, Errors, Route
+from reapaint.http.store import PLACE_S
 
 Status = Literal["created", "processing", "success", "error", "cancelled"]
 

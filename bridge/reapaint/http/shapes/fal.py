@@ -13,13 +13,13 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from starlette.responses import Response
 
-from bridge.http.asks import AUDIO, OwnFields, Seconds, make_ask
-from bridge.http.errors import HttpCode, Refused
-from bridge.http.gateway import Gateway
-from bridge.http.models import FAL_APPS, choose_model
-from bridge.http.predictions import Ask, Prediction, Shape, State
-from bridge.http.routes import Call, Errors, Route, json_response
-from bridge.http.store import StoredFile
+from reapaint.http.asks import AUDIO, OwnFields, Seconds, make_ask
+from reapaint.http.errors import HttpCode, Refused
+from reapaint.http.gateway import Gateway
+from reapaint.http.models import FAL_APPS, choose_model
+from reapaint.http.predictions import Ask, Prediction, Shape, State
+from reapaint.http.routes import Call, Errors, Route, json_response
+from reapaint.http.store import StoredFile
 
 
 class Input(OwnFields, kw_only=True):

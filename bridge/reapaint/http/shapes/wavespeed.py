@@ -14,15 +14,15 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from bridge.http import webhooks
-from bridge.http.asks import AUDIO, Name, OwnFields, Seconds, make_ask
-from bridge.http.bodies import read_multipart
-from bridge.http.gateway import Gateway
-from bridge.http.models import OWN_PREFIX, WAVESPEED_PATHS, choose_model, model_paths
-from bridge.http.predictions import Prediction, Shape, State
-from bridge.http.routes import Call, Errors, Route
-from bridge.http.store import StoredFile
-from bridge.repaint import Output
+from reapaint.http import webhooks
+from reapaint.http.asks import AUDIO, Name, OwnFields, Seconds, make_ask
+from reapaint.http.bodies import read_multipart
+from reapaint.http.gateway import Gateway
+from reapaint.http.models import OWN_PREFIX, WAVESPEED_PATHS, choose_model, model_paths
+from reapaint.http.predictions import Prediction, Shape, State
+from reapaint.http.routes import Call, Errors, Route
+from reapaint.http.store import StoredFile
+from reapaint.repaint import Output
 
 SYNC_TIMED_OUT = 5004
 """What the clients know a wait by that took too long."""

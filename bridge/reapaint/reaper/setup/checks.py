@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from bridge import reaper_install, reaper_sandbox
-from bridge.commands.doctor import Finding, Verdict
-from bridge.reaper_folders import find_resource_folder, resource_folders
-from bridge.script_messages import SPOOL_PROTOCOL
-from bridge.spool import Spool
-from engine.protocol.version import __version__
+from reapaint.reaper.setup import installation, sandbox
+from reapaint.commands.doctor import Finding, Verdict
+from reapaint.reaper.setup.folders import find_resource_folder, resource_folders
+from reapaint.reaper.messages import SPOOL_PROTOCOL
+from reapaint.reaper.spool import Spool
+from reapaint_engine.protocol.version import __version__
 
 _INSTALL = "Run `reapaint reaper install`"
 
@@ -30,7 +30,7 @@ def find_reaper(named: Path | None = None) -> list[Finding]:
 def check_folder(folder: Path) -> list[Finding]:
     """Return what is to be said of one REAPER."""
     findings = [Finding("reaper", Verdict.GOOD, str(folder))]
-    manifest = reaper_install.read_manifest(folder)
+    manifest = installation.read_manifest(folder)
     if manifest is None:
         text = f"not installed in {folder}."
         return [*findings, Finding("reaper scripts", Verdict.NOTE, text, _INSTALL + ".")]
@@ -43,12 +43,12 @@ def check_folder(folder: Path) -> list[Finding]:
     ]
 
 
-def _check_scripts(folder: Path, manifest: reaper_install.Manifest) -> Finding:
+def _check_scripts(folder: Path, manifest: installation.Manifest) -> Finding:
     name = "reaper scripts"
     if manifest.version != __version__:
         text = f"version {manifest.version} is installed, this is {__version__}."
         return Finding(name, Verdict.WRONG, text, _INSTALL + ", and restart REAPER.")
-    changed = reaper_install.changed_files(folder, manifest)
+    changed = installation.changed_files(folder, manifest)
     if any(not (folder / path).exists() for path in changed):
         return Finding(name, Verdict.WRONG, "some are missing.", _INSTALL + " again.")
     if changed:
@@ -59,15 +59,15 @@ def _check_scripts(folder: Path, manifest: reaper_install.Manifest) -> Finding:
 
 def _check_launch(folder: Path) -> Finding:
     name = "reaper's python"
-    launch = reaper_install.read_launch(folder)
+    launch = installation.read_launch(folder)
     if launch is None:
         text = f"{folder / reaper_install.LAUNCH} can't be read."
         return Finding(name, Verdict.WRONG, text, _INSTALL + " again.")
-    is_outside = launch.python == reaper_sandbox.SPAWN
-    if is_outside is not bool(reaper_sandbox.flatpak_app(folder)):
+    is_outside = launch.python == sandbox.SPAWN
+    if is_outside is not bool(sandbox.flatpak_app(folder)):
         text = "the folder has moved into Flatpak's sandbox, or out of it."
         return Finding(name, Verdict.WRONG, text, _INSTALL + " again.")
-    python = reaper_sandbox.program_outside(launch.arguments) if is_outside else launch.python
+    python = sandbox.program_outside(launch.arguments) if is_outside else launch.python
     if not Path(python).exists():
         text = f"{python} is gone."
         return Finding(name, Verdict.WRONG, text, _INSTALL + " from where ReaPaint is now.")
@@ -76,11 +76,11 @@ def _check_launch(folder: Path) -> Finding:
 
 def _check_sandbox(folder: Path) -> list[Finding]:
     """Return whether Flatpak lets REAPER start the bridge; nothing for another REAPER."""
-    app = reaper_sandbox.flatpak_app(folder)
+    app = sandbox.flatpak_app(folder)
     if app is None:
         return []
     name, advice = "reaper's sandbox", f"Run `{reaper_sandbox.permission_command(app)}`"
-    may_leave = reaper_sandbox.may_start_outside(app)
+    may_leave = sandbox.may_start_outside(app)
     if may_leave is None:
         text = f"Flatpak does not tell whether {app} may start the bridge outside of it."
         return [Finding(name, Verdict.NOTE, text, f"{advice} if no action of ReaPaint works.")]
@@ -92,7 +92,7 @@ def _check_sandbox(folder: Path) -> list[Finding]:
 
 def _check_bridge(folder: Path) -> Finding:
     name = "bridge"
-    spool = Spool(folder / reaper_install.SPOOL)
+    spool = Spool(folder / installation.SPOOL)
     waiting = len(spool.job_ids()) if spool.jobs.is_dir() else 0
     jobs = f"; {waiting} jobs in the spool" if waiting else ""
     if not spool.has_bridge():

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bridge.errors import BridgeCode, InputError
+from reapaint.errors import BridgeCode, InputError
 
 MARK = "reaper.ini"
 """REAPER writes it into its resource folder when it first runs."""

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-from bridge.errors import BridgeCode, BridgeError, InputError
-from bridge.reaper_sandbox import flatpak_app, host_command
-from bridge.script_messages import Launch, read, write
-from bridge.spool import Spool
-from bridge.take_names import alternatives
-from engine.protocol.errors import ProtocolError
-from engine.protocol.version import __version__
+from reapaint.errors import BridgeCode, BridgeError, InputError
+from reapaint.reaper.setup.sandbox import flatpak_app, host_command
+from reapaint.reaper.messages import Launch, read, write
+from reapaint.reaper.spool import Spool
+from reapaint.reaper.take_names import alternatives
+from reapaint_engine.protocol.errors import ProtocolError
+from reapaint_engine.protocol.version import __version__
 
 SCRIPTS_FOLDER = Path("Scripts") / "ReaPaint"
 DATA_FOLDER = Path("ReaPaint")
@@ -34,7 +34,7 @@ POLL_INTERVAL_S = 0.05
 
 _SELF_TESTS = ("self-test.txt", "self-test.txt.tmp", "self-test *")
 """Its report, and what it leaves of its sounds and its project when it is cut off."""
-_MODULE: tuple[str, ...] = ("-m", "bridge", "bridge")
+_MODULE: tuple[str, ...] = ("-m", "reapaint", "bridge")
 
 
 class InstalledFile(msgspec.Struct, frozen=True):
@@ -261,7 +261,7 @@ def _starter() -> bytes:
         "# Starts ReaPaint's bridge from the folder it lies in.\n"
         "import sys\n"
         f"sys.path.insert(0, {str(root)!r})\n"
-        "from bridge.cli import main\n"
+        "from reapaint.commands.cli import main\n"
         "sys.exit(main())\n"
     ).encode()
 

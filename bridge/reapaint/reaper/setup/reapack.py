@@ -17,8 +17,8 @@ from pathlib import Path
 from urllib.parse import quote
 from xml.etree import ElementTree
 
-from bridge.reaper_install import SCRIPTS_FOLDER
-from engine.protocol.version import __version__
+from reapaint.reaper.setup.installation import SCRIPTS_FOLDER
+from reapaint_engine.protocol.version import __version__
 
 INDEX = "index.xml"
 LOCAL_ADDRESS = "http://127.0.0.1:8000/reaper_scripts"

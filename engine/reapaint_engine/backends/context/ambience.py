@@ -17,10 +17,10 @@ statistics of its bands alone, whatever its phases: J. H. McDermott, E. P. Simon
 import numpy as np
 from scipy import fft
 
-from engine.backends.base import Window
-from engine.backends.context.calls import put_in
-from engine.backends.context.chain import Chain, Grain, Slot
-from engine.backends.context.surroundings import (
+from reapaint_engine.backends.base import Window
+from reapaint_engine.backends.context.calls import put_in
+from reapaint_engine.backends.context.chain import Chain, Grain, Slot
+from reapaint_engine.backends.context.surroundings import (
     JITTER,
     MARGIN_S,
     Indices,
@@ -28,8 +28,8 @@ from engine.backends.context.surroundings import (
     Surroundings,
     analyse,
 )
-from engine.backends.context.texture import Samples
-from engine.protocol.spans import Span
+from reapaint_engine.backends.context.texture import Samples
+from reapaint_engine.protocol.spans import Span
 
 ANALYSIS_SHARE = 0.3
 """Of the work, as progress tells it."""

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
-from engine.backends.base import Window
-from engine.backends.context.features import Features, StepCall, Values, describe
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Window
+from reapaint_engine.backends.context.features import Features, StepCall, Values, describe
+from reapaint_engine.protocol.spans import Span
 
 TONAL_FLATNESS = 0.12
 """Median flatness within half octaves: music of held notes and hums 0.02-0.05, speech

@@ -6,21 +6,21 @@ from itertools import groupby
 
 import numpy as np
 
-from engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
-from engine.backends.context import surroundings
-from engine.backends.context.ambience import synthesise
-from engine.backends.context.analysis import Analysis, Character, analyse
-from engine.backends.context.features import StepCall, kept_stretches
-from engine.backends.context.pauses import pauses_only
-from engine.backends.context.pieces import led_in
-from engine.backends.context.repair import repair
-from engine.backends.context.similar import fill_planned, plan_similar
-from engine.dsp.splicing import Levelling
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode
-from engine.protocol.messages import BackendInfo
-from engine.protocol.spans import Span
-from engine.protocol.version import __version__
+from reapaint_engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
+from reapaint_engine.backends.context import surroundings
+from reapaint_engine.backends.context.ambience import synthesise
+from reapaint_engine.backends.context.analysis import Analysis, Character, analyse
+from reapaint_engine.backends.context.features import StepCall, kept_stretches
+from reapaint_engine.backends.context.pauses import pauses_only
+from reapaint_engine.backends.context.pieces import led_in
+from reapaint_engine.backends.context.repair import repair
+from reapaint_engine.backends.context.similar import fill_planned, plan_similar
+from reapaint_engine.dsp.splicing import Levelling
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.messages import BackendInfo
+from reapaint_engine.protocol.spans import Span
+from reapaint_engine.protocol.version import __version__
 
 AUTO, REPAIR, AMBIENCE, SIMILAR = "auto", "repair", "ambience", "similar"
 MODES = (AUTO, REPAIR, AMBIENCE, SIMILAR)

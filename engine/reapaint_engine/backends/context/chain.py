@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.backends.context.surroundings import ALIGN_S, Stretch, Surroundings
-from engine.backends.context.texture import Floats, Samples
+from reapaint_engine.backends.context.surroundings import ALIGN_S, Stretch, Surroundings
+from reapaint_engine.backends.context.texture import Floats, Samples
 
 CHOICES = 12
 """So many of the best fitting places are drawn from: few repeat, many wander off."""

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
-from engine.backends.base import Audio, Window
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Audio, Window
+from reapaint_engine.protocol.spans import Span
 
 Values = npt.NDArray[np.float32]
 Steps = npt.NDArray[np.int64]

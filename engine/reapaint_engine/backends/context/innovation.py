@@ -9,8 +9,8 @@ from scipy.ndimage import uniform_filter1d
 from scipy.signal import istft, stft
 from scipy.signal.windows import hann
 
-from engine.dsp.interpolation import runs
-from engine.dsp.prediction import residual
+from reapaint_engine.dsp.interpolation import runs
+from reapaint_engine.dsp.prediction import residual
 
 Real = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from engine.backends.context.features import Features, StepCall, Steps
-from engine.protocol.spans import Span
+from reapaint_engine.backends.context.features import Features, StepCall, Steps
+from reapaint_engine.protocol.spans import Span
 
 Table = npt.NDArray[np.float32]
 

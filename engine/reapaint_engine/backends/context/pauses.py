@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from engine.backends.base import Window
-from engine.backends.context.features import Features
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Window
+from reapaint_engine.backends.context.features import Features
+from reapaint_engine.protocol.spans import Span
 
 QUIET_PERCENTILE = 5
 ABOVE_QUIET_DB = 8.0

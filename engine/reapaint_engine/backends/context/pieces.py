@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
-from engine.backends.base import Audio, Passage, Window
-from engine.backends.context.features import StepCall, kept_stretches
-from engine.backends.context.paths import Run
-from engine.dsp.crossfades import crossfade
-from engine.dsp.leads import continuation
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Audio, Passage, Window
+from reapaint_engine.backends.context.features import StepCall, kept_stretches
+from reapaint_engine.backends.context.paths import Run
+from reapaint_engine.dsp.crossfades import crossfade
+from reapaint_engine.dsp.leads import continuation
+from reapaint_engine.protocol.spans import Span
 
 Scores = npt.NDArray[np.float64]
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import resample_poly
 
-from engine.protocol.spans import Span
+from reapaint_engine.protocol.spans import Span
 
 Audio = npt.NDArray[np.float32]
 Real = npt.NDArray[np.float64]

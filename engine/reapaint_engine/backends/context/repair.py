@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter, lfiltic
 
-from engine.backends.base import Fill, Passage, Window
-from engine.backends.context.innovation import LEAST_FRAMES, innovation
-from engine.backends.context.recurrence import find_recurrence
-from engine.dsp.interpolation import Interpolator, interpolator, runs
-from engine.dsp.prediction import autocorrelation, burg, lpc
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Fill, Passage, Window
+from reapaint_engine.backends.context.innovation import LEAST_FRAMES, innovation
+from reapaint_engine.backends.context.recurrence import find_recurrence
+from reapaint_engine.dsp.interpolation import Interpolator, interpolator, runs
+from reapaint_engine.dsp.prediction import autocorrelation, burg, lpc
+from reapaint_engine.protocol.spans import Span
 
 Audio = npt.NDArray[np.float32]
 Real = npt.NDArray[np.float64]

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.backends.base import Audio, Passage, Window
-from engine.backends.context.analysis import Analysis, Character, analyse
-from engine.backends.context.features import StepCall, kept_stretches
-from engine.backends.context.paths import Routes, Weights, find_routes, walk
-from engine.backends.context.pieces import aligned, join_pieces, led_in, mismatch, pieces_of
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Audio, Passage, Window
+from reapaint_engine.backends.context.analysis import Analysis, Character, analyse
+from reapaint_engine.backends.context.features import StepCall, kept_stretches
+from reapaint_engine.backends.context.paths import Routes, Weights, find_routes, walk
+from reapaint_engine.backends.context.pieces import aligned, join_pieces, led_in, mismatch, pieces_of
+from reapaint_engine.protocol.spans import Span
 
 
 @dataclass(frozen=True, slots=True)

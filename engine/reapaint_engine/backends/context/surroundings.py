@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import signal
 
-from engine.backends.base import Window
-from engine.backends.context import calls
-from engine.backends.context.calls import Calls
-from engine.backends.context.features import near_stretches
-from engine.backends.context.texture import (
+from reapaint_engine.backends.base import Window
+from reapaint_engine.backends.context import calls
+from reapaint_engine.backends.context.calls import Calls
+from reapaint_engine.backends.context.features import near_stretches
+from reapaint_engine.backends.context.texture import (
     Bands,
     Flags,
     Floats,
@@ -23,7 +23,7 @@ from engine.backends.context.texture import (
     line_share,
     smoothed,
 )
-from engine.protocol.spans import Span
+from reapaint_engine.protocol.spans import Span
 
 Indices = npt.NDArray[np.intp]
 StepCall = Callable[[float], None]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from engine.backends.hosted.errors import HostedCode, HostedError
-from engine.protocol.discovery import is_loopback
-from engine.protocol.errors import ErrorCode, ProtocolError
-from engine.protocol.folders import config_folder
+from reapaint_engine.backends.hosted.errors import HostedCode, HostedError
+from reapaint_engine.protocol.discovery import is_loopback
+from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.folders import config_folder
 
 FILE_NAME = "hosted.toml"
 _KEY = re.compile(r"[\x21-\x7e]{1,512}\Z")

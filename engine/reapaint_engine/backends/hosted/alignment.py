@@ -13,7 +13,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.ndimage import maximum_filter1d
 from scipy.signal import oaconvolve
 
-from engine.protocol.spans import Span
+from reapaint_engine.protocol.spans import Span
 
 Audio = npt.NDArray[np.float32]
 Curve = npt.NDArray[np.float64]

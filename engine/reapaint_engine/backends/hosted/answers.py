@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer
 
-from engine.dsp.resampling import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, resample
+from reapaint_engine.dsp.resampling import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, resample
 
 Audio = npt.NDArray[np.float32]
 

@@ -4,16 +4,16 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.backends.base import Control, Fill, Generation, Window, Wish
-from engine.backends.hosted.accounts import has_key, load_account
-from engine.backends.hosted.calls import Delivery
-from engine.backends.hosted.errors import HostedCode, HostedError
-from engine.backends.hosted.journal import Journal, journal_folder
-from engine.backends.hosted.pace import Clock, Pace, SystemClock
-from engine.backends.hosted.planning import Plan, honoured, plan_calls
-from engine.backends.hosted.service import HostedModel, Service
-from engine.protocol.errors import ErrorCode, ProtocolError
-from engine.protocol.messages import BackendInfo
+from reapaint_engine.backends.base import Control, Fill, Generation, Window, Wish
+from reapaint_engine.backends.hosted.accounts import has_key, load_account
+from reapaint_engine.backends.hosted.calls import Delivery
+from reapaint_engine.backends.hosted.errors import HostedCode, HostedError
+from reapaint_engine.backends.hosted.journal import Journal, journal_folder
+from reapaint_engine.backends.hosted.pace import Clock, Pace, SystemClock
+from reapaint_engine.backends.hosted.planning import Plan, honoured, plan_calls
+from reapaint_engine.backends.hosted.service import HostedModel, Service
+from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.messages import BackendInfo
 
 SAMPLE_RATE = 44_100
 CHANNELS = 2
@@ -84,7 +84,7 @@ class HostedBackend:
         journal = self._journal()
         self._check_cost(plans, model, journal, wish.max_cost)
         try:
-            from engine.backends.hosted.job import HostedJob
+            from reapaint_engine.backends.hosted.job import HostedJob
         except ImportError as error:
             raise _package_missing(self._service, error) from error
         job = HostedJob(self._service, account, window, control, pace=self._pace, clock=self._clock)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from engine.backends.hosted.errors import HostedCode, HostedError, maybe_paid
-from engine.backends.hosted.exchange import Request
-from engine.backends.hosted.journal import Claim, Record, Stage
-from engine.backends.hosted.pace import wait
-from engine.backends.hosted.service import (
+from reapaint_engine.backends.hosted.errors import HostedCode, HostedError, maybe_paid
+from reapaint_engine.backends.hosted.exchange import Request
+from reapaint_engine.backends.hosted.journal import Claim, Record, Stage
+from reapaint_engine.backends.hosted.pace import wait
+from reapaint_engine.backends.hosted.service import (
     Call,
     Failed,
     Finished,
@@ -25,8 +25,8 @@ from engine.backends.hosted.service import (
     State,
     Ticket,
 )
-from engine.backends.hosted.session import Session
-from engine.errors import JobCancelled
+from reapaint_engine.backends.hosted.session import Session
+from reapaint_engine.errors import JobCancelled
 
 SLOWER_EACH_TIME = 1.25
 LONGEST_POLL_S = 10.0

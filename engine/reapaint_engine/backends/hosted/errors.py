@@ -2,8 +2,8 @@
 
 from enum import StrEnum
 
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 
 
 class HostedCode(StrEnum):

@@ -1,10 +1,10 @@
 """fal: Stable Audio 3 and 2.5 inpainting, through its queue."""
 
-from engine.backends.hosted.accounts import Login
-from engine.backends.hosted.eachlabs import find_link
-from engine.backends.hosted.errors import HostedCode, HostedError, maybe_paid
-from engine.backends.hosted.exchange import Request
-from engine.backends.hosted.service import (
+from reapaint_engine.backends.hosted.accounts import Login
+from reapaint_engine.backends.hosted.eachlabs import find_link
+from reapaint_engine.backends.hosted.errors import HostedCode, HostedError, maybe_paid
+from reapaint_engine.backends.hosted.exchange import Request
+from reapaint_engine.backends.hosted.service import (
     Bounds,
     Call,
     Capabilities,
@@ -16,7 +16,7 @@ from engine.backends.hosted.service import (
     State,
     Ticket,
 )
-from engine.backends.hosted.session import Session, is_remote_id, json_of, text_at, words_of
+from reapaint_engine.backends.hosted.session import Session, is_remote_id, json_of, text_at, words_of
 
 LOGIN = Login(
     service="fal",

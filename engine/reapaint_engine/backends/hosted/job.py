@@ -10,19 +10,19 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from engine.backends.base import Control, Passage, Window
-from engine.backends.hosted.accounts import Account
-from engine.backends.hosted.alignment import advance, measure_alignment
-from engine.backends.hosted.answers import UnreadableAnswer, decode_answer
-from engine.backends.hosted.calls import Caller, Delivery
-from engine.backends.hosted.errors import HostedCode, HostedError
-from engine.backends.hosted.journal import Claim, Journal, Stage
-from engine.backends.hosted.pace import Clock, Pace
-from engine.backends.hosted.planning import Plan, not_taken
-from engine.backends.hosted.service import Prepared, Service
-from engine.backends.hosted.session import Session
-from engine.backends.hosted.transport import HttpTransport
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Control, Passage, Window
+from reapaint_engine.backends.hosted.accounts import Account
+from reapaint_engine.backends.hosted.alignment import advance, measure_alignment
+from reapaint_engine.backends.hosted.answers import UnreadableAnswer, decode_answer
+from reapaint_engine.backends.hosted.calls import Caller, Delivery
+from reapaint_engine.backends.hosted.errors import HostedCode, HostedError
+from reapaint_engine.backends.hosted.journal import Claim, Journal, Stage
+from reapaint_engine.backends.hosted.pace import Clock, Pace
+from reapaint_engine.backends.hosted.planning import Plan, not_taken
+from reapaint_engine.backends.hosted.service import Prepared, Service
+from reapaint_engine.backends.hosted.session import Session
+from reapaint_engine.backends.hosted.transport import HttpTransport
+from reapaint_engine.protocol.spans import Span
 
 Audio = npt.NDArray[np.float32]
 

@@ -15,9 +15,9 @@ from typing import TypeGuard
 import filelock
 import msgspec
 
-from engine.backends.hosted.pace import Clock
-from engine.backends.hosted.service import Ticket
-from engine.protocol.folders import make_private, state_folder
+from reapaint_engine.backends.hosted.pace import Clock
+from reapaint_engine.backends.hosted.service import Ticket
+from reapaint_engine.protocol.folders import make_private, state_folder
 
 UNDELIVERED_S = 7 * 86_400.0
 """How long a call is remembered whose result nobody has got: services keep results for

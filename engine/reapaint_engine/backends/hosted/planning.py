@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.backends.base import Window, Wish
-from engine.backends.hosted.calls import digests
-from engine.backends.hosted.errors import HostedError
-from engine.backends.hosted.sections import Section, SpanTooLong, cut_section
-from engine.backends.hosted.service import Bounds, Call, HostedModel, Service
-from engine.backends.hosted.wav import encode_wav, safe_gain
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.backends.base import Window, Wish
+from reapaint_engine.backends.hosted.calls import digests
+from reapaint_engine.backends.hosted.errors import HostedError
+from reapaint_engine.backends.hosted.sections import Section, SpanTooLong, cut_section
+from reapaint_engine.backends.hosted.service import Bounds, Call, HostedModel, Service
+from reapaint_engine.backends.hosted.wav import encode_wav, safe_gain
+from reapaint_engine.protocol.errors import ErrorCode
 
 
 @dataclass(frozen=True, slots=True)

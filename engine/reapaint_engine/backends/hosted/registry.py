@@ -1,10 +1,10 @@
 """The backends of all hosted services; making one reads and sends nothing."""
 
-from engine.backends.hosted.backend import HostedBackend
-from engine.backends.hosted.eachlabs import EachLabs
-from engine.backends.hosted.fal import Fal
-from engine.backends.hosted.stability import Stability
-from engine.backends.hosted.wavespeed import WaveSpeed
+from reapaint_engine.backends.hosted.backend import HostedBackend
+from reapaint_engine.backends.hosted.eachlabs import EachLabs
+from reapaint_engine.backends.hosted.fal import Fal
+from reapaint_engine.backends.hosted.stability import Stability
+from reapaint_engine.backends.hosted.wavespeed import WaveSpeed
 
 
 def make_hosted_backends(max_cost: float | None = None) -> list[HostedBackend]:

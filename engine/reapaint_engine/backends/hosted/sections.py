@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from engine.backends.base import Window
-from engine.backends.hosted.service import Capabilities
-from engine.dsp.masks import grow_to_grid
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Window
+from reapaint_engine.backends.hosted.service import Capabilities
+from reapaint_engine.dsp.masks import grow_to_grid
+from reapaint_engine.protocol.spans import Span
 
 Audio = npt.NDArray[np.float32]
 

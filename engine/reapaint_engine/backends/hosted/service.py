@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from engine.backends.hosted.accounts import Login
-from engine.backends.hosted.session import Session
+from reapaint_engine.backends.hosted.accounts import Login
+from reapaint_engine.backends.hosted.session import Session
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from engine.backends.hosted.accounts import Account
-from engine.backends.hosted.errors import HostedCode, HostedError, maybe_paid
-from engine.backends.hosted.exchange import Answer, Broken, NotSent, Request, Transport, Watch
-from engine.backends.hosted.pace import Clock, Pace, retry_after_s, wait
+from reapaint_engine.backends.hosted.accounts import Account
+from reapaint_engine.backends.hosted.errors import HostedCode, HostedError, maybe_paid
+from reapaint_engine.backends.hosted.exchange import Answer, Broken, NotSent, Request, Transport, Watch
+from reapaint_engine.backends.hosted.pace import Clock, Pace, retry_after_s, wait
 
 LONGEST_QUOTE = 300
 """Characters of a service's own words that an error carries."""

@@ -1,9 +1,9 @@
 """Stability's own platform: Stable Audio 3 Large, polled, and 2.5, which answers at once."""
 
-from engine.backends.hosted.accounts import Login
-from engine.backends.hosted.errors import maybe_paid
-from engine.backends.hosted.exchange import Answer, Request
-from engine.backends.hosted.service import (
+from reapaint_engine.backends.hosted.accounts import Login
+from reapaint_engine.backends.hosted.errors import maybe_paid
+from reapaint_engine.backends.hosted.exchange import Answer, Request
+from reapaint_engine.backends.hosted.service import (
     Bounds,
     Call,
     Capabilities,
@@ -15,7 +15,7 @@ from engine.backends.hosted.service import (
     State,
     Ticket,
 )
-from engine.backends.hosted.session import Session, is_remote_id, json_of, text_at
+from reapaint_engine.backends.hosted.session import Session, is_remote_id, json_of, text_at
 
 LOGIN = Login(
     service="stability",

@@ -12,11 +12,11 @@ from urllib.parse import urljoin
 
 import httpx
 
-from engine.backends.hosted.accounts import Account
-from engine.backends.hosted.errors import HostedCode, HostedError
-from engine.backends.hosted.exchange import Answer, Broken, NotSent, Request, Watch
-from engine.backends.hosted.pace import REACTION_S, Pace
-from engine.protocol.version import __version__
+from reapaint_engine.backends.hosted.accounts import Account
+from reapaint_engine.backends.hosted.errors import HostedCode, HostedError
+from reapaint_engine.backends.hosted.exchange import Answer, Broken, NotSent, Request, Watch
+from reapaint_engine.backends.hosted.pace import REACTION_S, Pace
+from reapaint_engine.protocol.version import __version__
 
 MAX_BODY_BYTES = 512 << 20
 """Far above six minutes of stereo in 32 bits."""

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from pedalboard.io import ReadableAudioFile
 
-from engine.dsp.resampling import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
+from reapaint_engine.dsp.resampling import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 
 Audio = npt.NDArray[np.float32]
 

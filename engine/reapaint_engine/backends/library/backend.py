@@ -10,20 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
-from engine.backends.library.audio import UnreadableClip, read_clip
-from engine.backends.library.events import Clip, describe_clip
-from engine.backends.library.fitting import at_window, looped, once
-from engine.backends.library.indexer import Indexer, Progress
-from engine.backends.library.meaning import Meaning, reranked, widened
-from engine.backends.library.search import Match, find, parse
-from engine.backends.library.store import LISTED, UNREADABLE, VERSION, open_store, unusable
-from engine.dsp.splicing import Levelling
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode, ProtocolError
-from engine.protocol.folders import cache_folder
-from engine.protocol.libraries import library_name
-from engine.protocol.messages import BackendInfo
+from reapaint_engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
+from reapaint_engine.backends.library.audio import UnreadableClip, read_clip
+from reapaint_engine.backends.library.events import Clip, describe_clip
+from reapaint_engine.backends.library.fitting import at_window, looped, once
+from reapaint_engine.backends.library.indexer import Indexer, Progress
+from reapaint_engine.backends.library.meaning import Meaning, reranked, widened
+from reapaint_engine.backends.library.search import Match, find, parse
+from reapaint_engine.backends.library.store import LISTED, UNREADABLE, VERSION, open_store, unusable
+from reapaint_engine.dsp.splicing import Levelling
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.folders import cache_folder
+from reapaint_engine.protocol.libraries import library_name
+from reapaint_engine.protocol.messages import BackendInfo
 
 AUTO, ONCE, LOOP = "auto", "once", "loop"
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from engine.backends.library.tags import read_tags
+from reapaint_engine.backends.library.tags import read_tags
 
 MAX_CHUNKS = 1000
 MAX_TEXT_BYTES = 1 << 20

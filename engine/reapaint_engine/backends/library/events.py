@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from engine.dsp.masks import merge_spans, spans_from_mask
-from engine.protocol.spans import Span
+from reapaint_engine.dsp.masks import merge_spans, spans_from_mask
+from reapaint_engine.protocol.spans import Span
 
 Audio = npt.NDArray[np.float32]
 Levels = npt.NDArray[np.float64]

@@ -3,17 +3,17 @@
 import numpy as np
 from scipy.signal import oaconvolve
 
-from engine.backends.base import Audio, Window
-from engine.backends.context.ambience import fill_ambience
-from engine.backends.context.analysis import Character, analyse
-from engine.backends.context.features import StepCall, kept_stretches
-from engine.backends.context.similar import fill_similar
-from engine.backends.library.events import Clip, Event, levels_db
-from engine.dsp.channels import map_channels
-from engine.dsp.crossfades import crossfade, fade_in_gains
-from engine.dsp.levels import level_db
-from engine.dsp.resampling import resample
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Audio, Window
+from reapaint_engine.backends.context.ambience import fill_ambience
+from reapaint_engine.backends.context.analysis import Character, analyse
+from reapaint_engine.backends.context.features import StepCall, kept_stretches
+from reapaint_engine.backends.context.similar import fill_similar
+from reapaint_engine.backends.library.events import Clip, Event, levels_db
+from reapaint_engine.dsp.channels import map_channels
+from reapaint_engine.dsp.crossfades import crossfade, fade_in_gains
+from reapaint_engine.dsp.levels import level_db
+from reapaint_engine.dsp.resampling import resample
+from reapaint_engine.protocol.spans import Span
 
 JOIN_S = 0.05
 """How long a clip and what was made to follow it are heard together."""

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from engine.backends.library.audio import UnreadableClip, probe_clip
-from engine.backends.library.descriptions import read_description
-from engine.backends.library.listing import Walk
-from engine.backends.library.store import LISTED, READ, UNREADABLE, open_store, unusable
-from engine.backends.library.writer import Header, Writer
-from engine.protocol.errors import ReaPaintError
+from reapaint_engine.backends.library.audio import UnreadableClip, probe_clip
+from reapaint_engine.backends.library.descriptions import read_description
+from reapaint_engine.backends.library.listing import Walk
+from reapaint_engine.backends.library.store import LISTED, READ, UNREADABLE, open_store, unusable
+from reapaint_engine.backends.library.writer import Header, Writer
+from reapaint_engine.protocol.errors import ReaPaintError
 
 LISTING_BATCH = 1000
 READING_BATCH = 200

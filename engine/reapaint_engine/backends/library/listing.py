@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from engine.backends.library.audio import SUFFIXES
-from engine.backends.library.ucs import parse_cat_id, related_words
-from engine.backends.library.words import STOP_WORDS, stem, words_of
+from reapaint_engine.backends.library.audio import SUFFIXES
+from reapaint_engine.backends.library.ucs import parse_cat_id, related_words
+from reapaint_engine.backends.library.words import STOP_WORDS, stem, words_of
 
 FX_NAME_PARTS = 1
 """After the CatID and the sound's own name, UCS names follow its maker and its library."""

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.backends.library.search import Match, Query
-from engine.backends.library.store import transaction
+from reapaint_engine.backends.library.search import Match, Query
+from reapaint_engine.backends.library.store import transaction
 
 Vectors = npt.NDArray[np.float32]
 
@@ -122,7 +122,7 @@ def _file_vectors(
 
 
 def _text(path: str, description: str) -> str:
-    from engine.backends.library.listing import texts_of
+    from reapaint_engine.backends.library.listing import texts_of
 
     texts = texts_of(path, "")
     return f"{' '.join((*texts.name, *texts.category))}. {description}"[:500]

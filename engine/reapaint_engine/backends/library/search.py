@@ -9,8 +9,8 @@ weighted fields, as SQLite's FTS5 computes it.
 import sqlite3
 from dataclasses import dataclass
 
-from engine.backends.library.store import FIELDS
-from engine.backends.library.words import meaningful, stem, words_of
+from reapaint_engine.backends.library.store import FIELDS
+from reapaint_engine.backends.library.words import meaningful, stem, words_of
 
 WEIGHTS = {"name": 8.0, "category": 4.0, "description": 3.0, "folders": 1.0, "related": 0.5}
 """How much a word counts where: a file is named for what it is."""

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from engine.backends.library.words import stem, words_of
+from reapaint_engine.backends.library.words import stem, words_of
 
 CATEGORIES = {
     "AERO": "aircraft: airplane aeroplane plane jet helicopter propeller flight drone glider",

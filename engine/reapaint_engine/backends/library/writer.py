@@ -4,9 +4,9 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.backends.library.listing import Found, texts_of
-from engine.backends.library.store import LISTED, UNREADABLE, transaction
-from engine.backends.library.words import stem
+from reapaint_engine.backends.library.listing import Found, texts_of
+from reapaint_engine.backends.library.store import LISTED, UNREADABLE, transaction
+from reapaint_engine.backends.library.words import stem
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,25 +9,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.backends.base import Control, Generation, Window, Wish
-from engine.backends.stable_audio_3.adapters import open_adapter
-from engine.backends.stable_audio_3.catalog import INSTALL_COMMAND, MODELS, find_model
-from engine.backends.stable_audio_3.checkpoint import open_checkpoint
-from engine.backends.stable_audio_3.choosing import choose
-from engine.backends.stable_audio_3.devices import DevicePlan, plan_device
-from engine.backends.stable_audio_3.geometry import HEADROOM_S
-from engine.backends.stable_audio_3.holder import ModelHolder, OnProgress
-from engine.backends.stable_audio_3.naming import AUTO, ModelName, is_path, parse_model
-from engine.backends.stable_audio_3.settings import TRAINED_LATENTS, CodecShape
-from engine.backends.stable_audio_3.sizing import sizes_of
-from engine.backends.stable_audio_3.store import Installed, find_installed, models_folder
-from engine.errors import BackendUnavailable, JobError
-from engine.protocol.errors import ErrorCode, ReaPaintError
-from engine.protocol.messages import BackendInfo
+from reapaint_engine.backends.base import Control, Generation, Window, Wish
+from reapaint_engine.backends.stable_audio_3.checkpoint.adapters import open_adapter
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import INSTALL_COMMAND, MODELS, find_model
+from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import open_checkpoint
+from reapaint_engine.backends.stable_audio_3.inference.choosing import choose
+from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan, plan_device
+from reapaint_engine.backends.stable_audio_3.inference.geometry import HEADROOM_S
+from reapaint_engine.backends.stable_audio_3.inference.holder import ModelHolder, OnProgress
+from reapaint_engine.backends.stable_audio_3.checkpoint.naming import AUTO, ModelName, is_path, parse_model
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import TRAINED_LATENTS, CodecShape
+from reapaint_engine.backends.stable_audio_3.checkpoint.sizing import sizes_of
+from reapaint_engine.backends.stable_audio_3.checkpoint.store import Installed, find_installed, models_folder
+from reapaint_engine.errors import BackendUnavailable, JobError
+from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.messages import BackendInfo
 
 if TYPE_CHECKING:
     # It loads torch, which takes seconds that only the model's users should wait.
-    from engine.backends.stable_audio_3.pipeline import Model
+    from reapaint_engine.backends.stable_audio_3.inference.pipeline import Model
 
 NAME = "stable-audio-3"
 SAMPLE_RATE = 44100
@@ -230,7 +230,7 @@ class StableAudio3Backend:
             _log.warning("no model is loaded: %s", error)
 
     def _load(self, folder: Path, on_progress: OnProgress) -> "Model":
-        from engine.backends.stable_audio_3.pipeline import load_model
+        from reapaint_engine.backends.stable_audio_3.inference.pipeline import load_model
 
         checkpoint = open_checkpoint(folder)
         plan = plan_device(sizes_of(checkpoint), self._options.device)

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridge.errors import BridgeCode, InputError
-from bridge.formats import aiff
-from bridge.formats.samples import Encoding, SampleFormat
-from bridge.media import probe, read_frames, write_spliced
+from reapaint.errors import BridgeCode, InputError
+from reapaint.files.formats import aiff
+from reapaint.files.formats.samples import Encoding, SampleFormat
+from reapaint.files.media import probe, read_frames, write_spliced
 from tests.bridge import audio_files as files
 
 DATA = files.raw_samples("int24", 301, 1)

@@ -6,10 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from bridge.formats import ogg
-from bridge.formats.encoders import FfmpegEncoder, VorbisEncoder
-from bridge.formats.targets import Kind
-from bridge.formats.vorbis_comments import Comments, unpack
+from reapaint.files.formats import ogg
+from reapaint.files.formats.encoders import FfmpegEncoder, VorbisEncoder
+from reapaint.files.formats.targets import Kind
+from reapaint.files.formats.vorbis_comments import Comments, unpack
 from tests.bridge import audio_files as files
 
 ENTRIES = (b"TITLE=A", b"ARTIST=One", b"ARTIST=Two")

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridge.errors import BridgeCode, InputError
-from bridge.formats import wav
-from bridge.formats.chunks import UNKNOWN_SIZE, Chunk, PcmLayout
-from bridge.media import probe, read_frames, write_spliced
+from reapaint.errors import BridgeCode, InputError
+from reapaint.files.formats import wav
+from reapaint.files.formats.chunks import UNKNOWN_SIZE, Chunk, PcmLayout
+from reapaint.files.media import probe, read_frames, write_spliced
 from tests.bridge import audio_files as files
 
 DATA = files.raw_samples("int16", 1001, 1)

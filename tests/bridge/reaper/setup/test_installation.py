@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from bridge import reaper_folders, reaper_install
-from bridge.cli import main
-from bridge.commands.doctor import Verdict
-from bridge.commands.service import bridge_log_path
-from bridge.errors import BridgeError, InputError
-from bridge.reaper_checks import check_folder, find_reaper
-from bridge.reaper_install import DATA_FOLDER, LAUNCH, MANIFEST, SCRIPTS_FOLDER, SPOOL
-from bridge.script_messages import EngineState, Heartbeat, Launch
-from bridge.spool import Spool
+from reapaint.reaper.setup import folders, installation
+from reapaint.commands.cli import main
+from reapaint.commands.doctor import Verdict
+from reapaint.commands.service import bridge_log_path
+from reapaint.errors import BridgeError, InputError
+from reapaint.reaper.setup.checks import check_folder, find_reaper
+from reapaint.reaper.setup.installation import DATA_FOLDER, LAUNCH, MANIFEST, SCRIPTS_FOLDER, SPOOL
+from reapaint.reaper.messages import EngineState, Heartbeat, Launch
+from reapaint.reaper.spool import Spool
 from tests.integration.script_side import ROOT, ScriptSide, wait_until
 
 A = "a" * 32
@@ -39,7 +39,7 @@ def scripts_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (source / "ReaPaint_Inpaint time selection.lua").write_text("-- action")
     (source / "reapaint" / "splice.lua").write_text("-- code")
     (source / "stylua.toml").write_text("")
-    monkeypatch.setattr(reaper_install, "scripts_source", lambda: source)
+    monkeypatch.setattr(installation, "scripts_source", lambda: source)
     return source
 
 
@@ -47,9 +47,9 @@ def scripts_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def launch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the trial of Python, which starts processes."""
     monkeypatch.setattr(
-        reaper_install,
+        installation,
         "make_launch",
-        lambda folder: Launch(sys.executable, ("-m", "bridge", "bridge", "--spool", str(folder))),
+        lambda folder: Launch(sys.executable, ("-m", "reapaint", "bridge", "--spool", str(folder))),
     )
 
 
@@ -64,7 +64,7 @@ def _tree(folder: Path) -> dict[str, bytes]:
 @pytest.mark.usefixtures("scripts_source", "launch")
 def test_what_is_installed_is_removed_and_all_else_stays(resources: Path) -> None:
     before = _tree(resources)
-    done = reaper_install.install(resources)
+    done = installation.install(resources)
     tree = _tree(resources)
     action = "Scripts/ReaPaint/ReaPaint_Inpaint time selection.lua"
     assert tree[action] == b"-- action"
@@ -74,7 +74,7 @@ def test_what_is_installed_is_removed_and_all_else_stays(resources: Path) -> Non
     assert {path.as_posix() for path in done.written} | {MANIFEST.as_posix()} == (
         tree.keys() - before.keys()
     )
-    gone = reaper_install.uninstall(resources, force=False)
+    gone = installation.uninstall(resources, force=False)
     assert gone.kept == ()
     assert _tree(resources) == before
     assert not (resources / SCRIPTS_FOLDER).exists()
@@ -85,21 +85,21 @@ def test_what_is_installed_is_removed_and_all_else_stays(resources: Path) -> Non
 def test_an_update_removes_what_is_no_more_and_keeps_a_users_work(
     resources: Path, scripts_source: Path
 ) -> None:
-    reaper_install.install(resources)
+    installation.install(resources)
     installed = resources / SCRIPTS_FOLDER
     (installed / "reapaint" / "splice.lua").write_text("-- code, changed by me")
     (scripts_source / "ReaPaint_Inpaint time selection.lua").unlink()
     (scripts_source / "ReaPaint_New action.lua").write_text("-- new")
     for turn in (1, 2):
         (scripts_source / "reapaint" / "splice.lua").write_text(f"-- code {turn}")
-        done = reaper_install.install(resources)
+        done = installation.install(resources)
         names = [path.name for path in done.kept]
         assert names == (["splice.lua.yours"] if turn == 1 else [])
     assert (installed / "reapaint" / "splice.lua.yours").read_text() == "-- code, changed by me"
     assert (installed / "reapaint" / "splice.lua").read_text() == "-- code 2"
     assert not (installed / "ReaPaint_Inpaint time selection.lua").exists()
     assert (installed / "ReaPaint_New action.lua").exists()
-    gone = reaper_install.uninstall(resources, force=False)
+    gone = installation.uninstall(resources, force=False)
     assert _tree(installed) == {"reapaint/splice.lua.yours": b"-- code, changed by me"}
     assert [(each.path.name, each.reason) for each in gone.kept] == [
         ("splice.lua.yours", "it is not ReaPaint's")
@@ -109,10 +109,10 @@ def test_an_update_removes_what_is_no_more_and_keeps_a_users_work(
 @pytest.mark.usefixtures("scripts_source", "launch")
 @pytest.mark.parametrize("force", [False, True])
 def test_a_changed_script_stays_unless_forced(resources: Path, force: bool) -> None:
-    reaper_install.install(resources)
+    installation.install(resources)
     changed = resources / SCRIPTS_FOLDER / "reapaint" / "splice.lua"
     changed.write_text("-- mine now")
-    gone = reaper_install.uninstall(resources, force=force)
+    gone = installation.uninstall(resources, force=force)
     assert changed.exists() is not force
     assert [each.path.name for each in gone.kept] == ([] if force else ["splice.lua"])
     assert all("--force" in each.reason for each in gone.kept)
@@ -120,13 +120,13 @@ def test_a_changed_script_stays_unless_forced(resources: Path, force: bool) -> N
 
 @pytest.mark.usefixtures("scripts_source", "launch")
 def test_results_that_wait_are_not_removed(resources: Path, tmp_path: Path) -> None:
-    reaper_install.install(resources)
+    installation.install(resources)
     scripts = ScriptSide(resources, tmp_path)
     waits, over = (scripts.send(scripts.request(tmp_path / "a.wav", (1, 2))) for _ in range(2))
     for job_id in (waits, over):
         (scripts.folder(job_id) / "result.json").write_text('{"protocol": "1.0", "ok": true}')
     scripts.touch(over, "applied")
-    gone = reaper_install.uninstall(resources, force=True)
+    gone = installation.uninstall(resources, force=True)
     assert [each.path for each in gone.kept] == [SPOOL]
     assert (scripts.folder(waits) / "result.json").exists()
     assert not scripts.folder(over).exists()
@@ -136,7 +136,7 @@ def test_results_that_wait_are_not_removed(resources: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize("force", [False, True])
 def test_what_the_self_test_made_is_removed_and_no_result_is(resources: Path, force: bool) -> None:
     before = _tree(resources)
-    reaper_install.install(resources)
+    installation.install(resources)
     data = resources / DATA_FOLDER
     made = [
         "self-test level.wav",
@@ -149,7 +149,7 @@ def test_what_the_self_test_made_is_removed_and_no_result_is(resources: Path, fo
     for name in (*made, lives, "rescued/Möwen - Regen - 7.wav", "my self-test.rpp"):
         (data / name).parent.mkdir(exist_ok=True)
         (data / name).write_bytes(b"x")
-    gone = reaper_install.uninstall(resources, force=force)
+    gone = installation.uninstall(resources, force=force)
     removed = {
         path.relative_to(DATA_FOLDER).as_posix()
         for path in gone.removed
@@ -167,23 +167,23 @@ def test_what_the_self_test_made_is_removed_and_no_result_is(resources: Path, fo
 
 def test_removing_what_is_not_there_is_said(resources: Path) -> None:
     with pytest.raises(InputError) as caught:
-        reaper_install.uninstall(resources, force=False)
+        installation.uninstall(resources, force=False)
     assert caught.value.code == "not_installed"
 
 
 @pytest.mark.usefixtures("scripts_source", "launch")
 def test_a_manifest_cant_make_uninstall_leave_its_folder(resources: Path) -> None:
-    reaper_install.install(resources)
+    installation.install(resources)
     outside = resources.parent / "precious.txt"
     outside.write_text("x")
     manifest = json.loads((resources / MANIFEST).read_text())
-    digest = reaper_install._hash(b"x")
+    digest = installation._hash(b"x")
     manifest["files"] += [
         {"path": "../precious.txt", "sha256": digest},
         {"path": str(outside), "sha256": digest},
     ]
     (resources / MANIFEST).write_text(json.dumps(manifest))
-    reaper_install.uninstall(resources, force=True)
+    installation.uninstall(resources, force=True)
     assert outside.exists()
 
 
@@ -191,10 +191,10 @@ def test_a_manifest_cant_make_uninstall_leave_its_folder(resources: Path) -> Non
 def test_a_running_bridge_is_asked_to_end(resources: Path) -> None:
     spool = Spool(resources / SPOOL)
     spool.make()
-    reaper_install.install(resources)
+    installation.install(resources)
     assert spool.take_controls() == []
     with spool.lock():
-        reaper_install.install(resources)
+        installation.install(resources)
     assert spool.take_controls() == ["stop_bridge"]
 
 
@@ -207,17 +207,17 @@ def test_a_folder_that_cant_be_written_is_said(
 
     monkeypatch.setattr(Path, "write_bytes", refuse)
     with pytest.raises(BridgeError) as caught:
-        reaper_install.install(resources)
+        installation.install(resources)
     assert caught.value.code == "output_not_writable"
     assert caught.value.hint
 
 
 def test_the_bridge_starts_as_the_scripts_start_it(resources: Path) -> None:
     """launch.json's very words, from another folder and without a shell's settings."""
-    launch = reaper_install.make_launch(resources)
+    launch = installation.make_launch(resources)
     if launch.arguments[0] != "-m":
         (resources / DATA_FOLDER).mkdir()
-        (resources / reaper_install.STARTER).write_bytes(reaper_install._starter())
+        (resources / installation.STARTER).write_bytes(installation._starter())
     environment = {name: value for name, value in os.environ.items() if "PYTHON" not in name}
     process = subprocess.Popen(
         [launch.python, *launch.arguments],
@@ -233,7 +233,7 @@ def test_the_bridge_starts_as_the_scripts_start_it(resources: Path) -> None:
         )
         assert isinstance(beat, Heartbeat), process.stderr.read() if process.stderr else ""
         (resources / DATA_FOLDER / "installed.json").write_text('{"version": "1"}')
-        gone = reaper_install.uninstall(resources, force=False)
+        gone = installation.uninstall(resources, force=False)
         assert process.wait(timeout=20) == 0
         assert SPOOL not in [each.path for each in gone.kept]
         assert not spool.root.exists()
@@ -243,7 +243,7 @@ def test_the_bridge_starts_as_the_scripts_start_it(resources: Path) -> None:
 
 
 def test_the_package_brings_its_scripts() -> None:
-    source = reaper_install.scripts_source()
+    source = installation.scripts_source()
     assert source.name == "reaper_scripts"
     assert (source / "reapaint" / "spool.lua").exists()
 
@@ -284,10 +284,10 @@ def test_reaper_is_found_on_every_system(
 ) -> None:
     monkeypatch.setattr(sys, "platform", platform)
     with pytest.raises(InputError) as caught:
-        reaper_folders.find_resource_folder(None)
+        folders.find_resource_folder(None)
     assert caught.value.code == "reaper_not_found"
     folder = _reaper_at(home / place)
-    assert reaper_folders.find_resource_folder(None) == folder
+    assert folders.find_resource_folder(None) == folder
 
 
 def test_settings_of_the_system_are_followed(
@@ -297,22 +297,22 @@ def test_settings_of_the_system_are_followed(
         monkeypatch.setattr(sys, "platform", platform)
         monkeypatch.setenv(variable, str(tmp_path / variable))
         folder = _reaper_at(tmp_path / variable / "REAPER")
-        assert reaper_folders.resource_folders() == [folder]
+        assert folders.resource_folders() == [folder]
 
 
 def test_several_reapers_are_listed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     folders = [_reaper_at(home / ".config" / "REAPER"), _reaper_at(home / "opt" / "REAPER")]
     with pytest.raises(InputError) as caught:
-        reaper_folders.find_resource_folder(None)
+        folders.find_resource_folder(None)
     assert caught.value.code == "several_reapers"
     assert all(str(folder) in caught.value.message for folder in folders)
-    assert reaper_folders.find_resource_folder(folders[1]) == folders[1]
+    assert folders.find_resource_folder(folders[1]) == folders[1]
 
 
 def test_a_named_folder_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        reaper_folders.find_resource_folder(tmp_path / "nowhere")
+        folders.find_resource_folder(tmp_path / "nowhere")
     assert caught.value.code == "file_not_found"
 
 
@@ -359,14 +359,14 @@ def _verdicts(resources: Path) -> dict[str, Verdict]:
 @pytest.mark.usefixtures("scripts_source", "launch")
 def test_the_doctor_sees_what_is_wrong_and_says_what_to_do(resources: Path) -> None:
     assert _verdicts(resources)["reaper scripts"] is Verdict.NOTE
-    reaper_install.install(resources)
+    installation.install(resources)
     assert set(_verdicts(resources).values()) == {Verdict.GOOD}
     script = resources / SCRIPTS_FOLDER / "reapaint" / "splice.lua"
     script.write_text("-- changed")
     assert _verdicts(resources)["reaper scripts"] is Verdict.NOTE
     script.unlink()
     assert _verdicts(resources)["reaper scripts"] is Verdict.WRONG
-    reaper_install.install(resources)
+    installation.install(resources)
     launch = resources / LAUNCH
     launch.write_text(launch.read_text().replace(sys.executable, "/gone/python"))
     assert _verdicts(resources)["reaper's python"] is Verdict.WRONG
@@ -381,7 +381,7 @@ def test_the_doctor_sees_what_is_wrong_and_says_what_to_do(resources: Path) -> N
 
 @pytest.mark.usefixtures("scripts_source", "launch")
 def test_the_doctor_sees_the_bridge(resources: Path) -> None:
-    reaper_install.install(resources)
+    installation.install(resources)
     spool = Spool(resources / SPOOL)
     spool.make()
     with spool.lock():
@@ -421,7 +421,7 @@ def test_the_doctor_names_the_logs(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_doctors_checks_load_without_the_client() -> None:
-    code = "import sys, bridge.commands.reaper; print('zmq' in sys.modules, 'av' in sys.modules)"
+    code = "import sys, reapaint.commands.reaper; print('zmq' in sys.modules, 'av' in sys.modules)"
     answer = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bridge import reapack, reaper_install
-from bridge.cli import main
-from engine.protocol.version import __version__
+from reapaint.reaper.setup import reapack, installation
+from reapaint.commands.cli import main
+from reapaint_engine.protocol.version import __version__
 from tests.integration.script_side import ROOT
 
 SCRIPTS = ROOT / "reaper_scripts"
@@ -52,7 +52,7 @@ def test_the_list_that_comes_along_names_every_file_once() -> None:
         f"run `reapaint reaper index reaper_scripts/index.xml --address {reapack.LOCAL_ADDRESS}`"
     )
     files = _download(index)
-    folder = reaper_install.SCRIPTS_FOLDER.as_posix()
+    folder = installation.SCRIPTS_FOLDER.as_posix()
     assert sorted(files) == sorted(f"{folder}/{name}" for name in FILES)
     for goal, (address, section) in files.items():
         name = goal.removeprefix(f"{folder}/")

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from bridge import reaper_install
-from bridge.cli import main
-from bridge.commands.doctor import Verdict
-from bridge.reaper_checks import check_folder
-from bridge.reaper_install import LAUNCH, SPOOL
-from bridge.reaper_sandbox import flatpak_app, may_start_outside, permission_command
-from bridge.script_messages import read, write
+from reapaint.reaper.setup import installation
+from reapaint.commands.cli import main
+from reapaint.commands.doctor import Verdict
+from reapaint.reaper.setup.checks import check_folder
+from reapaint.reaper.setup.installation import LAUNCH, SPOOL
+from reapaint.reaper.setup.sandbox import flatpak_app, may_start_outside, permission_command
+from reapaint.reaper.messages import read, write
 
 APP = "fm.reaper.Reaper"
 LEAVE = "flatpak override --user --talk-name=org.freedesktop.Flatpak fm.reaper.Reaper"
@@ -68,19 +68,19 @@ def test_flatpaks_folders_are_known(folder: str, app: str | None) -> None:
 
 
 def test_the_bridge_is_started_outside_the_sandbox(resources: Path) -> None:
-    launch = reaper_install.make_launch(resources)
+    launch = installation.make_launch(resources)
     assert launch.python == "/usr/bin/flatpak-spawn"
     assert launch.arguments[:3] == ("--host", f"--directory={Path.home()}", sys.executable)
     assert launch.arguments[-2:] == ("--spool", str(resources / SPOOL))
     assert read(write(launch), type(launch)) == launch
     other = resources.parents[5] / "REAPER"
-    assert reaper_install.make_launch(other).python == sys.executable
+    assert installation.make_launch(other).python == sys.executable
 
 
 def test_what_is_started_outside_is_the_bridge(resources: Path, tmp_path: Path) -> None:
     """launch.json's words by a ``flatpak-spawn`` that is in no sandbox: it does as it is told."""
-    reaper_install.install(resources)
-    launch = reaper_install.read_launch(resources)
+    installation.install(resources)
+    launch = installation.read_launch(resources)
     assert launch is not None
     option, directory, *command = launch.arguments
     assert option == "--host"
@@ -120,7 +120,7 @@ def test_without_flatpak_nothing_is_known(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_the_doctor_says_which_leave_is_missing(resources: Path, flatpak: Path) -> None:
-    reaper_install.install(resources)
+    installation.install(resources)
     for said, verdict in (("", None), (AS_SHIPPED, Verdict.WRONG), (ALLOWED, Verdict.GOOD)):
         if said:
             flatpak.write_text(said)
@@ -133,7 +133,7 @@ def test_the_doctor_says_which_leave_is_missing(resources: Path, flatpak: Path) 
 
 
 def test_the_doctor_sees_a_python_that_is_gone_outside(resources: Path, flatpak: Path) -> None:
-    reaper_install.install(resources)
+    installation.install(resources)
     path = resources / LAUNCH
     path.write_text(path.read_text().replace(sys.executable, "/gone/python"))
     python = {each.name: each for each in check_folder(resources)}["reaper's python"]
@@ -141,7 +141,7 @@ def test_the_doctor_sees_a_python_that_is_gone_outside(resources: Path, flatpak:
 
 
 def test_the_doctor_sees_a_folder_that_moved_out_of_flatpak(resources: Path) -> None:
-    reaper_install.install(resources)
+    installation.install(resources)
     moved = resources.rename(resources.parents[5] / "REAPER")
     assert "reaper's sandbox" not in {each.name for each in check_folder(moved)}
     python = {each.name: each for each in check_folder(moved)}["reaper's python"]
@@ -160,8 +160,8 @@ def test_installing_finds_flatpaks_reaper_and_says_what_to_allow(
 
 
 def test_outside_nobody_knows_when_reaper_is_gone(resources: Path) -> None:
-    from bridge.service import BridgeConfig, Service
-    from bridge.spool import Spool
+    from reapaint.reaper.service import BridgeConfig, Service
+    from reapaint.reaper.spool import Spool
 
     def is_gone(spool: Path) -> bool:
         return Service(BridgeConfig(spool), Spool(spool))._is_reaper_gone()

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
-from engine.backends.base import Window
-from engine.backends.context.ambience import fill_ambience, synthesise
-from engine.backends.context.surroundings import analyse
-from engine.backends.context.texture import band_powers, bands_for, events, kurtosis, line_share
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Window
+from reapaint_engine.backends.context.ambience import fill_ambience, synthesise
+from reapaint_engine.backends.context.surroundings import analyse
+from reapaint_engine.backends.context.texture import band_powers, bands_for, events, kurtosis, line_share
+from reapaint_engine.protocol.spans import Span
 
 Audio = npt.NDArray[np.float32]
 RATE = 16_000

@@ -5,9 +5,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from engine.backends.base import Window
-from engine.backends.context.analysis import Character, analyse
-from engine.backends.context.features import (
+from reapaint_engine.backends.base import Window
+from reapaint_engine.backends.context.analysis import Character, analyse
+from reapaint_engine.backends.context.features import (
     HEARD_CHANNELS,
     MAX_CONTEXT_S,
     MAX_STEPS,
@@ -15,12 +15,12 @@ from engine.backends.context.features import (
     kept_stretches,
     near_stretches,
 )
-from engine.backends.context.pauses import pauses_only
-from engine.protocol.spans import Span
+from reapaint_engine.backends.context.pauses import pauses_only
+from reapaint_engine.protocol.spans import Span
 
 Audio = npt.NDArray[np.float32]
 RATE = 16_000
-RECORDINGS = Path(__file__).parents[4] / "bridge" / "recordings"
+RECORDINGS = Path(__file__).parents[4] / "bridge" / "reapaint" / "recordings"
 
 
 def ignore(_: float) -> None:

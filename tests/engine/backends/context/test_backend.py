@@ -6,16 +6,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from engine.backends.base import Generation, Window, Wish
-from engine.backends.context.backend import ContextBackend
-from engine.dsp.splicing import Levelling
-from engine.errors import JobCancelled, JobError
-from engine.protocol.errors import ErrorCode
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Generation, Window, Wish
+from reapaint_engine.backends.context.backend import ContextBackend
+from reapaint_engine.dsp.splicing import Levelling
+from reapaint_engine.errors import JobCancelled, JobError
+from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.spans import Span
 
 Audio = npt.NDArray[np.float32]
 RATE = 16_000
-RECORDINGS = Path(__file__).parents[4] / "bridge" / "recordings"
+RECORDINGS = Path(__file__).parents[4] / "bridge" / "reapaint" / "recordings"
 
 
 def read_speech() -> tuple[Audio, int]:

@@ -1,10 +1,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from engine.backends.base import Window
-from engine.backends.context.ambience import fill_ambience
-from engine.backends.context.calls import runs_of
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Window
+from reapaint_engine.backends.context.ambience import fill_ambience
+from reapaint_engine.backends.context.calls import runs_of
+from reapaint_engine.protocol.spans import Span
 
 RATE = 16_000
 Audio = npt.NDArray[np.float32]

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from engine.backends.context.recurrence import find_recurrence
-from engine.protocol.spans import Span
+from reapaint_engine.backends.context.recurrence import find_recurrence
+from reapaint_engine.protocol.spans import Span
 
 RATE = 44100
 EDGE = 1764

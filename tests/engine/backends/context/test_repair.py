@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from engine.backends.base import Window
-from engine.backends.context.repair import Repair, repair
-from engine.dsp.seams import click_ratio
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Window
+from reapaint_engine.backends.context.repair import Repair, repair
+from reapaint_engine.dsp.seams import click_ratio
+from reapaint_engine.protocol.spans import Span
 
 RATE = 16000
 

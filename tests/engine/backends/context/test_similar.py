@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.backends.base import Passage, Window
-from engine.backends.context.analysis import analyse
-from engine.backends.context.similar import fill_planned, fill_similar, plan_similar
-from engine.dsp.seams import measure_seam
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Passage, Window
+from reapaint_engine.backends.context.analysis import analyse
+from reapaint_engine.backends.context.similar import fill_planned, fill_similar, plan_similar
+from reapaint_engine.dsp.seams import measure_seam
+from reapaint_engine.protocol.spans import Span
 
 Audio = npt.NDArray[np.float32]
 RATE = 16_000

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.backends.base import Generation, Window, Wish
-from engine.backends.hosted.backend import HostedBackend
-from engine.backends.hosted.eachlabs import EachLabs
-from engine.backends.hosted.fal import Fal
-from engine.backends.hosted.pace import Pace
-from engine.backends.hosted.stability import Stability
-from engine.backends.hosted.wavespeed import WaveSpeed
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Generation, Window, Wish
+from reapaint_engine.backends.hosted.backend import HostedBackend
+from reapaint_engine.backends.hosted.eachlabs import EachLabs
+from reapaint_engine.backends.hosted.fal import Fal
+from reapaint_engine.backends.hosted.pace import Pace
+from reapaint_engine.backends.hosted.stability import Stability
+from reapaint_engine.backends.hosted.wavespeed import WaveSpeed
+from reapaint_engine.protocol.spans import Span
 from tests.standins.base import StandIn
 from tests.standins.eachlabs import EachLabsStandIn
 from tests.standins.fal import FalStandIn

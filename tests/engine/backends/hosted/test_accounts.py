@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.backends.hosted.accounts import Account, Secret, load_account
-from engine.backends.hosted.errors import HostedError
-from engine.backends.hosted.fal import LOGIN as FAL
-from engine.backends.hosted.registry import make_hosted_backends
-from engine.backends.hosted.wavespeed import LOGIN
-from engine.protocol.folders import config_folder
+from reapaint_engine.backends.hosted.accounts import Account, Secret, load_account
+from reapaint_engine.backends.hosted.errors import HostedError
+from reapaint_engine.backends.hosted.fal import LOGIN as FAL
+from reapaint_engine.backends.hosted.registry import make_hosted_backends
+from reapaint_engine.backends.hosted.wavespeed import LOGIN
+from reapaint_engine.protocol.folders import config_folder
 
 KEY = "ws-0123456789"
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from engine.backends.hosted.alignment import advance, measure_alignment
-from engine.protocol.spans import Span
+from reapaint_engine.backends.hosted.alignment import advance, measure_alignment
+from reapaint_engine.protocol.spans import Span
 
 RATE = 44_100
 FRAMES = 6 * RATE

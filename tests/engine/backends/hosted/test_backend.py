@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from engine.backends.base import Generation, Window
-from engine.backends.hosted.errors import HostedError
-from engine.errors import JobCancelled
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Generation, Window
+from reapaint_engine.backends.hosted.errors import HostedError
+from reapaint_engine.errors import JobCancelled
+from reapaint_engine.protocol.spans import Span
 from tests.engine.backends.hosted.conftest import RATE, Bench, FakeControl, make_window
 from tests.standins.base import Drop, Fault, Hang, Rendering, Status
 

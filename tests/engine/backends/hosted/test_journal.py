@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.backends.hosted.journal import Journal, Record, Stage
+from reapaint_engine.backends.hosted.journal import Journal, Record, Stage
 from tests.engine.backends.hosted.conftest import FakeClock
 
 DAY_S = 86_400
@@ -86,7 +86,7 @@ def test_old_records_go(journal: Journal, clock: FakeClock) -> None:
 def test_delivered_answers_do_not_fill_the_disk(
     journal: Journal, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.backends.hosted.journal.DELIVERED_BYTES", 250)
+    monkeypatch.setattr("reapaint_engine.backends.hosted.journal.DELIVERED_BYTES", 250)
     for name in ("a", "b", "c"):
         clock.now_s += 1
         _put(journal, name, _record(clock, Stage.DELIVERED), bytes(100))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.backends.hosted.pace import REACTION_S, Pace, retry_after_s, wait
+from reapaint_engine.backends.hosted.pace import REACTION_S, Pace, retry_after_s, wait
 from tests.engine.backends.hosted.conftest import FakeClock
 
 

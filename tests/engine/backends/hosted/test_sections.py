@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from engine.backends.base import Window
-from engine.backends.hosted.sections import GRID_FRAMES, SpanTooLong, cut_section
-from engine.backends.hosted.service import Capabilities
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Window
+from reapaint_engine.backends.hosted.sections import GRID_FRAMES, SpanTooLong, cut_section
+from reapaint_engine.backends.hosted.service import Capabilities
+from reapaint_engine.protocol.spans import Span
 
 RATE = 44_100
 

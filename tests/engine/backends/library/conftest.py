@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.backends.library.indexer import Indexer
+from reapaint_engine.backends.library.indexer import Indexer
 
 RATE = 48_000
 Samples = np.ndarray

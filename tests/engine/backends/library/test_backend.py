@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.backends.base import Generation, Window, Wish
-from engine.backends.library.backend import LibraryBackend
-from engine.backends.library.events import levels_db
-from engine.clock import StageClock
-from engine.dsp.splicing import Levelling
-from engine.errors import JobCancelled, JobError
-from engine.inpaint import inpaint
-from engine.protocol.messages import InpaintRequest
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Generation, Window, Wish
+from reapaint_engine.backends.library.backend import LibraryBackend
+from reapaint_engine.backends.library.events import levels_db
+from reapaint_engine.clock import StageClock
+from reapaint_engine.dsp.splicing import Levelling
+from reapaint_engine.errors import JobCancelled, JobError
+from reapaint_engine.inpaint import inpaint
+from reapaint_engine.protocol.messages import InpaintRequest
+from reapaint_engine.protocol.spans import Span
 
 RATE = 48_000
 Make = Callable[..., np.ndarray]

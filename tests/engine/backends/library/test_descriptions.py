@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.backends.library.descriptions import MAX_CHARACTERS, read_description
+from reapaint_engine.backends.library.descriptions import MAX_CHARACTERS, read_description
 
 AUDIO = np.zeros((1, 100), np.float32)
 IXML = (

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.backends.library.audio import read_clip
-from engine.backends.library.events import describe_clip
+from reapaint_engine.backends.library.audio import read_clip
+from reapaint_engine.backends.library.events import describe_clip
 
-RECORDINGS = Path(__file__).parents[4] / "bridge" / "recordings"
+RECORDINGS = Path(__file__).parents[4] / "bridge" / "reapaint" / "recordings"
 RATE = 48_000
 Make = Callable[..., np.ndarray]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.backends.library.indexer import Indexer
-from engine.backends.library.search import find, parse
-from engine.backends.library.store import READ, UNREADABLE, open_store
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.backends.library.indexer import Indexer
+from reapaint_engine.backends.library.search import find, parse
+from reapaint_engine.backends.library.store import READ, UNREADABLE, open_store
+from reapaint_engine.protocol.errors import ErrorCode
 
 PATIENCE_S = 30
 
@@ -54,7 +54,7 @@ def test_what_is_unchanged_is_not_read_again(
     _update(indexer)
     before = _rows(tmp_path / "index.sqlite")
     looked_at: list[Path] = []
-    monkeypatch.setattr("engine.backends.library.indexer.probe_clip", looked_at.append)
+    monkeypatch.setattr("reapaint_engine.backends.library.indexer.probe_clip", looked_at.append)
     _update(indexer)
     assert looked_at == []
     assert _rows(tmp_path / "index.sqlite") == before
@@ -103,7 +103,7 @@ def test_names_are_found_before_headers_are_read(
         if not seen:
             seen.append(_found(tmp_path / "index.sqlite", "wooden slam"))
 
-    monkeypatch.setattr("engine.backends.library.indexer.probe_clip", look)
+    monkeypatch.setattr("reapaint_engine.backends.library.indexer.probe_clip", look)
     _update(indexer)
     assert seen[0][0] == "Doors/DOORWood_Wooden Door Slam Heavy_ABC_Lib.wav"
 
@@ -128,7 +128,7 @@ def test_a_folder_that_cannot_be_read_now_keeps_its_files(
             raise PermissionError("not now")
         return scandir(path)
 
-    monkeypatch.setattr("engine.backends.library.listing.os.scandir", failing)
+    monkeypatch.setattr("reapaint_engine.backends.library.listing.os.scandir", failing)
     (folder / "broken.wav").unlink()
     _update(indexer)
     assert set(before) - set(_rows(tmp_path / "index.sqlite")) == {"broken.wav"}
@@ -176,7 +176,7 @@ def test_stopping_in_the_middle_loses_nothing_that_was_written(
         indexer._stopping.set()
 
     with monkeypatch.context() as patch:
-        patch.setattr("engine.backends.library.indexer.probe_clip", look)
+        patch.setattr("reapaint_engine.backends.library.indexer.probe_clip", look)
         indexer.request()
         indexer.wait_listed(PATIENCE_S)
         indexer.stop()
@@ -207,6 +207,6 @@ def test_a_python_without_full_text_search_is_told_so(
     def without(*_: object, **__: object) -> object:
         raise sqlite3.OperationalError("no such module: fts5")
 
-    monkeypatch.setattr("engine.backends.library.store.sqlite3.connect", without)
+    monkeypatch.setattr("reapaint_engine.backends.library.store.sqlite3.connect", without)
     with pytest.raises(Exception, match="FTS5"):
         open_store(tmp_path / "index.sqlite")

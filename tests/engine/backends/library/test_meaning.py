@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.backends.library.listing import Found
-from engine.backends.library.meaning import Meaning, reranked, widened
-from engine.backends.library.search import find, parse
-from engine.backends.library.store import open_store
-from engine.backends.library.writer import Writer
+from reapaint_engine.backends.library.listing import Found
+from reapaint_engine.backends.library.meaning import Meaning, reranked, widened
+from reapaint_engine.backends.library.search import find, parse
+from reapaint_engine.backends.library.store import open_store
+from reapaint_engine.backends.library.writer import Writer
 
 TOPICS = (("barrier", "door", "gate"), ("rain", "drizzle"), ("dog", "hound"))
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.backends.library.listing import Found
-from engine.backends.library.search import find, parse
-from engine.backends.library.store import READ, open_store
-from engine.backends.library.writer import Header, Writer
+from reapaint_engine.backends.library.listing import Found
+from reapaint_engine.backends.library.search import find, parse
+from reapaint_engine.backends.library.store import READ, open_store
+from reapaint_engine.backends.library.writer import Header, Writer
 
 Fill = Callable[..., sqlite3.Connection]
 

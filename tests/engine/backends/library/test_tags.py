@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.backends.library.descriptions import MAX_CHARACTERS, read_description
+from reapaint_engine.backends.library.descriptions import MAX_CHARACTERS, read_description
 
 SAID = {"title": "Heron", "comment": "by the r\u00edver", "genre": "Birds"}
 

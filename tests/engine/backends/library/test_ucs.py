@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.backends.library.ucs import CATEGORIES, parse_cat_id, related_words
+from reapaint_engine.backends.library.ucs import CATEGORIES, parse_cat_id, related_words
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.backends.library.words import meaningful, stem, words_of
+from reapaint_engine.backends.library.words import meaningful, stem, words_of
 
 
 @pytest.mark.parametrize(

@@ -11,16 +11,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from engine.backends.base import Generation, Window, Wish
-from engine.backends.stable_audio_3 import backend as backend_module
-from engine.backends.stable_audio_3 import pipeline
-from engine.backends.stable_audio_3.backend import StableAudio3Backend, StableAudioOptions
-from engine.backends.stable_audio_3.catalog import Sizes, find_model
-from engine.backends.stable_audio_3.checkpoint import open_checkpoint
-from engine.backends.stable_audio_3.installing import FolderSource, install
-from engine.backends.stable_audio_3.sizing import sizes_of
-from engine.errors import BackendUnavailable, JobError
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Generation, Window, Wish
+from reapaint_engine.backends.stable_audio_3 import backend as backend_module
+from reapaint_engine.backends.stable_audio_3.inference import pipeline
+from reapaint_engine.backends.stable_audio_3.backend import StableAudio3Backend, StableAudioOptions
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import Sizes, find_model
+from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import open_checkpoint
+from reapaint_engine.backends.stable_audio_3.checkpoint.installing import FolderSource, install
+from reapaint_engine.backends.stable_audio_3.checkpoint.sizing import sizes_of
+from reapaint_engine.errors import BackendUnavailable, JobError
+from reapaint_engine.protocol.spans import Span
 from tests.tiny_checkpoints import HOP, make_tiny_parts, write_diffusers, write_original
 
 SPAN = Span(6 * HOP, 8 * HOP)
@@ -74,7 +74,7 @@ def test_that_is_said_before_torch_is_there() -> None:
     """Torch reads it once, so whoever makes the backends must not have loaded it."""
     code = (
         "import sys\n"
-        "from engine.backends.registry import BackendOptions, make_backends\n"
+        "from reapaint_engine.backends.registry import BackendOptions, make_backends\n"
         "make_backends(BackendOptions())\n"
         "sys.exit('torch' in sys.modules)"
     )

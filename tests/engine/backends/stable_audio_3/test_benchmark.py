@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 import torch
 
-from bridge.cli import main
-from engine.backends.stable_audio_3.benchmark import footprint, gpu, measure, roofline
-from engine.backends.stable_audio_3.benchmark.agreement import check, compare
-from engine.backends.stable_audio_3.benchmark.options import BenchOptions
-from engine.backends.stable_audio_3.benchmark.setting_up import (
+from reapaint.commands.cli import main
+from reapaint_engine.backends.stable_audio_3.benchmark import footprint, gpu, measure, roofline
+from reapaint_engine.backends.stable_audio_3.benchmark.agreement import check, compare
+from reapaint_engine.backends.stable_audio_3.benchmark.options import BenchOptions
+from reapaint_engine.backends.stable_audio_3.benchmark.setting_up import (
     Contest,
     make_contest,
     open_subject,
 )
-from engine.backends.stable_audio_3.benchmark.sides import make_job
-from engine.backends.stable_audio_3.benchmark.watch import OTHER, TOTAL, Place, Watch
-from engine.backends.stable_audio_3.settings import CodecKind, CodecShape, TransformerShape
-from engine.errors import JobError
+from reapaint_engine.backends.stable_audio_3.benchmark.sides import make_job
+from reapaint_engine.backends.stable_audio_3.benchmark.watch import OTHER, TOTAL, Place, Watch
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecKind, CodecShape, TransformerShape
+from reapaint_engine.errors import JobError
 from tests.tiny_checkpoints import write_original
 
 CPU = torch.device("cpu")

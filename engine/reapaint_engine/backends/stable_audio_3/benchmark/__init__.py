@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from engine.backends.stable_audio_3.backend import check_packages
-from engine.backends.stable_audio_3.benchmark.options import BenchOptions
+from reapaint_engine.backends.stable_audio_3.backend import check_packages
+from reapaint_engine.backends.stable_audio_3.benchmark.options import BenchOptions
 
 __all__ = ["measure"]
 
@@ -35,6 +35,6 @@ def measure(
     chosen = BenchOptions(**options)
     chosen.check()
     check_packages()
-    from engine.backends.stable_audio_3.benchmark.measuring import measure as measure_now
+    from reapaint_engine.backends.stable_audio_3.benchmark.measuring import measure as measure_now
 
     return measure_now(chosen, on_progress)

@@ -9,11 +9,11 @@ import torch
 from diffusers.schedulers import scheduling_flow_match_euler_discrete as stock_scheduling
 from torch import Tensor, nn
 
-from engine.backends.stable_audio_3.benchmark.sides import DECODE, ENCODE, Job, Ours, Stock
-from engine.backends.stable_audio_3.benchmark.watch import Call, Watch
-from engine.backends.stable_audio_3.noise import TakeNoise
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.backends.stable_audio_3.benchmark.sides import DECODE, ENCODE, Job, Ours, Stock
+from reapaint_engine.backends.stable_audio_3.benchmark.watch import Call, Watch
+from reapaint_engine.backends.stable_audio_3.inference.noise import TakeNoise
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode
 
 TOLERANCES = {torch.float32: 1e-3, torch.float16: 1e-1, torch.bfloat16: 5e-1}
 """Largest difference of the two sides, as a share of what they made, by their precision.

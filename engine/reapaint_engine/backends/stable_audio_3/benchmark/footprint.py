@@ -13,13 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.backends.stable_audio_3.benchmark.options import BenchOptions
-from engine.backends.stable_audio_3.settings import CodecShape
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.backends.stable_audio_3.benchmark.options import BenchOptions
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecShape
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode
 
 if TYPE_CHECKING:
-    from engine.backends.stable_audio_3.benchmark.setting_up import Subject
+    from reapaint_engine.backends.stable_audio_3.benchmark.setting_up import Subject
 
 JOB, CODEC = "job", "codec"
 OURS, STOCK = "ours", "stock"
@@ -67,14 +67,14 @@ def measure_alone(what: str, side: str, options: BenchOptions) -> dict[str, Any]
 def _measure_job(side: str, options: BenchOptions) -> dict[str, Any]:
     import torch
 
-    from engine.backends.stable_audio_3.benchmark.setting_up import (
+    from reapaint_engine.backends.stable_audio_3.benchmark.setting_up import (
         make_model,
         make_parts,
         open_subject,
     )
-    from engine.backends.stable_audio_3.benchmark.sides import Ours, Side, Stock, make_job
-    from engine.backends.stable_audio_3.benchmark.stock import make_stock
-    from engine.backends.stable_audio_3.benchmark.watch import Watch
+    from reapaint_engine.backends.stable_audio_3.benchmark.sides import Ours, Side, Stock, make_job
+    from reapaint_engine.backends.stable_audio_3.benchmark.stock import make_stock
+    from reapaint_engine.backends.stable_audio_3.benchmark.watch import Watch
 
     subject = open_subject(options)
     gauge = Gauge(subject.plan.device)
@@ -101,9 +101,9 @@ def _measure_codec(side: str, options: BenchOptions) -> dict[str, Any]:
     """Decode some lengths and return what each took beyond the weights."""
     import torch
 
-    from engine.backends.stable_audio_3.benchmark.random_parts import make_random_codec
-    from engine.backends.stable_audio_3.benchmark.setting_up import open_subject
-    from engine.backends.stable_audio_3.benchmark.stock import make_stock_codec
+    from reapaint_engine.backends.stable_audio_3.benchmark.random_parts import make_random_codec
+    from reapaint_engine.backends.stable_audio_3.benchmark.setting_up import open_subject
+    from reapaint_engine.backends.stable_audio_3.benchmark.stock import make_stock_codec
 
     subject = open_subject(options)
     shape = subject.settings.codec
@@ -147,7 +147,7 @@ def _tokens(latents: int, shape: CodecShape) -> int:
 def _can_decode(subject: "Subject", seconds: float, latents: int) -> bool:
     import torch
 
-    from engine.backends.stable_audio_3.memory import available_memory
+    from reapaint_engine.backends.stable_audio_3.device.machine_memory import available_memory
 
     needed = MASK_BYTES_A_PAIR * _tokens(latents, subject.settings.codec) ** 2
     if subject.device.type == "cuda":

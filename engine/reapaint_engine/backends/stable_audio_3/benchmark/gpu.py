@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from engine.backends.stable_audio_3 import pipeline
-from engine.backends.stable_audio_3.benchmark.setting_up import Contest
-from engine.backends.stable_audio_3.benchmark.sides import (
+from reapaint_engine.backends.stable_audio_3.inference import pipeline
+from reapaint_engine.backends.stable_audio_3.benchmark.setting_up import Contest
+from reapaint_engine.backends.stable_audio_3.benchmark.sides import (
     DECODE,
     ENCODE,
     SAMPLE,
@@ -18,8 +18,8 @@ from engine.backends.stable_audio_3.benchmark.sides import (
     Stock,
     make_job,
 )
-from engine.backends.stable_audio_3.benchmark.watch import MARK, Place, Watch
-from engine.backends.stable_audio_3.graphs import CudaGraph
+from reapaint_engine.backends.stable_audio_3.benchmark.watch import MARK, Place, Watch
+from reapaint_engine.backends.stable_audio_3.device.graphs import CudaGraph
 
 PROFILED_NUMBER = 5000
 """A job that nothing else did."""

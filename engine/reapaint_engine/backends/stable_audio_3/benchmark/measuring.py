@@ -9,10 +9,10 @@ from typing import Any
 import diffusers
 import torch
 
-from engine.backends.stable_audio_3.benchmark import footprint, gpu, roofline
-from engine.backends.stable_audio_3.benchmark.agreement import check, compare
-from engine.backends.stable_audio_3.benchmark.options import BenchOptions
-from engine.backends.stable_audio_3.benchmark.rounds import (
+from reapaint_engine.backends.stable_audio_3.benchmark import footprint, gpu, roofline
+from reapaint_engine.backends.stable_audio_3.benchmark.agreement import check, compare
+from reapaint_engine.backends.stable_audio_3.benchmark.options import BenchOptions
+from reapaint_engine.backends.stable_audio_3.benchmark.rounds import (
     FIRST,
     NUMBERS_APART,
     OURS,
@@ -20,17 +20,17 @@ from engine.backends.stable_audio_3.benchmark.rounds import (
     ratios,
     run_rounds,
 )
-from engine.backends.stable_audio_3.benchmark.setting_up import (
+from reapaint_engine.backends.stable_audio_3.benchmark.setting_up import (
     Contest,
     Progress,
     Subject,
     make_contest,
     open_subject,
 )
-from engine.backends.stable_audio_3.benchmark.sides import STAGES, Job, make_job
-from engine.backends.stable_audio_3.device_memory import is_out_of_memory
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.backends.stable_audio_3.benchmark.sides import STAGES, Job, make_job
+from reapaint_engine.backends.stable_audio_3.device.memory import is_out_of_memory
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode
 
 Answer = dict[str, Any]
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from engine.backends.stable_audio_3.settings import (
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
     CodecKind,
     CodecShape,
     DurationShape,
@@ -10,10 +10,10 @@ from engine.backends.stable_audio_3.settings import (
     Objective,
     TransformerShape,
 )
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode
-from engine.protocol.requests import MAX_GUIDANCE, MAX_STEPS, MAX_TAKES
-from engine.protocol.spans import Span
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.requests import MAX_GUIDANCE, MAX_STEPS, MAX_TAKES
+from reapaint_engine.protocol.spans import Span
 
 SMALL, MEDIUM = "small", "medium"
 SIZES = (SMALL, MEDIUM)

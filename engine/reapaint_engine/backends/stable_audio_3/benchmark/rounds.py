@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from engine.backends.stable_audio_3.benchmark.setting_up import Contest, Progress
-from engine.backends.stable_audio_3.benchmark.sides import Job, Ours, Side, make_job
-from engine.backends.stable_audio_3.benchmark.watch import TOTAL, Times, Watch
+from reapaint_engine.backends.stable_audio_3.benchmark.setting_up import Contest, Progress
+from reapaint_engine.backends.stable_audio_3.benchmark.sides import Job, Ours, Side, make_job
+from reapaint_engine.backends.stable_audio_3.benchmark.watch import TOTAL, Times, Watch
 
 STOCK, BARE_STOCK, OURS, OWN = "stock", "stock_without_headroom", "ours", "ours_own_codec"
 ONLY, FIRST, REROLL, NEW_PROMPT = "job", "first", "reroll", "new_prompt"

@@ -8,33 +8,33 @@ from typing import Any
 
 import torch
 
-from engine.backends.stable_audio_3.benchmark.options import (
+from reapaint_engine.backends.stable_audio_3.benchmark.options import (
     SMALL,
     TINY_TEXT,
     BenchOptions,
     TextShape,
     settings_of,
 )
-from engine.backends.stable_audio_3.benchmark.random_parts import (
+from reapaint_engine.backends.stable_audio_3.benchmark.random_parts import (
     make_random_codec,
     make_random_parts,
 )
-from engine.backends.stable_audio_3.benchmark.sides import Ours, Stock
-from engine.backends.stable_audio_3.benchmark.stock import make_stock
-from engine.backends.stable_audio_3.catalog import Sizes, find_model
-from engine.backends.stable_audio_3.checkpoint import Checkpoint, open_checkpoint
-from engine.backends.stable_audio_3.codec import Codec
-from engine.backends.stable_audio_3.context_encoder import ContextEncoder
-from engine.backends.stable_audio_3.devices import DevicePlan, plan_device
-from engine.backends.stable_audio_3.layouts import Layout
-from engine.backends.stable_audio_3.loading import Parts, load
-from engine.backends.stable_audio_3.pipeline import Model
-from engine.backends.stable_audio_3.projections import can_pack
-from engine.backends.stable_audio_3.settings import CodecKind, CodecShape, ModelSettings
-from engine.backends.stable_audio_3.sizing import sizes_of
-from engine.backends.stable_audio_3.store import find_one
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.backends.stable_audio_3.benchmark.sides import Ours, Stock
+from reapaint_engine.backends.stable_audio_3.benchmark.stock import make_stock
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import Sizes, find_model
+from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import Checkpoint, open_checkpoint
+from reapaint_engine.backends.stable_audio_3.inference.codec import Codec
+from reapaint_engine.backends.stable_audio_3.inference.context_encoder import ContextEncoder
+from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan, plan_device
+from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import Layout
+from reapaint_engine.backends.stable_audio_3.inference.loading import Parts, load
+from reapaint_engine.backends.stable_audio_3.inference.pipeline import Model
+from reapaint_engine.backends.stable_audio_3.network.projections import can_pack
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecKind, CodecShape, ModelSettings
+from reapaint_engine.backends.stable_audio_3.checkpoint.sizing import sizes_of
+from reapaint_engine.backends.stable_audio_3.checkpoint.store import find_one
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode
 
 RANDOM = "random weights"
 

@@ -9,17 +9,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from engine.backends.base import Generation, Window, Wish
-from engine.backends.stable_audio_3 import pipeline
-from engine.backends.stable_audio_3.benchmark.options import BenchOptions
-from engine.backends.stable_audio_3.benchmark.watch import Place, Watch
-from engine.backends.stable_audio_3.codec import Codec
-from engine.backends.stable_audio_3.geometry import LatentPlan, plan_latents
-from engine.backends.stable_audio_3.graphs import LATENTS_MULTIPLE
-from engine.backends.stable_audio_3.pipeline import Model
-from engine.backends.stable_audio_3.sampling import DEFAULT_STEPS
-from engine.backends.stable_audio_3.settings import ModelSettings
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Generation, Window, Wish
+from reapaint_engine.backends.stable_audio_3.inference import pipeline
+from reapaint_engine.backends.stable_audio_3.benchmark.options import BenchOptions
+from reapaint_engine.backends.stable_audio_3.benchmark.watch import Place, Watch
+from reapaint_engine.backends.stable_audio_3.inference.codec import Codec
+from reapaint_engine.backends.stable_audio_3.inference.geometry import LatentPlan, plan_latents
+from reapaint_engine.backends.stable_audio_3.device.graphs import LATENTS_MULTIPLE
+from reapaint_engine.backends.stable_audio_3.inference.pipeline import Model
+from reapaint_engine.backends.stable_audio_3.inference.sampling import DEFAULT_STEPS
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import ModelSettings
+from reapaint_engine.protocol.spans import Span
 
 TEXT, ENCODE, PREPARE, SAMPLE, DECODE = "text", "encode", "prepare", "sample", "decode"
 STAGES = (TEXT, ENCODE, PREPARE, SAMPLE, DECODE)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from engine.backends.stable_audio_3.tensor_files import (
+from reapaint_engine.backends.stable_audio_3.checkpoint.tensor_files import (
     StoredTensor,
     TensorIndex,
     fingerprint,
@@ -21,8 +21,8 @@ from engine.backends.stable_audio_3.tensor_files import (
     read_json,
     refuse_pickle,
 )
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode
 
 PEFT_FILE = "adapter_model.safetensors"
 PEFT_CONFIG = "adapter_config.json"

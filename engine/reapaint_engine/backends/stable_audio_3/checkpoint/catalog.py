@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode
 
 INSTALL_COMMAND = "pip install 'reapaint[stable-audio]'"
 """What brings the packages that a checkpoint runs on."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.backends.stable_audio_3.diffusers_config import read_diffusers_settings
-from engine.backends.stable_audio_3.layouts import (
+from reapaint_engine.backends.stable_audio_3.checkpoint.diffusers_config import read_diffusers_settings
+from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import (
     Layout,
     detect_layout,
     network_sources,
@@ -17,11 +17,11 @@ from engine.backends.stable_audio_3.layouts import (
     text_source,
     tokenizer_folder,
 )
-from engine.backends.stable_audio_3.original_config import read_original_settings
-from engine.backends.stable_audio_3.settings import ModelSettings
-from engine.backends.stable_audio_3.tensor_files import broken, fingerprint, read_json
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.backends.stable_audio_3.checkpoint.original_config import read_original_settings
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import ModelSettings
+from reapaint_engine.backends.stable_audio_3.checkpoint.tensor_files import broken, fingerprint, read_json
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.backends.stable_audio_3.tensor_files import broken, read_json
-from engine.errors import JobError
+from reapaint_engine.backends.stable_audio_3.checkpoint.tensor_files import broken, read_json
+from reapaint_engine.errors import JobError
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from engine.backends.stable_audio_3.config_fields import Config
-from engine.backends.stable_audio_3.layouts import Layout, Part, Source, network_sources
-from engine.backends.stable_audio_3.measuring import (
+from reapaint_engine.backends.stable_audio_3.checkpoint.config_fields import Config
+from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import Layout, Part, Source, network_sources
+from reapaint_engine.backends.stable_audio_3.checkpoint.measuring import (
     CodecNotes,
     check_parts_fit,
     check_stated,
@@ -13,14 +13,14 @@ from engine.backends.stable_audio_3.measuring import (
     measure_duration,
     measure_transformer,
 )
-from engine.backends.stable_audio_3.settings import (
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
     CodecKind,
     CodecShape,
     DurationShape,
     ModelSettings,
     Objective,
 )
-from engine.backends.stable_audio_3.tensor_files import broken, read_json
+from reapaint_engine.backends.stable_audio_3.checkpoint.tensor_files import broken, read_json
 
 LONGEST_FRAMES = {CodecKind.SAME_S: 5_292_032, CodecKind.SAME_L: 16_777_216}
 """What Stability AI's own files give as the longest audio; this layout doesn't tell."""

@@ -10,7 +10,7 @@ import errno
 from enum import StrEnum
 from pathlib import Path
 
-from engine.errors import EngineError
+from reapaint_engine.errors import EngineError
 
 _NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 _WINDOWS_NO_ROOM = (39, 112)

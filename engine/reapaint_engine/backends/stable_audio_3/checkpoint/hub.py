@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from engine.backends.stable_audio_3.catalog import INSTALL_COMMAND, MODELS, Model, needed_files
-from engine.backends.stable_audio_3.errors import StoreCode, StoreError
-from engine.backends.stable_audio_3.manifest import File, OnBytes, is_checksum, is_safe
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import INSTALL_COMMAND, MODELS, Model, needed_files
+from reapaint_engine.backends.stable_audio_3.checkpoint.errors import StoreCode, StoreError
+from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import File, OnBytes, is_checksum, is_safe
+from reapaint_engine.protocol.errors import ErrorCode
 
 TRIES = 5
 """So many attempts in a row may bring nothing before the network is given up."""

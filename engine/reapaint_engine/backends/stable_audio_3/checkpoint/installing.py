@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from engine.backends.stable_audio_3 import hub
-from engine.backends.stable_audio_3.catalog import Model, needed_files
-from engine.backends.stable_audio_3.checkpoint import open_checkpoint
-from engine.backends.stable_audio_3.errors import StoreCode, StoreError, no_room
-from engine.backends.stable_audio_3.manifest import (
+from reapaint_engine.backends.stable_audio_3.checkpoint import hub
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import Model, needed_files
+from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import open_checkpoint
+from reapaint_engine.backends.stable_audio_3.checkpoint.errors import StoreCode, StoreError, no_room
+from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import (
     SHA256_DIGITS,
     File,
     Manifest,
@@ -18,8 +18,8 @@ from engine.backends.stable_audio_3.manifest import (
     read_manifest,
     write_manifest,
 )
-from engine.backends.stable_audio_3.settings import CodecKind, ModelSettings, Objective
-from engine.backends.stable_audio_3.store import (
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecKind, ModelSettings, Objective
+from reapaint_engine.backends.stable_audio_3.checkpoint.store import (
     Installed,
     OnProgress,
     Origin,
@@ -32,8 +32,8 @@ from engine.backends.stable_audio_3.store import (
     staging_folder,
     verify,
 )
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode
 
 _COPY_BYTES = 2**22
 

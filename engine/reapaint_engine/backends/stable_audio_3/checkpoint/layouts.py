@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from engine.backends.stable_audio_3.keys import (
+from reapaint_engine.backends.stable_audio_3.checkpoint.keys import (
     CODEC_PREFIX,
     CONDITIONER_PREFIX,
     FUSED_ORDER,
@@ -17,7 +17,7 @@ from engine.backends.stable_audio_3.keys import (
     is_fused,
     transformer_key,
 )
-from engine.backends.stable_audio_3.tensor_files import (
+from reapaint_engine.backends.stable_audio_3.checkpoint.tensor_files import (
     StoredTensor,
     TensorIndex,
     broken,

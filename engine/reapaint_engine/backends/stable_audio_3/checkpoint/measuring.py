@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.backends.stable_audio_3.layouts import Source
-from engine.backends.stable_audio_3.settings import (
+from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import Source
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
     CodecKind,
     CodecShape,
     DurationShape,
     TransformerShape,
 )
-from engine.backends.stable_audio_3.tensor_files import broken
+from reapaint_engine.backends.stable_audio_3.checkpoint.tensor_files import broken
 
 FUSED_DIFFERENTIAL = 5
 """Two queries, two keys and the values; plain attention fuses three projections."""

@@ -4,9 +4,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engine.backends.stable_audio_3.config_fields import Config
-from engine.backends.stable_audio_3.layouts import Layout, Part, Source, network_sources
-from engine.backends.stable_audio_3.measuring import (
+from reapaint_engine.backends.stable_audio_3.checkpoint.config_fields import Config
+from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import Layout, Part, Source, network_sources
+from reapaint_engine.backends.stable_audio_3.checkpoint.measuring import (
     CodecNotes,
     check_parts_fit,
     check_stated,
@@ -14,14 +14,14 @@ from engine.backends.stable_audio_3.measuring import (
     measure_duration,
     measure_transformer,
 )
-from engine.backends.stable_audio_3.settings import (
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
     CodecKind,
     CodecShape,
     ModelSettings,
     Objective,
 )
-from engine.backends.stable_audio_3.tensor_files import broken
-from engine.errors import JobError
+from reapaint_engine.backends.stable_audio_3.checkpoint.tensor_files import broken
+from reapaint_engine.errors import JobError
 
 CONFIG = "model_config.json"
 

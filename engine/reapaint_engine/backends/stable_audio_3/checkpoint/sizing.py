@@ -2,9 +2,9 @@
 
 import math
 
-from engine.backends.stable_audio_3.catalog import MODELS, Sizes
-from engine.backends.stable_audio_3.checkpoint import Checkpoint
-from engine.backends.stable_audio_3.layouts import (
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import MODELS, Sizes
+from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import Checkpoint
+from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import (
     Part,
     Source,
     network_sources,

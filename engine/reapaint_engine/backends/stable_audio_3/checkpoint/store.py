@@ -14,11 +14,11 @@ from pathlib import Path
 
 import filelock
 
-from engine.backends.stable_audio_3 import hub
-from engine.backends.stable_audio_3.catalog import MODELS, Model, find_model, needed_files
-from engine.backends.stable_audio_3.errors import StoreCode, StoreError, disk_error
-from engine.backends.stable_audio_3.manifest import File, checksum, is_checksum, read_manifest
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.backends.stable_audio_3.checkpoint import hub
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import MODELS, Model, find_model, needed_files
+from reapaint_engine.backends.stable_audio_3.checkpoint.errors import StoreCode, StoreError, disk_error
+from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import File, checksum, is_checksum, read_manifest
+from reapaint_engine.protocol.errors import ErrorCode
 
 OnProgress = Callable[[str, int, int], None]
 """Told what is being done, and how many bytes of how many are done."""

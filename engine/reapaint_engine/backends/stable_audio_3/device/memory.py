@@ -5,8 +5,8 @@ import gc
 import torch
 from torch import Tensor
 
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from engine.backends.stable_audio_3.catalog import GIB, INSTALL_COMMAND, Sizes
-from engine.backends.stable_audio_3.memory import available_memory
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import GIB, INSTALL_COMMAND, Sizes
+from reapaint_engine.backends.stable_audio_3.device.machine_memory import available_memory
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode
 
 AUTO = "auto"
 

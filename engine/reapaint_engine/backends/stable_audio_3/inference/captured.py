@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from engine.backends.stable_audio_3.denoiser import Denoiser, PreparedJob
-from engine.backends.stable_audio_3.graphs import GraphRunner
-from engine.backends.stable_audio_3.guidance import Guidance
-from engine.backends.stable_audio_3.noise import TakeNoise
-from engine.backends.stable_audio_3.sampling import Sampler, noise_draws, sample
+from reapaint_engine.backends.stable_audio_3.network.denoiser import Denoiser, PreparedJob
+from reapaint_engine.backends.stable_audio_3.device.graphs import GraphRunner
+from reapaint_engine.backends.stable_audio_3.inference.guidance import Guidance
+from reapaint_engine.backends.stable_audio_3.inference.noise import TakeNoise
+from reapaint_engine.backends.stable_audio_3.inference.sampling import Sampler, noise_draws, sample
 
 WHOLE_RUN_STEPS = 8
 """Up to so many steps are one graph: tens of milliseconds on the GPUs that have them.

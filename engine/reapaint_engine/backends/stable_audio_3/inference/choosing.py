@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from engine.backends.stable_audio_3.catalog import MODELS, Kind, Model
-from engine.backends.stable_audio_3.devices import DevicePlan
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import MODELS, Kind, Model
+from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan
 
 OVERRULE = "--model names another."
 

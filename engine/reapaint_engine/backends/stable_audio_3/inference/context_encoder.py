@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.backends.base import Window
-from engine.backends.stable_audio_3.cache import LatentCache
-from engine.backends.stable_audio_3.codec import Codec
-from engine.backends.stable_audio_3.geometry import LatentPlan
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Window
+from reapaint_engine.backends.stable_audio_3.inference.cache import LatentCache
+from reapaint_engine.backends.stable_audio_3.inference.codec import Codec
+from reapaint_engine.backends.stable_audio_3.inference.geometry import LatentPlan
+from reapaint_engine.protocol.spans import Span
 
 
 class ContextEncoder:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode
-from engine.protocol.spans import Span
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.spans import Span
 
 HEADROOM_S = 6.0
 """The model was trained to end a piece with silence after it; the reference gives it this much."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.backends.stable_audio_3.settings import Objective
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import Objective
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from engine.backends.base import Control
+from reapaint_engine.backends.base import Control
 
 WAIT_S = 0.1
 """How often a job that waits for its model looks whether it was cancelled."""
@@ -73,9 +73,9 @@ class ModelHolder(Generic[Model]):
 
         Raises
         ------
-        engine.errors.JobError
+        reapaint_engine.errors.JobError
             It can't be loaded.
-        engine.errors.JobCancelled
+        reapaint_engine.errors.JobCancelled
             Somebody asked for the job's end; the model goes on loading.
         """
         model = self._wait_for(folder, control)

@@ -19,10 +19,10 @@ from diffusers.pipelines.stable_audio_3.modeling_stable_audio_3 import StableAud
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from engine.backends.stable_audio_3.codec import fuse, make_codec_module
-from engine.backends.stable_audio_3.denoiser import repair
-from engine.backends.stable_audio_3.keys import is_computed
-from engine.backends.stable_audio_3.layouts import (
+from reapaint_engine.backends.stable_audio_3.inference.codec import fuse, make_codec_module
+from reapaint_engine.backends.stable_audio_3.network.denoiser import repair
+from reapaint_engine.backends.stable_audio_3.checkpoint.keys import is_computed
+from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import (
     Part,
     Source,
     network_sources,
@@ -30,14 +30,14 @@ from engine.backends.stable_audio_3.layouts import (
     text_source,
     tokenizer_folder,
 )
-from engine.backends.stable_audio_3.tensor_files import StoredTensor, broken
-from engine.backends.stable_audio_3.text_model import build_text_encoder, load_tokenizer
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.backends.stable_audio_3.checkpoint.tensor_files import StoredTensor, broken
+from reapaint_engine.backends.stable_audio_3.network.text_model import build_text_encoder, load_tokenizer
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode
 
 if TYPE_CHECKING:
-    from engine.backends.stable_audio_3.checkpoint import Checkpoint
-    from engine.backends.stable_audio_3.devices import DevicePlan
+    from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import Checkpoint
+    from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan
 
 PASSING_BYTES = 64 * 2**20
 """After so much was read only to be converted, its pages are let go."""

@@ -12,8 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from engine.backends.stable_audio_3.adapters import Adapter, AdapterKind, AdapterLayer, refused
-from engine.backends.stable_audio_3.keys import (
+from reapaint_engine.backends.stable_audio_3.checkpoint.adapters import Adapter, AdapterKind, AdapterLayer, refused
+from reapaint_engine.backends.stable_audio_3.checkpoint.keys import (
     CONDITIONER_PREFIX,
     DURATION_PREFIX,
     FUSED_ORDER,
@@ -21,8 +21,8 @@ from engine.backends.stable_audio_3.keys import (
     is_fused,
     transformer_key,
 )
-from engine.backends.stable_audio_3.loading import Parts
-from engine.backends.stable_audio_3.tensor_files import StoredTensor
+from reapaint_engine.backends.stable_audio_3.inference.loading import Parts
+from reapaint_engine.backends.stable_audio_3.checkpoint.tensor_files import StoredTensor
 
 _WRAPPERS = ("base_model", "diffusion_model", "model", "transformer")
 """What trainers put before a layer's name."""

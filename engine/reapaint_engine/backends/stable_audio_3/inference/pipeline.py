@@ -10,43 +10,43 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
-from engine.backends.stable_audio_3.adapters import Adapter
-from engine.backends.stable_audio_3.captured import sample_captured
-from engine.backends.stable_audio_3.checkpoint import Checkpoint
-from engine.backends.stable_audio_3.codec import Codec
-from engine.backends.stable_audio_3.conditioning import (
+from reapaint_engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
+from reapaint_engine.backends.stable_audio_3.checkpoint.adapters import Adapter
+from reapaint_engine.backends.stable_audio_3.inference.captured import sample_captured
+from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import Checkpoint
+from reapaint_engine.backends.stable_audio_3.inference.codec import Codec
+from reapaint_engine.backends.stable_audio_3.inference.conditioning import (
     Conditioning,
     local_conditioning,
     make_conditioning,
 )
-from engine.backends.stable_audio_3.context_encoder import ContextEncoder
-from engine.backends.stable_audio_3.denoiser import Denoiser, PreparedJob
-from engine.backends.stable_audio_3.device_memory import (
+from reapaint_engine.backends.stable_audio_3.inference.context_encoder import ContextEncoder
+from reapaint_engine.backends.stable_audio_3.network.denoiser import Denoiser, PreparedJob
+from reapaint_engine.backends.stable_audio_3.device.memory import (
     free,
     is_out_of_memory,
     out_of_memory,
     to_host,
 )
-from engine.backends.stable_audio_3.devices import DevicePlan
-from engine.backends.stable_audio_3.duration import embed_duration
-from engine.backends.stable_audio_3.geometry import HEADROOM_S, LatentPlan, plan_latents
-from engine.backends.stable_audio_3.graphs import LATENTS_MULTIPLE, GraphRunner
-from engine.backends.stable_audio_3.guidance import Guidance
-from engine.backends.stable_audio_3.loading import Parts, load
-from engine.backends.stable_audio_3.lora import AdapterStack
-from engine.backends.stable_audio_3.noise import TakeNoise
-from engine.backends.stable_audio_3.sampling import (
+from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan
+from reapaint_engine.backends.stable_audio_3.network.duration import embed_duration
+from reapaint_engine.backends.stable_audio_3.inference.geometry import HEADROOM_S, LatentPlan, plan_latents
+from reapaint_engine.backends.stable_audio_3.device.graphs import LATENTS_MULTIPLE, GraphRunner
+from reapaint_engine.backends.stable_audio_3.inference.guidance import Guidance
+from reapaint_engine.backends.stable_audio_3.inference.loading import Parts, load
+from reapaint_engine.backends.stable_audio_3.inference.lora import AdapterStack
+from reapaint_engine.backends.stable_audio_3.inference.noise import TakeNoise
+from reapaint_engine.backends.stable_audio_3.inference.sampling import (
     DEFAULT_STEPS,
     log_snr_sigmas,
     noise_draws,
     sampler_for,
 )
-from engine.backends.stable_audio_3.self_test import check_parts
-from engine.backends.stable_audio_3.settings import Objective
-from engine.backends.stable_audio_3.text import TextEncoder
-from engine.protocol.requests import MAX_TAKES
-from engine.protocol.spans import Span
+from reapaint_engine.backends.stable_audio_3.inference.self_test import check_parts
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import Objective
+from reapaint_engine.backends.stable_audio_3.inference.text import TextEncoder
+from reapaint_engine.protocol.requests import MAX_TAKES
+from reapaint_engine.protocol.spans import Span
 
 _log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
-from engine.backends.stable_audio_3.guidance import Guidance
-from engine.backends.stable_audio_3.settings import Objective
+from reapaint_engine.backends.stable_audio_3.inference.guidance import Guidance
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import Objective
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.backends.stable_audio_3.codec import Codec
-from engine.backends.stable_audio_3.devices import DevicePlan
-from engine.backends.stable_audio_3.loading import Parts
-from engine.backends.stable_audio_3.same_blocks import Layer
-from engine.backends.stable_audio_3.settings import ModelSettings
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.backends.stable_audio_3.inference.codec import Codec
+from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan
+from reapaint_engine.backends.stable_audio_3.inference.loading import Parts
+from reapaint_engine.backends.stable_audio_3.network.same_blocks import Layer
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import ModelSettings
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode
 
 TOLERANCES = {torch.float32: 1e-3, torch.float16: 3e-2, torch.bfloat16: 1.5e-1}
 """Largest relative error of one layer by its precision, several times what is measured

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # torch's own name for it
 from torch import Tensor
 
-from engine.backends.stable_audio_3.same_blocks import Layer, Progress, View, share
+from reapaint_engine.backends.stable_audio_3.network.same_blocks import Layer, Progress, View, share
 
 BLOCK_SEGMENTS = 6
 """Segments that ask together: with one more on each side to hear, 8 of 17 tokens are 136, and

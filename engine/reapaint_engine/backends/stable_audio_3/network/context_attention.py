@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engine.backends.stable_audio_3.attention import attend, head_scales, rows_for
-from engine.backends.stable_audio_3.projections import PackedProjection, Projection
+from reapaint_engine.backends.stable_audio_3.network.attention import attend, head_scales, rows_for
+from reapaint_engine.backends.stable_audio_3.network.projections import PackedProjection, Projection
 
 
 class ContextAttention:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engine.backends.stable_audio_3.attention import (
+from reapaint_engine.backends.stable_audio_3.network.attention import (
     RotaryTables,
     attend,
     head_scales,
@@ -20,9 +20,9 @@ from engine.backends.stable_audio_3.attention import (
     rows_for,
     turn_,
 )
-from engine.backends.stable_audio_3.cache import LastResult
-from engine.backends.stable_audio_3.context_attention import ContextAttention
-from engine.backends.stable_audio_3.projections import (
+from reapaint_engine.backends.stable_audio_3.inference.cache import LastResult
+from reapaint_engine.backends.stable_audio_3.network.context_attention import ContextAttention
+from reapaint_engine.backends.stable_audio_3.network.projections import (
     GatedProjection,
     PackedGatedProjection,
     PackedProjection,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from engine.backends.stable_audio_3.same_blocks import Layer, Progress, View, share
+from reapaint_engine.backends.stable_audio_3.network.same_blocks import Layer, Progress, View, share
 
 FOLD_SEGMENTS = 2
 """Latents to a fold: the reference cuts 32 patches of 16 to a latent, 34 tokens with the added."""

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import AutoTokenizer, T5GemmaConfig, T5GemmaEncoderModel
 
-from engine.backends.stable_audio_3.tensor_files import broken
+from reapaint_engine.backends.stable_audio_3.checkpoint.tensor_files import broken
 
 _log = logging.getLogger(__name__)
 

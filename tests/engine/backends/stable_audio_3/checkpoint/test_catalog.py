@@ -2,8 +2,8 @@
 
 import pytest
 
-from engine.backends.stable_audio_3.catalog import MODELS, find_model, needed_files
-from engine.errors import JobError
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import MODELS, find_model, needed_files
+from reapaint_engine.errors import JobError
 
 
 def test_names_and_pages() -> None:

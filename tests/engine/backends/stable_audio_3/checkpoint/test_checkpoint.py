@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from engine.backends.stable_audio_3 import checkpoint
-from engine.backends.stable_audio_3.checkpoint import open_checkpoint
-from engine.backends.stable_audio_3.layouts import Layout
-from engine.backends.stable_audio_3.settings import Objective
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.backends.stable_audio_3.checkpoint import checkpoint
+from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import open_checkpoint
+from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import Layout
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import Objective
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode
 from tests.tiny_checkpoints import TEXT_FOLDER, write_diffusers, write_original
 
 WRITERS = {Layout.ORIGINAL: write_original, Layout.DIFFUSERS: write_diffusers}
@@ -84,7 +84,7 @@ def test_settings_are_what_was_written(tmp_path, layout, codec, differential, ob
 def test_looking_needs_no_torch(originals):
     code = (
         "import sys; from pathlib import Path;"
-        "from engine.backends.stable_audio_3.checkpoint import open_checkpoint;"
+        "from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import open_checkpoint;"
         f"open_checkpoint(Path({str(originals)!r}));"
         "sys.exit(any(name in sys.modules for name in ('torch', 'diffusers', 'transformers')))"
     )

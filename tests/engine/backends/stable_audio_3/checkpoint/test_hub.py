@@ -10,19 +10,19 @@ import huggingface_hub
 import huggingface_hub.constants
 import pytest
 
-from engine.backends.stable_audio_3 import hub, installing
-from engine.backends.stable_audio_3.catalog import find_model
-from engine.backends.stable_audio_3.errors import StoreError
-from engine.backends.stable_audio_3.hub import TRIES, HubSource
-from engine.backends.stable_audio_3.installing import install
-from engine.backends.stable_audio_3.store import (
+from reapaint_engine.backends.stable_audio_3.checkpoint import hub, installing
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import find_model
+from reapaint_engine.backends.stable_audio_3.checkpoint.errors import StoreError
+from reapaint_engine.backends.stable_audio_3.checkpoint.hub import TRIES, HubSource
+from reapaint_engine.backends.stable_audio_3.checkpoint.installing import install
+from reapaint_engine.backends.stable_audio_3.checkpoint.store import (
     Installed,
     Origin,
     begun_bytes,
     find_one,
     verify,
 )
-from engine.errors import JobError
+from reapaint_engine.errors import JobError
 from tests.stand_in_hub import REVISION, StandInHub, serve_hub
 from tests.tiny_checkpoints import write_original
 

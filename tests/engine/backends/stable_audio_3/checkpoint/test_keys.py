@@ -6,8 +6,8 @@ import pytest
 import torch
 from diffusers import AutoencoderSAME, StableAudio3DiTModel
 
-from engine.backends.stable_audio_3.codec import make_codec_module
-from engine.backends.stable_audio_3.keys import (
+from reapaint_engine.backends.stable_audio_3.inference.codec import make_codec_module
+from reapaint_engine.backends.stable_audio_3.checkpoint.keys import (
     aliases,
     codec_key,
     duration_key,
@@ -15,7 +15,7 @@ from engine.backends.stable_audio_3.keys import (
     is_fused,
     transformer_key,
 )
-from engine.backends.stable_audio_3.settings import CodecKind, CodecShape, TransformerShape
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecKind, CodecShape, TransformerShape
 from tests.tiny_checkpoints import codec_fields
 
 SMALL = (TransformerShape(), CodecShape())

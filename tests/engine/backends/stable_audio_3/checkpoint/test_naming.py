@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.backends.stable_audio_3.naming import AdapterName, ModelName, parse_model
-from engine.errors import JobError
+from reapaint_engine.backends.stable_audio_3.checkpoint.naming import AdapterName, ModelName, parse_model
+from reapaint_engine.errors import JobError
 
 
 def test_a_name_a_folder_and_adapters() -> None:

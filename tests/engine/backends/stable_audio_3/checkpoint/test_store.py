@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from engine.backends.stable_audio_3 import hub, installing, store
-from engine.backends.stable_audio_3.catalog import find_model
-from engine.backends.stable_audio_3.errors import StoreError
-from engine.backends.stable_audio_3.installing import FolderSource, install
-from engine.backends.stable_audio_3.manifest import File, checksum, is_safe, read_manifest
-from engine.backends.stable_audio_3.store import Origin, find_installed, find_one, remove, verify
-from engine.protocol.errors import ReaPaintError
+from reapaint_engine.backends.stable_audio_3.checkpoint import hub, installing, store
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import find_model
+from reapaint_engine.backends.stable_audio_3.checkpoint.errors import StoreError
+from reapaint_engine.backends.stable_audio_3.checkpoint.installing import FolderSource, install
+from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import File, checksum, is_safe, read_manifest
+from reapaint_engine.backends.stable_audio_3.checkpoint.store import Origin, find_installed, find_one, remove, verify
+from reapaint_engine.protocol.errors import ReaPaintError
 from tests.tiny_checkpoints import write_diffusers, write_original
 
 REVISION = "89abcdef0123456789abcdef0123456789abcdef"

@@ -7,14 +7,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from engine.backends.stable_audio_3.tensor_files import (
+from reapaint_engine.backends.stable_audio_3.checkpoint.tensor_files import (
     fingerprint,
     read_file,
     read_index,
     read_json,
 )
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.backends.stable_audio_3.captured import WHOLE_RUN_STEPS, sample_captured
-from engine.backends.stable_audio_3.denoiser import Denoiser, PreparedJob
-from engine.backends.stable_audio_3.graphs import Function, GraphRunner, bucket_length
-from engine.backends.stable_audio_3.guidance import Guidance
-from engine.backends.stable_audio_3.noise import TakeNoise
-from engine.backends.stable_audio_3.sampling import (
+from reapaint_engine.backends.stable_audio_3.inference.captured import WHOLE_RUN_STEPS, sample_captured
+from reapaint_engine.backends.stable_audio_3.network.denoiser import Denoiser, PreparedJob
+from reapaint_engine.backends.stable_audio_3.device.graphs import Function, GraphRunner, bucket_length
+from reapaint_engine.backends.stable_audio_3.inference.guidance import Guidance
+from reapaint_engine.backends.stable_audio_3.inference.noise import TakeNoise
+from reapaint_engine.backends.stable_audio_3.inference.sampling import (
     Sampler,
     log_snr_sigmas,
     noise_draws,

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from engine.backends.stable_audio_3 import devices, memory
-from engine.backends.stable_audio_3.catalog import GIB, Sizes, find_model
-from engine.backends.stable_audio_3.devices import Card, Machine, decide, plan_device
-from engine.backends.stable_audio_3.memory import available_memory
-from engine.errors import JobError
+from reapaint_engine.backends.stable_audio_3.device import placement, machine_memory
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import GIB, Sizes, find_model
+from reapaint_engine.backends.stable_audio_3.device.placement import Card, Machine, decide, plan_device
+from reapaint_engine.backends.stable_audio_3.device.machine_memory import available_memory
+from reapaint_engine.errors import JobError
 
 SMALL, MEDIUM = find_model("small-music").sizes, find_model("medium").sizes
 
@@ -89,7 +89,7 @@ def test_a_device_that_is_not_here(requested: str) -> None:
 
 
 def test_the_probe_finds_this_machine() -> None:
-    machine = devices.probe_machine()
+    machine = placement.probe_machine()
     assert 2**26 < machine.free_bytes < 2**50
     assert plan_device(SMALL, "cpu", lambda: machine).device == "cpu"
 
@@ -97,15 +97,15 @@ def test_the_probe_finds_this_machine() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_probe_finds_the_card() -> None:
-    (card, *_) = devices.probe_machine().cards
+    (card, *_) = placement.probe_machine().cards
     assert card.free_bytes > 0
-    assert decide(SMALL, devices.probe_machine()).device.startswith("cuda")
+    assert decide(SMALL, placement.probe_machine()).device.startswith("cuda")
 
 
 def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     with pytest.raises(JobError) as failure:
-        devices.probe_machine()
+        placement.probe_machine()
     assert failure.value.code == "no_model"
     assert "pip install 'reapaint[stable-audio]'" in failure.value.hint
 
@@ -128,15 +128,15 @@ def _fake_torch(features: dict[str, object], *, mkldnn: bool = True) -> SimpleNa
     ],
 )
 def test_fast_bfloat16(features: dict[str, object], mkldnn: bool, found: str) -> None:
-    assert devices._fast_bfloat16(_fake_torch(features, mkldnn=mkldnn)) == found
+    assert placement._fast_bfloat16(_fake_torch(features, mkldnn=mkldnn)) == found
 
 
 def test_an_older_torch_leaves_it_to_linux(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor : 0\nflags : fpu avx512_bf16 amx_tile\n", encoding="utf-8")
     older = SimpleNamespace(cpu=SimpleNamespace())
-    assert {"avx512_bf16", "amx_tile"} <= devices._cpu_features(older, cpuinfo)
-    assert devices._cpu_features(older, tmp_path / "none") == set()
+    assert {"avx512_bf16", "amx_tile"} <= placement._cpu_features(older, cpuinfo)
+    assert placement._cpu_features(older, tmp_path / "none") == set()
 
 
 def test_a_card_that_fails_is_passed_over() -> None:
@@ -151,7 +151,7 @@ def test_a_card_that_fails_is_passed_over() -> None:
         mem_get_info=mem_get_info,
         get_device_name=lambda index: f"Card {index}",
     )
-    assert list(devices._cards(SimpleNamespace(cuda=cuda))) == [Card(1, "Card 1", 5)]
+    assert list(placement._cards(SimpleNamespace(cuda=cuda))) == [Card(1, "Card 1", 5)]
 
 
 # Memory
@@ -162,7 +162,7 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="ascii")
 
 
-@pytest.mark.skipif(memory.sys.platform == "win32", reason="Windows is asked otherwise")
+@pytest.mark.skipif(machine_memory.sys.platform == "win32", reason="Windows is asked otherwise")
 def test_a_containers_limit_counts(tmp_path: Path) -> None:
     proc, groups = tmp_path / "proc", tmp_path / "cgroup"
     _write(proc / "meminfo", "MemTotal: 9000 kB\nMemAvailable:    8000 kB\n")
@@ -178,7 +178,7 @@ def test_a_containers_limit_counts(tmp_path: Path) -> None:
     assert available_memory(proc, groups) == 0
 
 
-@pytest.mark.skipif(memory.sys.platform == "win32", reason="Windows is asked otherwise")
+@pytest.mark.skipif(machine_memory.sys.platform == "win32", reason="Windows is asked otherwise")
 def test_where_nothing_says_what_is_free(tmp_path: Path) -> None:
     import os
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.backends.stable_audio_3.cache import LatentCache
+from reapaint_engine.backends.stable_audio_3.inference.cache import LatentCache
 from tests.engine.backends.stable_audio_3.tiny_codecs import noise
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from engine.backends.stable_audio_3.catalog import MODELS, Kind
-from engine.backends.stable_audio_3.choosing import choose, hear
-from engine.backends.stable_audio_3.devices import DevicePlan
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import MODELS, Kind
+from reapaint_engine.backends.stable_audio_3.inference.choosing import choose, hear
+from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan
 
 MUSIC = """
 lofi hip hop beat with vinyl crackle

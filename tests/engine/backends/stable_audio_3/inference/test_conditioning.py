@@ -5,16 +5,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.backends.stable_audio_3.conditioning import (
+from reapaint_engine.backends.stable_audio_3.inference.conditioning import (
     Conditioning,
     local_conditioning,
     make_conditioning,
 )
-from engine.backends.stable_audio_3.duration import embed_duration
-from engine.backends.stable_audio_3.guidance import Guidance
-from engine.backends.stable_audio_3.noise import TakeNoise
-from engine.backends.stable_audio_3.sampling import Sampler, log_snr_sigmas, noise_draws, sample
-from engine.backends.stable_audio_3.text import TextEncoder
+from reapaint_engine.backends.stable_audio_3.network.duration import embed_duration
+from reapaint_engine.backends.stable_audio_3.inference.guidance import Guidance
+from reapaint_engine.backends.stable_audio_3.inference.noise import TakeNoise
+from reapaint_engine.backends.stable_audio_3.inference.sampling import Sampler, log_snr_sigmas, noise_draws, sample
+from reapaint_engine.backends.stable_audio_3.inference.text import TextEncoder
 from tests.tiny_checkpoints import make_tiny_parts
 
 DIM, MAX_TOKENS = 32, 32

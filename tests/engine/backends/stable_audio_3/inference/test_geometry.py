@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.backends.stable_audio_3.geometry import HEADROOM_S, LatentPlan, plan_latents
-from engine.errors import JobError
-from engine.protocol.spans import Span
+from reapaint_engine.backends.stable_audio_3.inference.geometry import HEADROOM_S, LatentPlan, plan_latents
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.spans import Span
 
 HOP = 4096
 RATE = 44100

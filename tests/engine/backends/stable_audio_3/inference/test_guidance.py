@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.backends.stable_audio_3.guidance import LARGEST_STEP, Guidance, fence, guide
-from engine.backends.stable_audio_3.settings import Objective
+from reapaint_engine.backends.stable_audio_3.inference.guidance import LARGEST_STEP, Guidance, fence, guide
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import Objective
 
 SCALES = (0.0, 1.0, 3.0, 7.0)
 DIM, LATENTS = 8, 21

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.backends.stable_audio_3.holder import ModelHolder, OnProgress
-from engine.errors import JobCancelled, JobError
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.backends.stable_audio_3.inference.holder import ModelHolder, OnProgress
+from reapaint_engine.errors import JobCancelled, JobError
+from reapaint_engine.protocol.errors import ErrorCode
 
 SMALL, MEDIUM = Path("small"), Path("medium")
 LONG_S = 10.0

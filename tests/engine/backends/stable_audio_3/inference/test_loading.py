@@ -12,12 +12,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from engine.backends.stable_audio_3.checkpoint import open_checkpoint
-from engine.backends.stable_audio_3.devices import DevicePlan
-from engine.backends.stable_audio_3.layouts import Layout
-from engine.backends.stable_audio_3.loading import PASSING_BYTES, Parts, load
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import open_checkpoint
+from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan
+from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import Layout
+from reapaint_engine.backends.stable_audio_3.inference.loading import PASSING_BYTES, Parts, load
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode
 from tests.tiny_checkpoints import (
     TEXT_FOLDER,
     make_parts,
@@ -183,9 +183,9 @@ def test_weights_are_the_file_where_they_can_be(originals):
 MEASURE = """
 import sys
 from pathlib import Path
-from engine.backends.stable_audio_3.checkpoint import open_checkpoint
-from engine.backends.stable_audio_3.devices import DevicePlan
-from engine.backends.stable_audio_3.loading import load
+from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import open_checkpoint
+from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan
+from reapaint_engine.backends.stable_audio_3.inference.loading import load
 
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()

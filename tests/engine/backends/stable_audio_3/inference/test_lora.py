@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from engine.backends.stable_audio_3.adapters import AdapterKind, open_adapter
-from engine.backends.stable_audio_3.lora import AdapterStack
-from engine.errors import JobError
-from engine.protocol.errors import ErrorCode
+from reapaint_engine.backends.stable_audio_3.checkpoint.adapters import AdapterKind, open_adapter
+from reapaint_engine.backends.stable_audio_3.inference.lora import AdapterStack
+from reapaint_engine.errors import JobError
+from reapaint_engine.protocol.errors import ErrorCode
 from tests.tiny_checkpoints import make_tiny_parts
 
 RANK = 3

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.backends.stable_audio_3.noise import TakeNoise
+from reapaint_engine.backends.stable_audio_3.inference.noise import TakeNoise
 
 SHAPE = (8, 33)
 GOLDEN = (0.3577308654785156, -0.3406979441642761, 1.2472065687179565)

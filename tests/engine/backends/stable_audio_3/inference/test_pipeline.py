@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from engine.backends.base import Window, Wish
-from engine.backends.stable_audio_3 import pipeline
-from engine.backends.stable_audio_3.checkpoint import open_checkpoint
-from engine.backends.stable_audio_3.devices import DevicePlan
-from engine.backends.stable_audio_3.pipeline import Model, load_model
-from engine.errors import JobCancelled, JobError
-from engine.protocol.spans import Span
+from reapaint_engine.backends.base import Window, Wish
+from reapaint_engine.backends.stable_audio_3.inference import pipeline
+from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import open_checkpoint
+from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan
+from reapaint_engine.backends.stable_audio_3.inference.pipeline import Model, load_model
+from reapaint_engine.errors import JobCancelled, JobError
+from reapaint_engine.protocol.spans import Span
 from tests.tiny_checkpoints import HOP, write_original
 
 RATE = 44100

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from engine.backends.stable_audio_3.guidance import Guidance
-from engine.backends.stable_audio_3.noise import TakeNoise
-from engine.backends.stable_audio_3.sampling import (
+from reapaint_engine.backends.stable_audio_3.inference.guidance import Guidance
+from reapaint_engine.backends.stable_audio_3.inference.noise import TakeNoise
+from reapaint_engine.backends.stable_audio_3.inference.sampling import (
     DEFAULT_STEPS,
     FAINTEST_START,
     Sampler,
@@ -24,7 +24,7 @@ from engine.backends.stable_audio_3.sampling import (
     sample,
     sampler_for,
 )
-from engine.backends.stable_audio_3.settings import Objective
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import Objective
 
 Float64 = npt.NDArray[np.float64]
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.backends.stable_audio_3.checkpoint import open_checkpoint
-from engine.backends.stable_audio_3.devices import DevicePlan
-from engine.backends.stable_audio_3.loading import load
-from engine.backends.stable_audio_3.self_test import check_layers, check_parts
-from engine.errors import JobError
+from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import open_checkpoint
+from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan
+from reapaint_engine.backends.stable_audio_3.inference.loading import load
+from reapaint_engine.backends.stable_audio_3.inference.self_test import check_layers, check_parts
+from reapaint_engine.errors import JobError
 from tests.tiny_checkpoints import write_original
 
 

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from engine.backends.stable_audio_3.text import REMEMBERED, TextEncoder
+from reapaint_engine.backends.stable_audio_3.inference.text import REMEMBERED, TextEncoder
 from tests.tiny_checkpoints import make_tiny_parts
 
 MAX_TOKENS = 32

@@ -7,9 +7,9 @@ import torch
 from diffusers import StableAudio3DiTModel
 from torch import Tensor
 
-from engine.backends.stable_audio_3.attention import rotary_tables
-from engine.backends.stable_audio_3.denoiser import BLOCK_EPS, Denoiser, PreparedJob, repair
-from engine.backends.stable_audio_3.projections import can_pack
+from reapaint_engine.backends.stable_audio_3.network.attention import rotary_tables
+from reapaint_engine.backends.stable_audio_3.network.denoiser import BLOCK_EPS, Denoiser, PreparedJob, repair
+from reapaint_engine.backends.stable_audio_3.network.projections import can_pack
 from tests.tiny_checkpoints import randomise
 
 LATENT_DIM = 16

@@ -6,7 +6,7 @@ import torch
 from diffusers.pipelines.stable_audio_3.modeling_stable_audio_3 import StableAudio3DurationEmbedder
 from torch import Tensor
 
-from engine.backends.stable_audio_3.duration import embed_duration
+from reapaint_engine.backends.stable_audio_3.network.duration import embed_duration
 
 DURATIONS_S = (0.0, 0.5, 4.0, 10.0, 30.123, 190.0, 384.0)
 
