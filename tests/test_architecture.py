@@ -14,7 +14,12 @@ MODULES = sorted(path for name in ("bridge", "engine") for path in (ROOT / name)
 ALLOWED = {
     "bridge": ("bridge", "reapaint_engine.protocol"),
     "engine": ("engine",),
-    "reapaint_engine.backends": ("reapaint_engine.backends", "reapaint_engine.dsp", "reapaint_engine.protocol", "reapaint_engine.errors"),
+    "reapaint_engine.backends": (
+        "reapaint_engine.backends",
+        "reapaint_engine.dsp",
+        "reapaint_engine.protocol",
+        "reapaint_engine.errors",
+    ),
     "reapaint_engine.dsp": ("reapaint_engine.dsp", "reapaint_engine.protocol.spans"),
     "reapaint_engine.protocol": ("reapaint_engine.protocol",),
 }
@@ -88,7 +93,9 @@ def test_imports_by_name_stay_in_one_place(path: Path) -> None:
         assert _name(path) in LATE_IMPORTS
 
 
-@pytest.mark.parametrize("module", ["reapaint.commands.cli", "reapaint.link.client", "reapaint.repaint"])
+@pytest.mark.parametrize(
+    "module", ["reapaint.commands.cli", "reapaint.link.client", "reapaint.repaint"]
+)
 def test_the_bridge_loads_neither_torch_nor_scipy(module: str) -> None:
     code = f"import sys, {module}; print({{'torch', 'scipy'}} & set(sys.modules))"
     answer = subprocess.run(

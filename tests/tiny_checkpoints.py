@@ -22,9 +22,7 @@ from transformers import (
     T5GemmaModuleConfig,
 )
 
-from reapaint_engine.backends.stable_audio_3.inference.codec import make_codec_module
 from reapaint_engine.backends.stable_audio_3.checkpoint.diffusers_config import LONGEST_FRAMES
-from reapaint_engine.backends.stable_audio_3.inference.loading import Parts
 from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
     CodecKind,
     CodecShape,
@@ -33,6 +31,8 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
     Objective,
     TransformerShape,
 )
+from reapaint_engine.backends.stable_audio_3.inference.codec import make_codec_module
+from reapaint_engine.backends.stable_audio_3.inference.loading import Parts
 
 State = dict[str, torch.Tensor]
 

@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from reapaint.link.backends import choose_backend
 from reapaint.errors import BridgeCode, InputError
-from reapaint.link.in_process import Engine
 from reapaint.files.media import (
     AudioInfo,
     Patch,
@@ -22,6 +20,8 @@ from reapaint.files.media import (
     splice_into,
 )
 from reapaint.files.new_file import commit_all
+from reapaint.link.backends import choose_backend
+from reapaint.link.in_process import Engine
 from reapaint.request_settings import MAX_TIME_S, RequestSettings
 from reapaint.windows import WindowPlan, merge_selections, plan_windows
 from reapaint_engine.protocol.codec import is_finite

@@ -1,1 +1,6 @@
-"""The process that owns the model and the device."""
+"""The engine: owns the models and the device, and repaints windows of audio.
+
+In: requests of the protocol over ZeroMQ, or from a caller in the same process (``local``).
+Out: patches at the source's own rate, crossfaded and levelled, with what is to be said of
+them. Only ``protocol`` is known to its clients.
+"""

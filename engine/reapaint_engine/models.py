@@ -3,11 +3,18 @@
 from pathlib import Path
 from typing import Any
 
-from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import LICENCE, MODELS, Model, find_model
-from reapaint_engine.backends.stable_audio_3.inference.choosing import choose
-from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan, decide, probe_machine
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import (
+    LICENCE,
+    MODELS,
+    Model,
+    find_model,
+)
 from reapaint_engine.backends.stable_audio_3.checkpoint.hub import HubSource
-from reapaint_engine.backends.stable_audio_3.checkpoint.installing import FolderSource, Source, install
+from reapaint_engine.backends.stable_audio_3.checkpoint.installing import (
+    FolderSource,
+    Source,
+    install,
+)
 from reapaint_engine.backends.stable_audio_3.checkpoint.store import (
     Installed,
     OnProgress,
@@ -19,6 +26,12 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.store import (
     remove,
     verify,
 )
+from reapaint_engine.backends.stable_audio_3.device.placement import (
+    DevicePlan,
+    decide,
+    probe_machine,
+)
+from reapaint_engine.backends.stable_audio_3.inference.choosing import choose
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 

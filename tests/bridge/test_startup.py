@@ -13,7 +13,9 @@ TRIES = 5
 
 
 @pytest.mark.parametrize(
-    "words", [("-c", "import reapaint.commands.cli"), ("-m", "reapaint", "--help")], ids=["import", "help"]
+    "words",
+    [("-c", "import reapaint.commands.cli"), ("-m", "reapaint", "--help")],
+    ids=["import", "help"],
 )
 def test_starting_takes_less_than_a_blink(words: tuple[str, ...]) -> None:
     """The best of several tries: what the machine does besides is not ours."""

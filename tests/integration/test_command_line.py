@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reapaint.link.client import EngineAddress, EngineClient
 from reapaint.files.media import probe, read_frames
+from reapaint.link.client import EngineAddress, EngineClient
 from reapaint_engine.cli import main as engine_main
 from reapaint_engine.protocol import discovery
 

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import zmq
 
+from reapaint.errors import EngineUnavailable, JobFailed
 from reapaint.link import launcher
 from reapaint.link.client import EngineAddress, EngineClient
-from reapaint.errors import EngineUnavailable, JobFailed
 from reapaint_engine.protocol import discovery, keys, messages
 from reapaint_engine.protocol.codec import decode, encode
 from reapaint_engine.protocol.messages import InpaintRequest, Placement
@@ -418,7 +418,13 @@ def test_a_port_in_use_is_said() -> None:
     with zmq.Context() as context, context.socket(zmq.REP) as other:
         port = other.bind_to_random_port("tcp://127.0.0.1")
         answer = subprocess.run(
-            [sys.executable, "-m", "reapaint_engine", "serve", f"--endpoint=tcp://127.0.0.1:{port}"],
+            [
+                sys.executable,
+                "-m",
+                "reapaint_engine",
+                "serve",
+                f"--endpoint=tcp://127.0.0.1:{port}",
+            ],
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -16,9 +16,9 @@ import reapaint_engine.models
 from reapaint.commands.cli import main
 from reapaint_engine.backends.stable_audio_3.checkpoint import hub
 from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import find_model
-from reapaint_engine.backends.stable_audio_3.device.placement import Card, Machine
 from reapaint_engine.backends.stable_audio_3.checkpoint.hub import HubSource
 from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import read_manifest
+from reapaint_engine.backends.stable_audio_3.device.placement import Card, Machine
 from tests.stand_in_hub import REVISION, StandInHub, serve_hub
 from tests.tiny_checkpoints import write_original
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reapaint.reaper.setup import installation
 from reapaint.files.formats.recording import probe
+from reapaint.reaper.setup import installation
 from tests.reaper_scripts import workbench as actions
 from tests.reaper_scripts.workbench import (
     RATE,

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from reapaint.commands.cli import main
+from reapaint.files.media import probe, read_frames
 from reapaint.link.client import EngineClient
 from reapaint.link.launcher import find_address
-from reapaint.files.media import probe, read_frames
 from reapaint_engine.protocol.messages import InpaintRequest
 from reapaint_engine.protocol.spans import Span
 from tests.tiny_checkpoints import write_diffusers, write_original
@@ -163,7 +163,14 @@ def engine(checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = tmp_path_factory.mktemp("engine")
     names = ("RUNTIME", "CONFIG", "LOG", "CACHE", "MODELS")
     folders = {f"REAPAINT_{name}_DIR": str(folder / name.lower()) for name in names}
-    command = [sys.executable, "-m", "reapaint_engine", "serve", "--model", str(checkpoints / "small")]
+    command = [
+        sys.executable,
+        "-m",
+        "reapaint_engine",
+        "serve",
+        "--model",
+        str(checkpoints / "small"),
+    ]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [*command, "--device", "cpu", "--model-idle", "0.2"],

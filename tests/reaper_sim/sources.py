@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from reapaint.files import media
 from reapaint.errors import BridgeError
+from reapaint.files import media
 from tests.reaper_sim.rpp_text import quoted
 
 Audio = npt.NDArray[np.float32]

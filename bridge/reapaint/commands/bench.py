@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from reapaint.link.client import EngineClient
-from reapaint.errors import BridgeCode, InputError
-from reapaint.link.launcher import find_or_start
 from reapaint.commands.terminal import Terminal
+from reapaint.errors import BridgeCode, InputError
+from reapaint.link.client import EngineClient
+from reapaint.link.launcher import find_or_start
 from reapaint_engine.protocol.messages import InpaintRequest
 from reapaint_engine.protocol.spans import Span
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from reapaint.commands.terminal import Terminal
 from reapaint.errors import BridgeCode, BridgeError, InputError, JobFailed
 from reapaint.link.in_process import model_bench
-from reapaint.commands.terminal import Terminal
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 
 _BAD_INPUT = (ErrorCode.INVALID_FIELD, ErrorCode.NO_MODEL, ErrorCode.UNKNOWN_MODEL)

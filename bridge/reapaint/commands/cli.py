@@ -15,9 +15,9 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from reapaint.errors import BridgeCode, BridgeError, InputError, OutputLost
 from reapaint.commands.flags import make_parser
 from reapaint.commands.terminal import Terminal
+from reapaint.errors import BridgeCode, BridgeError, InputError, OutputLost
 from reapaint_engine.protocol.errors import ReaPaintError
 
 EXIT_INTERNAL_ERROR = 1

@@ -3,14 +3,14 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from reapaint.link.client import EngineClient
 from reapaint.commands import inpaint
+from reapaint.commands.terminal import Terminal
 from reapaint.errors import BridgeCode, InputError
-from reapaint.link.launcher import find_or_start
 from reapaint.files.media import probe, read_frames, write_spliced
+from reapaint.link.client import EngineClient
+from reapaint.link.launcher import find_or_start
 from reapaint.repaint import Order, Report, carry_out, prepare
 from reapaint.request_settings import RequestSettings
-from reapaint.commands.terminal import Terminal
 from reapaint_engine.protocol.discovery import find_engine
 from reapaint_engine.protocol.version import __version__
 

@@ -5,14 +5,15 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
+from reapaint.commands.terminal import Terminal
+from reapaint.findings import Finding, Verdict
 from reapaint.link.client import EngineClient
 from reapaint.link.launcher import engine_log_path, find_address
-from reapaint.commands.terminal import Terminal
+from reapaint.reaper.setup.checks import find_reaper
 from reapaint_engine.protocol import discovery, keys
 from reapaint_engine.protocol.errors import ReaPaintError
 from reapaint_engine.protocol.folders import config_folder, log_folder, runtime_folder
@@ -34,24 +35,6 @@ NEEDED = (
 EXIT_SOMETHING_WRONG = 1
 
 
-class Verdict(StrEnum):
-    """How a check came out; only WRONG stops ReaPaint from working."""
-
-    GOOD = "good"
-    NOTE = "note"
-    WRONG = "wrong"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found, and what to do about it."""
-
-    name: str
-    verdict: Verdict
-    text: str
-    advice: str = ""
-
-
 def run(terminal: Terminal, resource_path: Path | None) -> int:
     """Make every check, show what was found, and return 1 if something is wrong.
 
@@ -60,9 +43,6 @@ def run(terminal: Terminal, resource_path: Path | None) -> int:
     resource_path
         REAPER's resource folder, where it is none of those that are found.
     """
-    # Imported here: it names what it finds with this module's words.
-    from reapaint.reaper.setup.checks import find_reaper
-
     findings = [*(_guarded(check) for check in CHECKS), *find_reaper(resource_path)]
     rows = [
         (finding.verdict.value, finding.name, f"{finding.text} {finding.advice}".strip())

@@ -5,10 +5,10 @@ import signal
 
 import msgspec
 
-from reapaint.link.client import EngineClient
-from reapaint.errors import EngineUnavailable
-from reapaint.link.launcher import find_address
 from reapaint.commands.terminal import Terminal
+from reapaint.errors import EngineUnavailable
+from reapaint.link.client import EngineClient
+from reapaint.link.launcher import find_address
 from reapaint_engine.protocol import discovery
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from reapaint.link.client import EngineClient
+from reapaint.commands.terminal import Terminal
 from reapaint.errors import BridgeCode, InputError
-from reapaint.link.launcher import find_or_start
-from reapaint.link.in_process import Engine, InProcessEngine
 from reapaint.files.media import probe, read_frames
 from reapaint.files.new_file import exists_error
+from reapaint.link.client import EngineClient
+from reapaint.link.in_process import Engine, InProcessEngine
+from reapaint.link.launcher import find_or_start
 from reapaint.repaint import Order, Report, carry_out, prepare
-from reapaint.commands.terminal import Terminal
 from reapaint_engine.protocol.libraries import library_name
 from reapaint_engine.protocol.spans import Span
 

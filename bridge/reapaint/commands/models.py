@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from reapaint.link.client import EngineClient
-from reapaint.errors import BridgeCode, BridgeError, EngineUnavailable, InputError, JobFailed
-from reapaint.link.launcher import find_address
-from reapaint.link.in_process import InProcessEngine, local_models
 from reapaint.commands.terminal import Terminal
+from reapaint.errors import BridgeCode, BridgeError, EngineUnavailable, InputError, JobFailed
+from reapaint.link.client import EngineClient
+from reapaint.link.in_process import InProcessEngine, local_models
+from reapaint.link.launcher import find_address
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 from reapaint_engine.protocol.messages import BackendInfo, Welcome
 

@@ -7,8 +7,8 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import FrameType
 
-from reapaint.reaper.service import BridgeConfig, Service, run_bridge
 from reapaint.commands.terminal import Terminal
+from reapaint.reaper.service import BridgeConfig, Service, run_bridge
 from reapaint_engine.protocol.folders import log_folder
 
 LOG_BYTES = 1 << 20

@@ -1,1 +1,5 @@
-"""The REST gateway: hosted services' HTTP shapes over the engine's own queue."""
+"""The gateway: an engine behind the HTTP interfaces of hosted services, and the page.
+
+In: requests, as clients of WaveSpeed, eachlabs or fal send them (``shapes``), or as the page
+does. Out: predictions, and the files that came of them.
+"""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from reapaint.errors import BridgeCode, EngineUnavailable
 from reapaint.files.formats.recording import AudioInfo
+from reapaint.files.new_file import NO_ROOM
 from reapaint.http.config import HttpLimits
 from reapaint.http.engine import SharedEngine
 from reapaint.http.errors import HttpCode, Refused
@@ -20,7 +21,6 @@ from reapaint.http.intake import find_own, look_at, take_audio
 from reapaint.http.predictions import Ask, Prediction, Predictions, Take
 from reapaint.http.store import Store, StoredFile
 from reapaint.http.turns import Turns
-from reapaint.files.new_file import NO_ROOM
 from reapaint.repaint import Order, Report, carry_out, prepare
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome

@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import Self
 
 from reapaint.files.formats.recording import AudioInfo
-from reapaint.http.errors import HttpCode, Refused, too_large
 from reapaint.files.new_file import write_error
+from reapaint.http.errors import HttpCode, Refused, too_large
 
 PLACE_S = 900.0
 """How long a place to upload to waits for its file."""

@@ -112,7 +112,7 @@ class ModelBench(Protocol):
 
 def model_bench() -> ModelBench:
     """Return what measures the model on this machine."""
-    bench: ModelBench = import_module("reapaint_engine.backends.stable_audio_3.benchmark")
+    bench: ModelBench = import_module("reapaint_engine.backends.stable_audio_3.benchmark.run")
     return bench
 
 

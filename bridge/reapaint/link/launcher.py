@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from reapaint.link.client import EngineAddress
 from reapaint.errors import BridgeCode, EngineUnavailable
+from reapaint.link.client import EngineAddress
 from reapaint_engine.protocol import discovery, keys
 from reapaint_engine.protocol.discovery import ConnectionFile
 from reapaint_engine.protocol.errors import ProtocolError

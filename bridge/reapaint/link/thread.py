@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from reapaint.link.client import EngineAddress, EngineClient
 from reapaint.errors import BridgeCode, EngineUnavailable
+from reapaint.link.client import EngineAddress, EngineClient
 from reapaint.link.launcher import find_address, find_or_start
 from reapaint_engine.protocol import messages
 from reapaint_engine.protocol.errors import ProtocolError, ReaPaintError

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from reapaint.link.thread import Disconnected
 from reapaint.errors import BridgeCode
+from reapaint.link.thread import Disconnected
 from reapaint.reaper.messages import BackendChoice, EngineState
 from reapaint_engine.protocol.messages import BackendInfo, Welcome
 

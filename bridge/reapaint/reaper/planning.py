@@ -10,11 +10,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from reapaint.link.backends import choose_backend
 from reapaint.errors import BridgeCode, BridgeError, InputError
 from reapaint.files.formats.broadcast import Origin
 from reapaint.files.formats.conversion import clipping_warnings
-from reapaint.request_settings import RequestSettings
+from reapaint.link.backends import choose_backend
 from reapaint.reaper.messages import (
     Request,
     Result,
@@ -27,6 +26,7 @@ from reapaint.reaper.messages import (
 from reapaint.reaper.sources import JobAudio, KnownFiles, open_audio
 from reapaint.reaper.take_files import TakeFile, make_folder, results_folder, write_take
 from reapaint.reaper.take_names import take_path
+from reapaint.request_settings import RequestSettings
 from reapaint.windows import WindowPlan, merge_selections, plan_windows
 from reapaint_engine.protocol.messages import BackendInfo, Done, InpaintRequest, Welcome
 from reapaint_engine.protocol.requests import check_request

@@ -4,8 +4,8 @@ import time
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
-from reapaint.reaper.planning import PlannedJob, WindowResult
 from reapaint.reaper.messages import Failure, Progress, Request, Result
+from reapaint.reaper.planning import PlannedJob, WindowResult
 from reapaint.reaper.spool import Memory
 from reapaint_engine.protocol.messages import InpaintRequest
 

@@ -13,11 +13,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from reapaint.link.thread import Answer, Connected, Disconnected, EngineLink, LinkEvent
-from reapaint.link.view import NAMED_PATIENCE_S, OWN_PATIENCE_S, EngineView
 from reapaint.errors import BridgeError
-from reapaint.reaper.audio_work import AudioWork, Planned, WindowRead, WorkEvent, WorkFailed, Written
-from reapaint.reaper.running_jobs import RunningJob, RunningWindow, WindowState, rename, unsend
+from reapaint.link.thread import Answer, Connected, Disconnected, EngineLink, LinkEvent
 from reapaint.reaper.answers import (
     cancelled,
     error_of,
@@ -25,8 +22,18 @@ from reapaint.reaper.answers import (
     taken_up_too_often,
     without_engine,
 )
-from reapaint.reaper.planning import WindowResult
+from reapaint.reaper.audio_work import (
+    AudioWork,
+    Planned,
+    WindowRead,
+    WorkEvent,
+    WorkFailed,
+    Written,
+)
+from reapaint.reaper.engine_view import NAMED_PATIENCE_S, OWN_PATIENCE_S, EngineView
 from reapaint.reaper.messages import Failure, Result
+from reapaint.reaper.planning import WindowResult
+from reapaint.reaper.running_jobs import RunningJob, RunningWindow, WindowState, rename, unsend
 from reapaint.reaper.spool import Spool
 from reapaint_engine.protocol import messages
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError

@@ -1,1 +1,5 @@
-"""One file or folder for each way to fill a mask."""
+"""The ways to fill a mask: one file or folder for each, behind ``base.Backend``.
+
+In: a window of audio with its mask, and what was wished for. Out: sound for the mask, which
+the caller levels and splices.
+"""

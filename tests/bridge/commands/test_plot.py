@@ -8,8 +8,8 @@ import av
 import numpy as np
 import pytest
 
-from reapaint.errors import BridgeCode, BridgeError
 from reapaint.commands.plot import DOTS_PER_INCH, HEIGHT_IN, WIDTH_IN, plot_result
+from reapaint.errors import BridgeCode, BridgeError
 from reapaint_engine.protocol.messages import SeamReport, Side
 from reapaint_engine.protocol.spans import Span
 

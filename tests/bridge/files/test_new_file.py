@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reapaint.files import new_file
 from reapaint.errors import BridgeCode, BridgeError
+from reapaint.files import new_file
 from reapaint.files.new_file import ForeignSink, NewFile, commit_all
 
 

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from reapaint.link.thread import Disconnected
-from reapaint.link.view import MAX_CHOICES, EngineView
 from reapaint.errors import BridgeCode, EngineUnavailable
+from reapaint.link.thread import Disconnected
+from reapaint.reaper.engine_view import MAX_CHOICES, EngineView
 from reapaint.reaper.messages import EngineState, Heartbeat, write
 from reapaint_engine.protocol.messages import BackendInfo, Limits, Welcome
 

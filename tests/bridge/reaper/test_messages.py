@@ -6,8 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reapaint.reaper import messages
+from reapaint.reaper.messages import (
+    AccessorSource,
+    Failure,
+    FileSource,
+    Heartbeat,
+    Launch,
+    Progress,
+    Request,
+    Result,
+    SpanS,
+)
 from reapaint.request_settings import RequestSettings
-from reapaint.reaper.messages import AccessorSource, Failure, FileSource, Heartbeat, Launch, Progress, Request, Result, SpanS
 from reapaint_engine.protocol.errors import ProtocolError
 
 SAMPLES = Path(__file__).parent.parent / "contract" / "spool"

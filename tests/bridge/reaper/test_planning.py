@@ -9,14 +9,22 @@ import msgspec
 import numpy as np
 import pytest
 
-from reapaint.reaper import planning
 from reapaint.errors import BridgeError, InputError
 from reapaint.files.formats.recording import probe, read_frames
-from reapaint.reaper.planning import PlannedJob, WindowResult, plan_job, write_job
+from reapaint.reaper import planning
 from reapaint.reaper.messages import Request
+from reapaint.reaper.planning import PlannedJob, WindowResult, plan_job, write_job
 from reapaint.reaper.sources import KnownFiles
 from reapaint_engine.protocol.errors import ReaPaintError
-from reapaint_engine.protocol.messages import BackendInfo, Done, Limits, SeamReport, Side, TakeReport, Welcome
+from reapaint_engine.protocol.messages import (
+    BackendInfo,
+    Done,
+    Limits,
+    SeamReport,
+    Side,
+    TakeReport,
+    Welcome,
+)
 from reapaint_engine.protocol.spans import Span
 from tests.bridge.audio_files import raw_samples, simple_wav
 

@@ -11,16 +11,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reapaint.reaper import scheduler, audio_work
-from reapaint.link.thread import Answer, Connected, Disconnected, LinkEvent
-from reapaint.link.view import OWN_PATIENCE_S
 from reapaint.errors import BridgeCode, EngineUnavailable
-from reapaint.reaper.scheduler import MAX_STARTS, MAX_WINDOWS, JobDesk
+from reapaint.link.thread import Answer, Connected, Disconnected, LinkEvent
+from reapaint.reaper import audio_work, scheduler
+from reapaint.reaper.engine_view import OWN_PATIENCE_S
 from reapaint.reaper.messages import EngineState, Heartbeat
+from reapaint.reaper.scheduler import MAX_STARTS, MAX_WINDOWS, JobDesk
 from reapaint.reaper.service import BridgeConfig, Service, run_bridge
 from reapaint.reaper.spool import Memory, Spool
 from reapaint_engine.protocol import messages
-from reapaint_engine.protocol.messages import BackendInfo, Done, InpaintRequest, Limits, TakeReport, Timings, Welcome
+from reapaint_engine.protocol.messages import (
+    BackendInfo,
+    Done,
+    InpaintRequest,
+    Limits,
+    TakeReport,
+    Timings,
+    Welcome,
+)
 from tests.bridge.audio_files import raw_samples, simple_wav
 from tests.integration.script_side import ScriptSide
 
@@ -394,7 +402,7 @@ def test_an_engine_that_cant_be_started_fails_the_job_with_its_reason(desk: Desk
 def test_an_engine_that_is_just_ending_is_looked_for_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reapaint.link.view.CONNECT_PAUSE_S", 0.0)
+    monkeypatch.setattr("reapaint.reaper.engine_view.CONNECT_PAUSE_S", 0.0)
     job_id = desk.send()
     gone = Disconnected(EngineUnavailable(BridgeCode.ENGINE_UNREACHABLE, "It is gone."))
     for attempt in range(1, 6):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reapaint.reaper import spool as spool_module
 from reapaint.errors import BridgeError
+from reapaint.reaper import spool as spool_module
 from reapaint.reaper.messages import (
     EngineState,
     ErrorText,

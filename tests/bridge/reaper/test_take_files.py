@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reapaint.reaper import take_files
 from reapaint.errors import BridgeError, InputError
 from reapaint.files.formats.broadcast import Origin
 from reapaint.files.formats.recording import probe, read_blocks
+from reapaint.reaper import take_files
 from reapaint.reaper.messages import AccessorSource, FileSource
 from reapaint.reaper.sources import JobAudio, KnownFiles, open_audio
 from reapaint.reaper.take_files import results_folder, write_take

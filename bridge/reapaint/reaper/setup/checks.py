@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from reapaint.reaper.setup import installation, sandbox
-from reapaint.commands.doctor import Finding, Verdict
-from reapaint.reaper.setup.folders import find_resource_folder, resource_folders
+from reapaint.findings import Finding, Verdict
 from reapaint.reaper.messages import SPOOL_PROTOCOL
+from reapaint.reaper.setup import installation, sandbox
+from reapaint.reaper.setup.folders import find_resource_folder, resource_folders
 from reapaint.reaper.spool import Spool
 from reapaint_engine.protocol.version import __version__
 
@@ -61,7 +61,7 @@ def _check_launch(folder: Path) -> Finding:
     name = "reaper's python"
     launch = installation.read_launch(folder)
     if launch is None:
-        text = f"{folder / reaper_install.LAUNCH} can't be read."
+        text = f"{folder / installation.LAUNCH} can't be read."
         return Finding(name, Verdict.WRONG, text, _INSTALL + " again.")
     is_outside = launch.python == sandbox.SPAWN
     if is_outside is not bool(sandbox.flatpak_app(folder)):
@@ -79,7 +79,7 @@ def _check_sandbox(folder: Path) -> list[Finding]:
     app = sandbox.flatpak_app(folder)
     if app is None:
         return []
-    name, advice = "reaper's sandbox", f"Run `{reaper_sandbox.permission_command(app)}`"
+    name, advice = "reaper's sandbox", f"Run `{sandbox.permission_command(app)}`"
     may_leave = sandbox.may_start_outside(app)
     if may_leave is None:
         text = f"Flatpak does not tell whether {app} may start the bridge outside of it."

@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from reapaint.errors import BridgeCode, BridgeError, InputError
-from reapaint.reaper.setup.sandbox import flatpak_app, host_command
 from reapaint.reaper.messages import Launch, read, write
+from reapaint.reaper.setup.sandbox import flatpak_app, host_command
 from reapaint.reaper.spool import Spool
 from reapaint.reaper.take_names import alternatives
 from reapaint_engine.protocol.errors import ProtocolError

@@ -16,7 +16,13 @@ from reapaint_engine.backends.hosted.service import (
     State,
     Ticket,
 )
-from reapaint_engine.backends.hosted.session import Session, is_remote_id, json_of, text_at, words_of
+from reapaint_engine.backends.hosted.session import (
+    Session,
+    is_remote_id,
+    json_of,
+    text_at,
+    words_of,
+)
 
 LOGIN = Login(
     service="fal",

@@ -8,7 +8,14 @@ from typing import Any
 
 from reapaint_engine.backends.hosted.accounts import Account
 from reapaint_engine.backends.hosted.errors import HostedCode, HostedError, maybe_paid
-from reapaint_engine.backends.hosted.exchange import Answer, Broken, NotSent, Request, Transport, Watch
+from reapaint_engine.backends.hosted.exchange import (
+    Answer,
+    Broken,
+    NotSent,
+    Request,
+    Transport,
+    Watch,
+)
 from reapaint_engine.backends.hosted.pace import Clock, Pace, retry_after_s, wait
 
 LONGEST_QUOTE = 300

@@ -1,1 +1,5 @@
-"""The Stable Audio 3 backend: fills a span by the model's own inpainting."""
+"""The Stable Audio 3 backend: fills a mask by the model's own inpainting.
+
+In: a window and what was wished for. Out: a take for each seed. ``backend`` is the entrance;
+below it ``inference`` uses ``network`` and ``device``, and all know ``checkpoint``.
+"""

@@ -11,16 +11,29 @@ from typing import TYPE_CHECKING
 
 from reapaint_engine.backends.base import Control, Generation, Window, Wish
 from reapaint_engine.backends.stable_audio_3.checkpoint.adapters import open_adapter
-from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import INSTALL_COMMAND, MODELS, find_model
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import (
+    INSTALL_COMMAND,
+    MODELS,
+    find_model,
+)
 from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import open_checkpoint
-from reapaint_engine.backends.stable_audio_3.inference.choosing import choose
-from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan, plan_device
-from reapaint_engine.backends.stable_audio_3.inference.geometry import HEADROOM_S
-from reapaint_engine.backends.stable_audio_3.inference.holder import ModelHolder, OnProgress
-from reapaint_engine.backends.stable_audio_3.checkpoint.naming import AUTO, ModelName, is_path, parse_model
+from reapaint_engine.backends.stable_audio_3.checkpoint.naming import (
+    AUTO,
+    ModelName,
+    is_path,
+    parse_model,
+)
 from reapaint_engine.backends.stable_audio_3.checkpoint.settings import TRAINED_LATENTS, CodecShape
 from reapaint_engine.backends.stable_audio_3.checkpoint.sizing import sizes_of
-from reapaint_engine.backends.stable_audio_3.checkpoint.store import Installed, find_installed, models_folder
+from reapaint_engine.backends.stable_audio_3.checkpoint.store import (
+    Installed,
+    find_installed,
+    models_folder,
+)
+from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan, plan_device
+from reapaint_engine.backends.stable_audio_3.inference.choosing import choose
+from reapaint_engine.backends.stable_audio_3.inference.geometry import HEADROOM_S
+from reapaint_engine.backends.stable_audio_3.inference.holder import ModelHolder, OnProgress
 from reapaint_engine.errors import BackendUnavailable, JobError
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 from reapaint_engine.protocol.messages import BackendInfo

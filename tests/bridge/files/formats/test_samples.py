@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reapaint.files.formats.samples import Encoding, SampleFormat, count_over_full_scale, to_integers
+from reapaint.files.formats.samples import (
+    Encoding,
+    SampleFormat,
+    count_over_full_scale,
+    to_integers,
+)
 
 ENCODINGS = [
     Encoding(fmt, big_endian=big, is_unsigned=unsigned)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from reapaint.reaper.setup import folders, installation
 from reapaint.commands.cli import main
 from reapaint.commands.doctor import Verdict
 from reapaint.commands.service import bridge_log_path
 from reapaint.errors import BridgeError, InputError
+from reapaint.reaper.messages import EngineState, Heartbeat, Launch
+from reapaint.reaper.setup import folders, installation
 from reapaint.reaper.setup.checks import check_folder, find_reaper
 from reapaint.reaper.setup.installation import DATA_FOLDER, LAUNCH, MANIFEST, SCRIPTS_FOLDER, SPOOL
-from reapaint.reaper.messages import EngineState, Heartbeat, Launch
 from reapaint.reaper.spool import Spool
 from tests.integration.script_side import ROOT, ScriptSide, wait_until
 

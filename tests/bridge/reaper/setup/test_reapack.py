@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from reapaint.reaper.setup import reapack, installation
 from reapaint.commands.cli import main
+from reapaint.reaper.setup import installation, reapack
 from reapaint_engine.protocol.version import __version__
 from tests.integration.script_side import ROOT
 

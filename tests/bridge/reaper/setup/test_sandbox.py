@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from reapaint.reaper.setup import installation
 from reapaint.commands.cli import main
 from reapaint.commands.doctor import Verdict
+from reapaint.reaper.messages import read, write
+from reapaint.reaper.setup import installation
 from reapaint.reaper.setup.checks import check_folder
 from reapaint.reaper.setup.installation import LAUNCH, SPOOL
 from reapaint.reaper.setup.sandbox import flatpak_app, may_start_outside, permission_command
-from reapaint.reaper.messages import read, write
 
 APP = "fm.reaper.Reaper"
 LEAVE = "flatpak override --user --talk-name=org.freedesktop.Flatpak fm.reaper.Reaper"

@@ -10,7 +10,13 @@ from scipy import signal
 from reapaint_engine.backends.base import Window
 from reapaint_engine.backends.context.ambience import fill_ambience, synthesise
 from reapaint_engine.backends.context.surroundings import analyse
-from reapaint_engine.backends.context.texture import band_powers, bands_for, events, kurtosis, line_share
+from reapaint_engine.backends.context.texture import (
+    band_powers,
+    bands_for,
+    events,
+    kurtosis,
+    line_share,
+)
 from reapaint_engine.protocol.spans import Span
 
 Audio = npt.NDArray[np.float32]

@@ -13,12 +13,12 @@ from safetensors.torch import save_file
 
 from reapaint_engine.backends.base import Generation, Window, Wish
 from reapaint_engine.backends.stable_audio_3 import backend as backend_module
-from reapaint_engine.backends.stable_audio_3.inference import pipeline
 from reapaint_engine.backends.stable_audio_3.backend import StableAudio3Backend, StableAudioOptions
 from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import Sizes, find_model
 from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import open_checkpoint
 from reapaint_engine.backends.stable_audio_3.checkpoint.installing import FolderSource, install
 from reapaint_engine.backends.stable_audio_3.checkpoint.sizing import sizes_of
+from reapaint_engine.backends.stable_audio_3.inference import pipeline
 from reapaint_engine.errors import BackendUnavailable, JobError
 from reapaint_engine.protocol.spans import Span
 from tests.tiny_checkpoints import HOP, make_tiny_parts, write_diffusers, write_original

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from reapaint.commands.cli import main
-from reapaint_engine.backends.stable_audio_3.benchmark import footprint, gpu, measure, roofline
+from reapaint_engine.backends.stable_audio_3.benchmark import footprint, gpu, roofline
 from reapaint_engine.backends.stable_audio_3.benchmark.agreement import check, compare
 from reapaint_engine.backends.stable_audio_3.benchmark.options import BenchOptions
+from reapaint_engine.backends.stable_audio_3.benchmark.run import measure
 from reapaint_engine.backends.stable_audio_3.benchmark.setting_up import (
     Contest,
     make_contest,
@@ -20,7 +21,11 @@ from reapaint_engine.backends.stable_audio_3.benchmark.setting_up import (
 )
 from reapaint_engine.backends.stable_audio_3.benchmark.sides import make_job
 from reapaint_engine.backends.stable_audio_3.benchmark.watch import OTHER, TOTAL, Place, Watch
-from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecKind, CodecShape, TransformerShape
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
+    CodecKind,
+    CodecShape,
+    TransformerShape,
+)
 from reapaint_engine.errors import JobError
 from tests.tiny_checkpoints import write_original
 

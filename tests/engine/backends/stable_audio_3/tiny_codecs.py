@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import torch
 
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecKind, CodecShape
 from reapaint_engine.backends.stable_audio_3.inference.codec import make_codec_module
 from reapaint_engine.backends.stable_audio_3.network.same import Same
-from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecKind, CodecShape
 
 SAME_S = CodecShape(
     kind=CodecKind.SAME_S,

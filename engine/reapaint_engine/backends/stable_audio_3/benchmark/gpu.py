@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from reapaint_engine.backends.stable_audio_3.inference import pipeline
 from reapaint_engine.backends.stable_audio_3.benchmark.setting_up import Contest
 from reapaint_engine.backends.stable_audio_3.benchmark.sides import (
     DECODE,
@@ -20,6 +19,7 @@ from reapaint_engine.backends.stable_audio_3.benchmark.sides import (
 )
 from reapaint_engine.backends.stable_audio_3.benchmark.watch import MARK, Place, Watch
 from reapaint_engine.backends.stable_audio_3.device.graphs import CudaGraph
+from reapaint_engine.backends.stable_audio_3.inference import pipeline
 
 PROFILED_NUMBER = 5000
 """A job that nothing else did."""

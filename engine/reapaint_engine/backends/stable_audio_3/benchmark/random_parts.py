@@ -22,12 +22,16 @@ from transformers import (
 )
 
 from reapaint_engine.backends.stable_audio_3.benchmark.options import TextShape
-from reapaint_engine.backends.stable_audio_3.inference.codec import fuse, make_codec_module
-from reapaint_engine.backends.stable_audio_3.network.denoiser import repair
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
+    CodecShape,
+    ModelSettings,
+    TransformerShape,
+)
 from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan
+from reapaint_engine.backends.stable_audio_3.inference.codec import fuse, make_codec_module
 from reapaint_engine.backends.stable_audio_3.inference.loading import Parts
+from reapaint_engine.backends.stable_audio_3.network.denoiser import repair
 from reapaint_engine.backends.stable_audio_3.network.same import Same
-from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecShape, ModelSettings, TransformerShape
 
 VELOCITY_STD = 0.7
 AUDIO_STD = 0.2

@@ -11,10 +11,14 @@ from typing import Any
 import torch
 
 from reapaint_engine.backends.stable_audio_3.benchmark.watch import synchronise
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
+    CodecKind,
+    CodecShape,
+    TransformerShape,
+)
 from reapaint_engine.backends.stable_audio_3.inference.codec import Codec
 from reapaint_engine.backends.stable_audio_3.inference.geometry import LatentPlan
 from reapaint_engine.backends.stable_audio_3.network.same_s import FOLD_SEGMENTS
-from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecKind, CodecShape, TransformerShape
 
 CONTEXT_TOKENS = 16
 """What latents hear of a prompt of a line, and the duration."""

@@ -22,17 +22,24 @@ from reapaint_engine.backends.stable_audio_3.benchmark.random_parts import (
 from reapaint_engine.backends.stable_audio_3.benchmark.sides import Ours, Stock
 from reapaint_engine.backends.stable_audio_3.benchmark.stock import make_stock
 from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import Sizes, find_model
-from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import Checkpoint, open_checkpoint
+from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import (
+    Checkpoint,
+    open_checkpoint,
+)
+from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import Layout
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
+    CodecKind,
+    CodecShape,
+    ModelSettings,
+)
+from reapaint_engine.backends.stable_audio_3.checkpoint.sizing import sizes_of
+from reapaint_engine.backends.stable_audio_3.checkpoint.store import find_one
+from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan, plan_device
 from reapaint_engine.backends.stable_audio_3.inference.codec import Codec
 from reapaint_engine.backends.stable_audio_3.inference.context_encoder import ContextEncoder
-from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan, plan_device
-from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import Layout
 from reapaint_engine.backends.stable_audio_3.inference.loading import Parts, load
 from reapaint_engine.backends.stable_audio_3.inference.pipeline import Model
 from reapaint_engine.backends.stable_audio_3.network.projections import can_pack
-from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecKind, CodecShape, ModelSettings
-from reapaint_engine.backends.stable_audio_3.checkpoint.sizing import sizes_of
-from reapaint_engine.backends.stable_audio_3.checkpoint.store import find_one
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
 

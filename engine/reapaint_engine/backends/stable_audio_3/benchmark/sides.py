@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from reapaint_engine.backends.base import Generation, Window, Wish
-from reapaint_engine.backends.stable_audio_3.inference import pipeline
 from reapaint_engine.backends.stable_audio_3.benchmark.options import BenchOptions
 from reapaint_engine.backends.stable_audio_3.benchmark.watch import Place, Watch
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import ModelSettings
+from reapaint_engine.backends.stable_audio_3.device.graphs import LATENTS_MULTIPLE
+from reapaint_engine.backends.stable_audio_3.inference import pipeline
 from reapaint_engine.backends.stable_audio_3.inference.codec import Codec
 from reapaint_engine.backends.stable_audio_3.inference.geometry import LatentPlan, plan_latents
-from reapaint_engine.backends.stable_audio_3.device.graphs import LATENTS_MULTIPLE
 from reapaint_engine.backends.stable_audio_3.inference.pipeline import Model
 from reapaint_engine.backends.stable_audio_3.inference.sampling import DEFAULT_STEPS
-from reapaint_engine.backends.stable_audio_3.checkpoint.settings import ModelSettings
 from reapaint_engine.protocol.spans import Span
 
 TEXT, ENCODE, PREPARE, SAMPLE, DECODE = "text", "encode", "prepare", "sample", "decode"

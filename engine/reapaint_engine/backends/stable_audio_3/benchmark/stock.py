@@ -11,9 +11,14 @@ from diffusers import (
 )
 from torch import Tensor, nn
 
-from reapaint_engine.backends.stable_audio_3.network.attention import rotary_frequencies
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
+    CodecKind,
+    CodecShape,
+    ModelSettings,
+    Objective,
+)
 from reapaint_engine.backends.stable_audio_3.inference.loading import Parts
-from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecKind, CodecShape, ModelSettings, Objective
+from reapaint_engine.backends.stable_audio_3.network.attention import rotary_frequencies
 
 
 def make_stock(parts: Parts, settings: ModelSettings) -> Any:

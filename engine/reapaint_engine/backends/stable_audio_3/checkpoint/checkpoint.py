@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from reapaint_engine.backends.stable_audio_3.checkpoint.diffusers_config import read_diffusers_settings
+from reapaint_engine.backends.stable_audio_3.checkpoint.diffusers_config import (
+    read_diffusers_settings,
+)
 from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import (
     Layout,
     detect_layout,
@@ -17,9 +19,15 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import (
     text_source,
     tokenizer_folder,
 )
-from reapaint_engine.backends.stable_audio_3.checkpoint.original_config import read_original_settings
+from reapaint_engine.backends.stable_audio_3.checkpoint.original_config import (
+    read_original_settings,
+)
 from reapaint_engine.backends.stable_audio_3.checkpoint.settings import ModelSettings
-from reapaint_engine.backends.stable_audio_3.checkpoint.tensor_files import broken, fingerprint, read_json
+from reapaint_engine.backends.stable_audio_3.checkpoint.tensor_files import (
+    broken,
+    fingerprint,
+    read_json,
+)
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
 

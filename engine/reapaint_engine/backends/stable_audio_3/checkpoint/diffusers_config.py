@@ -4,7 +4,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from reapaint_engine.backends.stable_audio_3.checkpoint.config_fields import Config
-from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import Layout, Part, Source, network_sources
+from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import (
+    Layout,
+    Part,
+    Source,
+    network_sources,
+)
 from reapaint_engine.backends.stable_audio_3.checkpoint.measuring import (
     CodecNotes,
     check_parts_fit,

@@ -10,9 +10,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import INSTALL_COMMAND, MODELS, Model, needed_files
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import (
+    INSTALL_COMMAND,
+    MODELS,
+    Model,
+    needed_files,
+)
 from reapaint_engine.backends.stable_audio_3.checkpoint.errors import StoreCode, StoreError
-from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import File, OnBytes, is_checksum, is_safe
+from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import (
+    File,
+    OnBytes,
+    is_checksum,
+    is_safe,
+)
 from reapaint_engine.protocol.errors import ErrorCode
 
 TRIES = 5

@@ -18,7 +18,11 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import (
     read_manifest,
     write_manifest,
 )
-from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecKind, ModelSettings, Objective
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
+    CodecKind,
+    ModelSettings,
+    Objective,
+)
 from reapaint_engine.backends.stable_audio_3.checkpoint.store import (
     Installed,
     OnProgress,

@@ -15,9 +15,23 @@ from pathlib import Path
 import filelock
 
 from reapaint_engine.backends.stable_audio_3.checkpoint import hub
-from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import MODELS, Model, find_model, needed_files
-from reapaint_engine.backends.stable_audio_3.checkpoint.errors import StoreCode, StoreError, disk_error
-from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import File, checksum, is_checksum, read_manifest
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import (
+    MODELS,
+    Model,
+    find_model,
+    needed_files,
+)
+from reapaint_engine.backends.stable_audio_3.checkpoint.errors import (
+    StoreCode,
+    StoreError,
+    disk_error,
+)
+from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import (
+    File,
+    checksum,
+    is_checksum,
+    read_manifest,
+)
 from reapaint_engine.protocol.errors import ErrorCode
 
 OnProgress = Callable[[str, int, int], None]

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from reapaint_engine.backends.stable_audio_3.network.denoiser import Denoiser, PreparedJob
 from reapaint_engine.backends.stable_audio_3.device.graphs import GraphRunner
 from reapaint_engine.backends.stable_audio_3.inference.guidance import Guidance
 from reapaint_engine.backends.stable_audio_3.inference.noise import TakeNoise
 from reapaint_engine.backends.stable_audio_3.inference.sampling import Sampler, noise_draws, sample
+from reapaint_engine.backends.stable_audio_3.network.denoiser import Denoiser, PreparedJob
 
 WHOLE_RUN_STEPS = 8
 """Up to so many steps are one graph: tens of milliseconds on the GPUs that have them.

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecKind, CodecShape
 from reapaint_engine.backends.stable_audio_3.network.same import Same, fuse, ignore
 from reapaint_engine.backends.stable_audio_3.network.same_blocks import Progress
 from reapaint_engine.backends.stable_audio_3.network.same_s import FOLD_SEGMENTS
-from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecKind, CodecShape
 
 __all__ = ["Codec", "fuse", "make_codec_module"]
 

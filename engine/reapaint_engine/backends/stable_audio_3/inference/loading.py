@@ -19,8 +19,6 @@ from diffusers.pipelines.stable_audio_3.modeling_stable_audio_3 import StableAud
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from reapaint_engine.backends.stable_audio_3.inference.codec import fuse, make_codec_module
-from reapaint_engine.backends.stable_audio_3.network.denoiser import repair
 from reapaint_engine.backends.stable_audio_3.checkpoint.keys import is_computed
 from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import (
     Part,
@@ -31,7 +29,12 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import (
     tokenizer_folder,
 )
 from reapaint_engine.backends.stable_audio_3.checkpoint.tensor_files import StoredTensor, broken
-from reapaint_engine.backends.stable_audio_3.network.text_model import build_text_encoder, load_tokenizer
+from reapaint_engine.backends.stable_audio_3.inference.codec import fuse, make_codec_module
+from reapaint_engine.backends.stable_audio_3.network.denoiser import repair
+from reapaint_engine.backends.stable_audio_3.network.text_model import (
+    build_text_encoder,
+    load_tokenizer,
+)
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
 

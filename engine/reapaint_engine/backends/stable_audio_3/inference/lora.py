@@ -12,7 +12,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from reapaint_engine.backends.stable_audio_3.checkpoint.adapters import Adapter, AdapterKind, AdapterLayer, refused
+from reapaint_engine.backends.stable_audio_3.checkpoint.adapters import (
+    Adapter,
+    AdapterKind,
+    AdapterLayer,
+    refused,
+)
 from reapaint_engine.backends.stable_audio_3.checkpoint.keys import (
     CONDITIONER_PREFIX,
     DURATION_PREFIX,
@@ -21,8 +26,8 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.keys import (
     is_fused,
     transformer_key,
 )
-from reapaint_engine.backends.stable_audio_3.inference.loading import Parts
 from reapaint_engine.backends.stable_audio_3.checkpoint.tensor_files import StoredTensor
+from reapaint_engine.backends.stable_audio_3.inference.loading import Parts
 
 _WRAPPERS = ("base_model", "diffusion_model", "model", "transformer")
 """What trainers put before a layer's name."""

@@ -12,16 +12,9 @@ from torch import Tensor
 
 from reapaint_engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
 from reapaint_engine.backends.stable_audio_3.checkpoint.adapters import Adapter
-from reapaint_engine.backends.stable_audio_3.inference.captured import sample_captured
 from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import Checkpoint
-from reapaint_engine.backends.stable_audio_3.inference.codec import Codec
-from reapaint_engine.backends.stable_audio_3.inference.conditioning import (
-    Conditioning,
-    local_conditioning,
-    make_conditioning,
-)
-from reapaint_engine.backends.stable_audio_3.inference.context_encoder import ContextEncoder
-from reapaint_engine.backends.stable_audio_3.network.denoiser import Denoiser, PreparedJob
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import Objective
+from reapaint_engine.backends.stable_audio_3.device.graphs import LATENTS_MULTIPLE, GraphRunner
 from reapaint_engine.backends.stable_audio_3.device.memory import (
     free,
     is_out_of_memory,
@@ -29,9 +22,19 @@ from reapaint_engine.backends.stable_audio_3.device.memory import (
     to_host,
 )
 from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan
-from reapaint_engine.backends.stable_audio_3.network.duration import embed_duration
-from reapaint_engine.backends.stable_audio_3.inference.geometry import HEADROOM_S, LatentPlan, plan_latents
-from reapaint_engine.backends.stable_audio_3.device.graphs import LATENTS_MULTIPLE, GraphRunner
+from reapaint_engine.backends.stable_audio_3.inference.captured import sample_captured
+from reapaint_engine.backends.stable_audio_3.inference.codec import Codec
+from reapaint_engine.backends.stable_audio_3.inference.conditioning import (
+    Conditioning,
+    local_conditioning,
+    make_conditioning,
+)
+from reapaint_engine.backends.stable_audio_3.inference.context_encoder import ContextEncoder
+from reapaint_engine.backends.stable_audio_3.inference.geometry import (
+    HEADROOM_S,
+    LatentPlan,
+    plan_latents,
+)
 from reapaint_engine.backends.stable_audio_3.inference.guidance import Guidance
 from reapaint_engine.backends.stable_audio_3.inference.loading import Parts, load
 from reapaint_engine.backends.stable_audio_3.inference.lora import AdapterStack
@@ -43,8 +46,9 @@ from reapaint_engine.backends.stable_audio_3.inference.sampling import (
     sampler_for,
 )
 from reapaint_engine.backends.stable_audio_3.inference.self_test import check_parts
-from reapaint_engine.backends.stable_audio_3.checkpoint.settings import Objective
 from reapaint_engine.backends.stable_audio_3.inference.text import TextEncoder
+from reapaint_engine.backends.stable_audio_3.network.denoiser import Denoiser, PreparedJob
+from reapaint_engine.backends.stable_audio_3.network.duration import embed_duration
 from reapaint_engine.protocol.requests import MAX_TAKES
 from reapaint_engine.protocol.spans import Span
 

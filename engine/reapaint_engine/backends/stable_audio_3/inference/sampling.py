@@ -8,8 +8,8 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
-from reapaint_engine.backends.stable_audio_3.inference.guidance import Guidance
 from reapaint_engine.backends.stable_audio_3.checkpoint.settings import Objective
+from reapaint_engine.backends.stable_audio_3.inference.guidance import Guidance
 
 if TYPE_CHECKING:
     from torch import Tensor

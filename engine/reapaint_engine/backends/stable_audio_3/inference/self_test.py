@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reapaint_engine.backends.stable_audio_3.inference.codec import Codec
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import ModelSettings
 from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan
+from reapaint_engine.backends.stable_audio_3.inference.codec import Codec
 from reapaint_engine.backends.stable_audio_3.inference.loading import Parts
 from reapaint_engine.backends.stable_audio_3.network.same_blocks import Layer
-from reapaint_engine.backends.stable_audio_3.checkpoint.settings import ModelSettings
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
 

@@ -20,8 +20,8 @@ from reapaint_engine.backends.stable_audio_3.network.attention import (
     rows_for,
     turn_,
 )
-from reapaint_engine.backends.stable_audio_3.inference.cache import LastResult
 from reapaint_engine.backends.stable_audio_3.network.context_attention import ContextAttention
+from reapaint_engine.backends.stable_audio_3.network.last_result import LastResult
 from reapaint_engine.backends.stable_audio_3.network.projections import (
     GatedProjection,
     PackedGatedProjection,

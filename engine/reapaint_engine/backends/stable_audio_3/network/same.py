@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # torch's own name for it
 from torch import Tensor, nn
 
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecKind, CodecShape
 from reapaint_engine.backends.stable_audio_3.network.banded import run_banded
 from reapaint_engine.backends.stable_audio_3.network.same_blocks import Layer, Progress
 from reapaint_engine.backends.stable_audio_3.network.same_s import FOLD_SEGMENTS, run_folded
-from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecKind, CodecShape
 
 CPU_ROWS = 1224
 """Tokens at a time on a CPU: enough for its matrix product, few enough for its cache."""

@@ -2,7 +2,11 @@
 
 import pytest
 
-from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import MODELS, find_model, needed_files
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import (
+    MODELS,
+    find_model,
+    needed_files,
+)
 from reapaint_engine.errors import JobError
 
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 from diffusers import AutoencoderSAME, StableAudio3DiTModel
 
-from reapaint_engine.backends.stable_audio_3.inference.codec import make_codec_module
 from reapaint_engine.backends.stable_audio_3.checkpoint.keys import (
     aliases,
     codec_key,
@@ -15,7 +14,12 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.keys import (
     is_fused,
     transformer_key,
 )
-from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecKind, CodecShape, TransformerShape
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
+    CodecKind,
+    CodecShape,
+    TransformerShape,
+)
+from reapaint_engine.backends.stable_audio_3.inference.codec import make_codec_module
 from tests.tiny_checkpoints import codec_fields
 
 SMALL = (TransformerShape(), CodecShape())

@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from reapaint_engine.backends.stable_audio_3.checkpoint.naming import AdapterName, ModelName, parse_model
+from reapaint_engine.backends.stable_audio_3.checkpoint.naming import (
+    AdapterName,
+    ModelName,
+    parse_model,
+)
 from reapaint_engine.errors import JobError
 
 

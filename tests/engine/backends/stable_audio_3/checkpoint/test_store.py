@@ -11,8 +11,19 @@ from reapaint_engine.backends.stable_audio_3.checkpoint import hub, installing, 
 from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import find_model
 from reapaint_engine.backends.stable_audio_3.checkpoint.errors import StoreError
 from reapaint_engine.backends.stable_audio_3.checkpoint.installing import FolderSource, install
-from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import File, checksum, is_safe, read_manifest
-from reapaint_engine.backends.stable_audio_3.checkpoint.store import Origin, find_installed, find_one, remove, verify
+from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import (
+    File,
+    checksum,
+    is_safe,
+    read_manifest,
+)
+from reapaint_engine.backends.stable_audio_3.checkpoint.store import (
+    Origin,
+    find_installed,
+    find_one,
+    remove,
+    verify,
+)
 from reapaint_engine.protocol.errors import ReaPaintError
 from tests.tiny_checkpoints import write_diffusers, write_original
 

@@ -8,9 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from reapaint_engine.backends.stable_audio_3.inference.captured import WHOLE_RUN_STEPS, sample_captured
-from reapaint_engine.backends.stable_audio_3.network.denoiser import Denoiser, PreparedJob
-from reapaint_engine.backends.stable_audio_3.device.graphs import Function, GraphRunner, bucket_length
+from reapaint_engine.backends.stable_audio_3.device.graphs import (
+    Function,
+    GraphRunner,
+    bucket_length,
+)
+from reapaint_engine.backends.stable_audio_3.inference.captured import (
+    WHOLE_RUN_STEPS,
+    sample_captured,
+)
 from reapaint_engine.backends.stable_audio_3.inference.guidance import Guidance
 from reapaint_engine.backends.stable_audio_3.inference.noise import TakeNoise
 from reapaint_engine.backends.stable_audio_3.inference.sampling import (
@@ -19,6 +25,7 @@ from reapaint_engine.backends.stable_audio_3.inference.sampling import (
     noise_draws,
     sample,
 )
+from reapaint_engine.backends.stable_audio_3.network.denoiser import Denoiser, PreparedJob
 from tests.tiny_checkpoints import make_tiny_parts
 
 LENGTH = 32

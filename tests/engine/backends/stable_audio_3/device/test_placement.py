@@ -6,10 +6,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from reapaint_engine.backends.stable_audio_3.device import placement, machine_memory
 from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import GIB, Sizes, find_model
-from reapaint_engine.backends.stable_audio_3.device.placement import Card, Machine, decide, plan_device
+from reapaint_engine.backends.stable_audio_3.device import machine_memory, placement
 from reapaint_engine.backends.stable_audio_3.device.machine_memory import available_memory
+from reapaint_engine.backends.stable_audio_3.device.placement import (
+    Card,
+    Machine,
+    decide,
+    plan_device,
+)
 from reapaint_engine.errors import JobError
 
 SMALL, MEDIUM = find_model("small-music").sizes, find_model("medium").sizes

@@ -3,8 +3,8 @@
 import pytest
 
 from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import MODELS, Kind
-from reapaint_engine.backends.stable_audio_3.inference.choosing import choose, hear
 from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan
+from reapaint_engine.backends.stable_audio_3.inference.choosing import choose, hear
 
 MUSIC = """
 lofi hip hop beat with vinyl crackle

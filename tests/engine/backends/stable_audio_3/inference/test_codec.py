@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from reapaint_engine.backends.stable_audio_3.inference.codec import Codec, make_codec_module
 from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecKind, CodecShape
+from reapaint_engine.backends.stable_audio_3.inference.codec import Codec, make_codec_module
 from tests.engine.backends.stable_audio_3.tiny_codecs import SAME_L, SHAPES, make_codec, noise
 
 TOTAL = 61

@@ -10,11 +10,16 @@ from reapaint_engine.backends.stable_audio_3.inference.conditioning import (
     local_conditioning,
     make_conditioning,
 )
-from reapaint_engine.backends.stable_audio_3.network.duration import embed_duration
 from reapaint_engine.backends.stable_audio_3.inference.guidance import Guidance
 from reapaint_engine.backends.stable_audio_3.inference.noise import TakeNoise
-from reapaint_engine.backends.stable_audio_3.inference.sampling import Sampler, log_snr_sigmas, noise_draws, sample
+from reapaint_engine.backends.stable_audio_3.inference.sampling import (
+    Sampler,
+    log_snr_sigmas,
+    noise_draws,
+    sample,
+)
 from reapaint_engine.backends.stable_audio_3.inference.text import TextEncoder
+from reapaint_engine.backends.stable_audio_3.network.duration import embed_duration
 from tests.tiny_checkpoints import make_tiny_parts
 
 DIM, MAX_TOKENS = 32, 32

@@ -4,7 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reapaint_engine.backends.stable_audio_3.inference.geometry import HEADROOM_S, LatentPlan, plan_latents
+from reapaint_engine.backends.stable_audio_3.inference.geometry import (
+    HEADROOM_S,
+    LatentPlan,
+    plan_latents,
+)
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.spans import Span
 

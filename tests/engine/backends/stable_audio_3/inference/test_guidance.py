@@ -6,8 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from reapaint_engine.backends.stable_audio_3.inference.guidance import LARGEST_STEP, Guidance, fence, guide
 from reapaint_engine.backends.stable_audio_3.checkpoint.settings import Objective
+from reapaint_engine.backends.stable_audio_3.inference.guidance import (
+    LARGEST_STEP,
+    Guidance,
+    fence,
+    guide,
+)
 
 SCALES = (0.0, 1.0, 3.0, 7.0)
 DIM, LATENTS = 8, 21

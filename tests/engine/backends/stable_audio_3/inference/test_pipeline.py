@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from reapaint_engine.backends.base import Window, Wish
-from reapaint_engine.backends.stable_audio_3.inference import pipeline
 from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import open_checkpoint
 from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan
+from reapaint_engine.backends.stable_audio_3.inference import pipeline
 from reapaint_engine.backends.stable_audio_3.inference.pipeline import Model, load_model
 from reapaint_engine.errors import JobCancelled, JobError
 from reapaint_engine.protocol.spans import Span

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import Objective
 from reapaint_engine.backends.stable_audio_3.inference.guidance import Guidance
 from reapaint_engine.backends.stable_audio_3.inference.noise import TakeNoise
 from reapaint_engine.backends.stable_audio_3.inference.sampling import (
@@ -24,7 +25,6 @@ from reapaint_engine.backends.stable_audio_3.inference.sampling import (
     sample,
     sampler_for,
 )
-from reapaint_engine.backends.stable_audio_3.checkpoint.settings import Objective
 
 Float64 = npt.NDArray[np.float64]
 

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from reapaint_engine.backends.stable_audio_3.network.banded import BLOCK_SEGMENTS, run_banded
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecShape
 from reapaint_engine.backends.stable_audio_3.inference.codec import fuse
+from reapaint_engine.backends.stable_audio_3.network.banded import BLOCK_SEGMENTS, run_banded
 from reapaint_engine.backends.stable_audio_3.network.same import Same
 from reapaint_engine.backends.stable_audio_3.network.same_blocks import Layer, Rotation
-from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecShape
 from tests.engine.backends.stable_audio_3.tiny_codecs import SAME_L, make_codec, noise
 
 ROUNDING = 2e-5

@@ -8,7 +8,12 @@ from diffusers import StableAudio3DiTModel
 from torch import Tensor
 
 from reapaint_engine.backends.stable_audio_3.network.attention import rotary_tables
-from reapaint_engine.backends.stable_audio_3.network.denoiser import BLOCK_EPS, Denoiser, PreparedJob, repair
+from reapaint_engine.backends.stable_audio_3.network.denoiser import (
+    BLOCK_EPS,
+    Denoiser,
+    PreparedJob,
+    repair,
+)
 from reapaint_engine.backends.stable_audio_3.network.projections import can_pack
 from tests.tiny_checkpoints import randomise
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecShape
 from reapaint_engine.backends.stable_audio_3.network.same import Same
 from reapaint_engine.backends.stable_audio_3.network.same_blocks import Layer
 from reapaint_engine.backends.stable_audio_3.network.same_s import run_folded
-from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecShape
 from tests.engine.backends.stable_audio_3.tiny_codecs import SAME_S, make_codec, noise
 
 STRIDE = SAME_S.encoder_strides[0]
