@@ -1,5 +1,5 @@
 -- @description ReaPaint: repaint a stretch of audio in place
--- @version 0.1.0
+-- @version 0.2.0
 -- @author ReaPaint
 -- @about
 --   # ReaPaint

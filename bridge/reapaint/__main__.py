@@ -1,6 +1,10 @@
-"""The program ``reapaint``, also as ``python -m bridge``."""
+"""The program ``reapaint``, also as ``python -m reapaint``."""
 
 import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    # ``python -m`` looks into the working directory first: what lies there is none of ours.
+    del sys.path[0]
 
 EXIT_INTERRUPTED = 130
 

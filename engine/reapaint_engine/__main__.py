@@ -1,6 +1,10 @@
-"""``python -m engine serve``: what a client runs to start an engine."""
+"""``python -m reapaint_engine serve``: what a client runs to start an engine."""
 
 import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    # ``python -m`` looks into the working directory first: what lies there is none of ours.
+    del sys.path[0]
 
 from reapaint_engine.cli import main
 

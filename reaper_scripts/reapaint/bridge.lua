@@ -91,6 +91,17 @@ function M.command_line(launch)
   return table.concat(words, " ")
 end
 
+--- Whether an installation of the first version wrote this: its program had another name.
+---@param arguments string[]
+local function has_old_name(arguments)
+  for index, argument in ipairs(arguments) do
+    if argument:match("bridge%.pyw$") or (argument == "-m" and arguments[index + 1] == "bridge") then
+      return true
+    end
+  end
+  return false
+end
+
 local function launch()
   local found, err = spool.read_message(spool.launch_path())
   if not found then
@@ -108,6 +119,13 @@ local function launch()
       errors.new(
         "not_installed",
         "launch.json is damaged.",
+        "Run `reapaint reaper install` in a terminal."
+      )
+  elseif has_old_name(found.arguments) then
+    return nil,
+      errors.new(
+        "not_installed",
+        "ReaPaint was updated, and REAPER still starts the version before.",
         "Run `reapaint reaper install` in a terminal."
       )
   end

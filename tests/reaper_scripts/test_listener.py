@@ -1,5 +1,6 @@
 """The resident script: what it follows, what it never does blindly, and how long it takes."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -556,6 +557,23 @@ def test_without_an_installation_that_is_said(bench: Workbench) -> None:
     bench.sim.run_action(actions.FILL)
     bench.sim.tick(2)
     assert "reapaint reaper install" in bench.sim.tooltip
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["-m", "bridge", "bridge", "--spool", "s"], ["/r/ReaPaint/bridge.pyw", "bridge"]],
+    ids=["module", "starter"],
+)
+def test_after_an_update_without_an_installation_that_is_said(
+    bench: Workbench, arguments: list[str]
+) -> None:
+    path = bench.sim.resource_path / "ReaPaint" / "launch.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "arguments": arguments}))
+    bench.select(2.0, 2.6)
+    bench.sim.run_action(actions.FILL)
+    bench.sim.tick(2)
+    assert "Run `reapaint reaper install`" in bench.sim.tooltip
+    assert not bench.sim.processes.commands
 
 
 def test_a_program_that_cannot_be_started_is_said(bench: Workbench) -> None:

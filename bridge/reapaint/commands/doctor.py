@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -17,6 +18,7 @@ from reapaint.reaper.setup.checks import find_reaper
 from reapaint_engine.protocol import discovery, keys
 from reapaint_engine.protocol.errors import ReaPaintError
 from reapaint_engine.protocol.folders import config_folder, log_folder, runtime_folder
+from reapaint_engine.protocol.interpreter import module_command
 from reapaint_engine.protocol.version import __version__
 
 OLDEST_PYTHON = (3, 11)
@@ -33,6 +35,7 @@ NEEDED = (
     "watchdog",
 )
 EXIT_SOMETHING_WRONG = 1
+TRIAL_TIMEOUT_S = 60.0
 
 
 def run(terminal: Terminal, resource_path: Path | None) -> int:
@@ -58,7 +61,7 @@ def run(terminal: Terminal, resource_path: Path | None) -> int:
 def _guarded(check: Callable[[], Finding]) -> Finding:
     try:
         return check()
-    except (OSError, ReaPaintError) as error:
+    except (OSError, subprocess.TimeoutExpired, ReaPaintError) as error:
         name = check.__name__.removeprefix("_check_").replace("_", " ")
         return Finding(name, Verdict.WRONG, str(error))
 
@@ -105,6 +108,25 @@ def _check_loopback() -> Finding:
             f"connections on this machine fail: {error}.",
             "Allow them in the firewall, or use `reapaint inpaint --in-process`.",
         )
+
+
+def _check_engine_program() -> Finding:
+    """Run the very command by which an engine is started, up to what it would do."""
+    command = module_command("reapaint_engine", "serve", "--help")
+    answer = subprocess.run(  # noqa: S603 - our own interpreter and module
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=TRIAL_TIMEOUT_S,
+        check=False,
+    )
+    if answer.returncode == 0:
+        return Finding("engine program", Verdict.GOOD, " ".join(command[:-2]))
+    said = answer.stderr.strip().splitlines()[-1:] or [f"it ends with code {answer.returncode}"]
+    advice = "Run `pip install --force-reinstall reapaint`."
+    return Finding("engine program", Verdict.WRONG, f"does not start: {said[0]}.", advice)
 
 
 def _check_engine() -> Finding:
@@ -182,6 +204,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     _check_packages,
     _check_folders,
     _check_loopback,
+    _check_engine_program,
     _check_engine,
     _check_engine_log,
     _check_bridge_log,

@@ -15,6 +15,7 @@ from reapaint_engine.protocol import discovery, keys
 from reapaint_engine.protocol.discovery import ConnectionFile
 from reapaint_engine.protocol.errors import ProtocolError
 from reapaint_engine.protocol.folders import log_folder
+from reapaint_engine.protocol.interpreter import module_command
 
 START_TIMEOUT_S = 30.0
 POLL_INTERVAL_S = 0.02
@@ -78,7 +79,7 @@ def find_or_start(endpoint: str | None, *, options: Sequence[str] = ()) -> Engin
 
 
 def _start_process(options: Sequence[str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "reapaint_engine", "serve", *options]
+    command = module_command("reapaint_engine", "serve", *options)
     path = engine_log_path()
     if path.exists():
         path.replace(path.with_suffix(".log.1"))
@@ -103,14 +104,8 @@ def _detached() -> dict[str, Any]:
 
 
 def _environment() -> dict[str, str]:
-    """Let the engine find this very package, and end when nobody needs it any more."""
-    root = str(Path(__file__).resolve().parent.parent)
-    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {
-        "REAPAINT_IDLE_EXIT": f"{IDLE_EXIT_S:g}",
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
-    }
+    """Let the engine end when nobody needs it any more."""
+    return {"REAPAINT_IDLE_EXIT": f"{IDLE_EXIT_S:g}", **os.environ}
 
 
 def _wait_for_start(

@@ -1,6 +1,6 @@
 """The versions that both sides compare: of the program and of the wire."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 PROTOCOL_VERSION = (1, 0)
 """Major and minor: another major is refused, another minor is understood."""

@@ -71,7 +71,19 @@ def _check_launch(folder: Path) -> Finding:
     if not Path(python).exists():
         text = f"{python} is gone."
         return Finding(name, Verdict.WRONG, text, _INSTALL + " from where ReaPaint is now.")
-    return Finding(name, Verdict.GOOD, python)
+    return _try_launch(name, installation.program_of(launch))
+
+
+def _try_launch(name: str, program: tuple[str, ...]) -> Finding:
+    """Run what REAPER would run."""
+    said = installation.version_of(program)
+    if said is None:
+        text = f"{' '.join(program)} does not start ReaPaint: it is as another version left it."
+        return Finding(name, Verdict.WRONG, text, _INSTALL + " again.")
+    if said != f"reapaint {__version__}":
+        text = f"{program[0]} starts {said}, this is {__version__}."
+        return Finding(name, Verdict.NOTE, text, _INSTALL + " to have REAPER start this one.")
+    return Finding(name, Verdict.GOOD, program[0])
 
 
 def _check_sandbox(folder: Path) -> list[Finding]:

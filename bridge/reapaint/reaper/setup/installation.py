@@ -11,19 +11,21 @@ from pathlib import Path
 
 import msgspec
 
+import reapaint
 from reapaint.errors import BridgeCode, BridgeError, InputError
 from reapaint.reaper.messages import Launch, read, write
-from reapaint.reaper.setup.sandbox import flatpak_app, host_command
+from reapaint.reaper.setup.sandbox import SPAWN, flatpak_app, host_command, program_outside
 from reapaint.reaper.spool import Spool
 from reapaint.reaper.take_names import alternatives
 from reapaint_engine.protocol.errors import ProtocolError
+from reapaint_engine.protocol.interpreter import ISOLATED, is_installed, starter
 from reapaint_engine.protocol.version import __version__
 
 SCRIPTS_FOLDER = Path("Scripts") / "ReaPaint"
 DATA_FOLDER = Path("ReaPaint")
 MANIFEST = DATA_FOLDER / "installed.json"
 LAUNCH = DATA_FOLDER / "launch.json"
-STARTER = DATA_FOLDER / "bridge.pyw"
+STARTER = DATA_FOLDER / "reapaint.pyw"
 SPOOL = DATA_FOLDER / "spool"
 RESCUED = DATA_FOLDER / "rescued"
 
@@ -34,7 +36,9 @@ POLL_INTERVAL_S = 0.05
 
 _SELF_TESTS = ("self-test.txt", "self-test.txt.tmp", "self-test *")
 """Its report, and what it leaves of its sounds and its project when it is cut off."""
-_MODULE: tuple[str, ...] = ("-m", "reapaint", "bridge")
+_MODULE = "reapaint"
+_COMMAND = "bridge"
+_SPOOL_FLAG = "--spool"
 
 
 class InstalledFile(msgspec.Struct, frozen=True):
@@ -86,9 +90,10 @@ def scripts_source() -> Path:
     BridgeError
         ``scripts_missing``.
     """
-    package = Path(__file__).resolve().parent
-    for folder in (package / "reaper_scripts", package.parent / "reaper_scripts"):
-        if any(folder.rglob("*.lua")):
+    package = Path(reapaint.__file__).resolve().parent
+    # An editable installation leaves an older copy in the package: the source comes first.
+    for folder in (package.parent.parent / "reaper_scripts", package / "reaper_scripts"):
+        if any(folder.glob("reapaint/*.lua")):
             return folder
     raise BridgeError(
         "scripts_missing",
@@ -111,8 +116,8 @@ def install(resource_folder: Path) -> Installed:
         for path in sorted(source.rglob("*.lua"))
     }
     launch = make_launch(resource_folder)
-    if _MODULE[0] not in launch.arguments:
-        new[STARTER] = _starter()
+    if str(resource_folder / STARTER) in launch.arguments:
+        new[STARTER] = _starter_file()
     new[LAUNCH] = write(launch)
     old = read_manifest(resource_folder)
     try:
@@ -209,22 +214,59 @@ def make_launch(resource_folder: Path) -> Launch:
     Raises
     ------
     BridgeError
-        ``python_not_usable``: neither way works.
+        ``python_not_usable``: this Python can't run it.
     """
-    python = _python()
-    if _works((str(python), *_MODULE[:2], "--version")):
-        arguments = _MODULE
-    elif _works((str(python), "-c", _starter().decode(), "--version")):
-        arguments = (str(resource_folder / STARTER), "bridge")
+    python = str(_python())
+    program: tuple[str, ...]
+    trial: tuple[str, ...]
+    if is_installed():
+        program = trial = ("-m", _MODULE)
     else:
+        program, trial = (str(resource_folder / STARTER),), ("-c", starter(_MODULE))
+    if version_of((python, *ISOLATED, *trial)) is None:
         raise BridgeError(
             "python_not_usable",
             f"{python} can't run ReaPaint's bridge.",
             hint="Install ReaPaint again, and run `reapaint reaper install` from there.",
         )
     outside = host_command() if flatpak_app(resource_folder) else ()
-    command = (*outside, str(python), *arguments, "--spool", str(resource_folder / SPOOL))
+    spool = str(resource_folder / SPOOL)
+    command = (*outside, python, *ISOLATED, *program, _COMMAND, _SPOOL_FLAG, spool)
     return Launch(command[0], command[1:])
+
+
+def program_of(launch: Launch) -> tuple[str, ...]:
+    """Return the program that a launch runs, as this machine sees it, without its arguments."""
+    words = (launch.python, *launch.arguments)
+    if launch.python == SPAWN:
+        words = words[words.index(program_outside(launch.arguments)) :]
+    end = words.index(_SPOOL_FLAG) if _SPOOL_FLAG in words else len(words)
+    return tuple(words[: end - 1])
+
+
+def version_of(program: tuple[str, ...]) -> str | None:
+    """Return what a program says of its version, run as REAPER would run it, or None.
+
+    That is from another folder, and without a shell's settings.
+    """
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
+    }
+    try:
+        answer = subprocess.run(  # noqa: S603 - our own interpreter and module
+            (*program, "--version"),
+            cwd=Path.home() if Path.home().is_dir() else None,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TRIAL_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
 
 
 def _python() -> Path:
@@ -234,36 +276,9 @@ def _python() -> Path:
     return windowless if os.name == "nt" and windowless.exists() else python
 
 
-def _works(command: tuple[str, ...]) -> bool:
-    """Run a command as REAPER would: from another folder, without a shell's settings."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
-    }
-    try:
-        answer = subprocess.run(  # noqa: S603 - our own interpreter and module
-            command,
-            cwd=Path.home() if Path.home().is_dir() else None,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=TRIAL_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return answer.returncode == 0
-
-
-def _starter() -> bytes:
-    root = Path(__file__).resolve().parent.parent
-    return (
-        "# Starts ReaPaint's bridge from the folder it lies in.\n"
-        "import sys\n"
-        f"sys.path.insert(0, {str(root)!r})\n"
-        "from reapaint.commands.cli import main\n"
-        "sys.exit(main())\n"
-    ).encode()
+def _starter_file() -> bytes:
+    comment = "# Starts ReaPaint's bridge from the folder it lies in.\n"
+    return (comment + starter(_MODULE)).encode()
 
 
 def _replace(resource_folder: Path, old: Manifest | None, new: dict[Path, bytes]) -> Iterator[Path]:

@@ -9,17 +9,20 @@ from pathlib import Path
 import pytest
 
 from reapaint.commands.cli import main
-from reapaint.commands.doctor import Verdict
 from reapaint.commands.service import bridge_log_path
 from reapaint.errors import BridgeError, InputError
-from reapaint.reaper.messages import EngineState, Heartbeat, Launch
+from reapaint.findings import Verdict
+from reapaint.reaper.messages import EngineState, Heartbeat, Launch, write
 from reapaint.reaper.setup import folders, installation
 from reapaint.reaper.setup.checks import check_folder, find_reaper
 from reapaint.reaper.setup.installation import DATA_FOLDER, LAUNCH, MANIFEST, SCRIPTS_FOLDER, SPOOL
 from reapaint.reaper.spool import Spool
+from reapaint_engine.protocol.interpreter import ISOLATED
+from reapaint_engine.protocol.version import __version__
 from tests.integration.script_side import ROOT, ScriptSide, wait_until
 
 A = "a" * 32
+PROGRAM = (*ISOLATED, "-m", "reapaint")
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def launch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         installation,
         "make_launch",
-        lambda folder: Launch(sys.executable, ("-m", "reapaint", "bridge", "--spool", str(folder))),
+        lambda folder: Launch(sys.executable, (*PROGRAM, "bridge", "--spool", str(folder))),
     )
 
 
@@ -215,9 +218,6 @@ def test_a_folder_that_cant_be_written_is_said(
 def test_the_bridge_starts_as_the_scripts_start_it(resources: Path) -> None:
     """launch.json's very words, from another folder and without a shell's settings."""
     launch = installation.make_launch(resources)
-    if launch.arguments[0] != "-m":
-        (resources / DATA_FOLDER).mkdir()
-        (resources / installation.STARTER).write_bytes(installation._starter())
     environment = {name: value for name, value in os.environ.items() if "PYTHON" not in name}
     process = subprocess.Popen(
         [launch.python, *launch.arguments],
@@ -377,6 +377,36 @@ def test_the_doctor_sees_what_is_wrong_and_says_what_to_do(resources: Path) -> N
     assert _verdicts(resources)["reaper scripts"] is Verdict.WRONG
     for finding in check_folder(resources):
         assert finding.verdict is Verdict.GOOD or finding.advice
+
+
+@pytest.mark.usefixtures("scripts_source", "launch")
+def test_who_installed_the_version_before_is_told_to_install_again(resources: Path) -> None:
+    installation.install(resources)
+    launch = resources / LAUNCH
+    before = Launch(sys.executable, ("-m", "bridge", "bridge", "--spool", str(resources / SPOOL)))
+    launch.write_bytes(write(before))
+    manifest = resources / MANIFEST
+    manifest.write_text(manifest.read_text().replace(__version__, "0.1.0"))
+    found = {finding.name: finding for finding in check_folder(resources)}
+    for name in ("reaper scripts", "reaper's python"):
+        assert found[name].verdict is Verdict.WRONG
+        assert "`reapaint reaper install`" in found[name].advice
+    installation.install(resources)
+    assert set(_verdicts(resources).values()) == {Verdict.GOOD}
+
+
+@pytest.mark.usefixtures("scripts_source", "launch")
+def test_the_doctor_runs_what_reaper_would_run(
+    resources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation.install(resources)
+    for said, verdict in (("reapaint 0.0.1", Verdict.NOTE), ("", Verdict.WRONG)):
+        program = tmp_path / "program"
+        program.write_text(f"#!/bin/sh\n[ '{said}' ] && [ $1 = --version ] && echo '{said}'\n")
+        program.chmod(0o755)
+        arguments = ("bridge", "--spool", str(resources / SPOOL))
+        (resources / LAUNCH).write_bytes(write(Launch(str(program), arguments)))
+        assert _verdicts(resources)["reaper's python"] is verdict
 
 
 @pytest.mark.usefixtures("scripts_source", "launch")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reapaint.commands.cli import main
-from reapaint.commands.doctor import Verdict
+from reapaint.findings import Verdict
 from reapaint.reaper.messages import read, write
 from reapaint.reaper.setup import installation
 from reapaint.reaper.setup.checks import check_folder

@@ -5,7 +5,6 @@ Run as a program it measures one thing and prints it as JSON.
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from reapaint_engine.backends.stable_audio_3.benchmark.options import BenchOptio
 from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecShape
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.interpreter import module_command
 
 if TYPE_CHECKING:
     from reapaint_engine.backends.stable_audio_3.benchmark.setting_up import Subject
@@ -42,12 +42,9 @@ def measure_alone(what: str, side: str, options: BenchOptions) -> dict[str, Any]
     JobError
         ``out_of_memory``: it ended without an answer.
     """
-    root = Path(__file__).parents[4]
-    command = [sys.executable, "-m", __name__, what, side, json.dumps(asdict(options))]
-    paths = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
+    command = module_command(__name__, what, side, json.dumps(asdict(options)))
     done = subprocess.run(  # noqa: S603 - our own interpreter and module
         command,
-        env={**os.environ, "PYTHONPATH": paths},
         capture_output=True,
         text=True,
         check=False,
