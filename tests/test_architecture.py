@@ -4,38 +4,74 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MODULES = sorted(path for name in ("bridge", "engine") for path in (ROOT / name).rglob("*.py"))
+SOURCE_ROOTS = (ROOT / "bridge", ROOT / "engine")
+MODULES = sorted(path for root in SOURCE_ROOTS for path in root.rglob("*.py"))
+WINGS = [path for path in MODULES if path.name == "__init__.py"]
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
-ALLOWED = {
-    "bridge": ("bridge", "reapaint_engine.protocol"),
-    "engine": ("engine",),
-    "reapaint_engine.backends": (
-        "reapaint_engine.backends",
-        "reapaint_engine.dsp",
-        "reapaint_engine.protocol",
-        "reapaint_engine.errors",
+PROTOCOL = "reapaint_engine.protocol"
+STABLE_AUDIO_3 = "reapaint_engine.backends.stable_audio_3"
+
+MAY_IMPORT = {
+    # The bridge: its root modules serve all wings, and know none.
+    "reapaint": ("errors",),
+    "reapaint.files": ("errors",),
+    "reapaint.link": ("errors", "request_settings"),
+    "reapaint.repaint": ("errors", "files", "link", "request_settings", "windows"),
+    "reapaint.reaper": ("errors", "files", "link", "request_settings", "windows"),
+    "reapaint.reaper.setup": ("errors", "files", "findings", "reaper"),
+    "reapaint.http": ("errors", "files", "link", "repaint", "request_settings"),
+    "reapaint.commands": (
+        "errors", "files", "findings", "http", "link", "reaper", "repaint", "request_settings",
     ),
-    "reapaint_engine.dsp": ("reapaint_engine.dsp", "reapaint_engine.protocol.spans"),
-    "reapaint_engine.protocol": ("reapaint_engine.protocol",),
-}
-"""For each part, what of ours it may import; the longest name that fits counts."""
+    "reapaint.__main__": ("commands.cli",),
+    # The engine: its root modules are the door, the worker and what ties them to the rest.
+    "reapaint_engine": ("",),
+    "reapaint_engine.errors": (),
+    "reapaint_engine.dsp": (),
+    "reapaint_engine.protocol": (),
+    "reapaint_engine.backends": ("backends", "dsp", "errors"),
+    "reapaint_engine.backends.base": ("dsp",),
+    "reapaint_engine.backends.context": ("backends.base", "dsp", "errors"),
+    "reapaint_engine.backends.hosted": ("backends.base", "dsp", "errors"),
+    "reapaint_engine.backends.library": ("backends.base", "backends.context", "dsp", "errors"),
+    # The model: every wing of it knows checkpoints, which know none of them.
+    STABLE_AUDIO_3: ("backends.base", "backends.stable_audio_3", "dsp", "errors"),
+    f"{STABLE_AUDIO_3}.checkpoint": ("errors",),
+    f"{STABLE_AUDIO_3}.device": ("backends.stable_audio_3.checkpoint", "errors"),
+    f"{STABLE_AUDIO_3}.network": ("backends.stable_audio_3.checkpoint", "errors"),
+    f"{STABLE_AUDIO_3}.inference": (
+        "backends.base",
+        "backends.stable_audio_3.checkpoint",
+        "backends.stable_audio_3.device",
+        "backends.stable_audio_3.network",
+        "errors",
+    ),
+    f"{STABLE_AUDIO_3}.benchmark": ("backends.base", "backends.stable_audio_3", "errors"),
+}  # fmt: skip
+"""For each part, what else of its own package it may import; the longest name that fits counts.
+
+Every part may import itself, and the protocol, which imports nothing else of ours; pure
+functions on arrays import only its spans.
+"""
 
 ONLY_IN = {
     "torch": ("reapaint_engine.backends.",),
-    "diffusers": ("reapaint_engine.backends.stable_audio_3.",),
-    "transformers": ("reapaint_engine.backends.stable_audio_3.",),
-    "safetensors": ("reapaint_engine.backends.stable_audio_3.",),
-    "huggingface_hub": ("reapaint_engine.backends.stable_audio_3.checkpoint.hub",),
+    "diffusers": (f"{STABLE_AUDIO_3}.",),
+    "transformers": (f"{STABLE_AUDIO_3}.",),
+    "safetensors": (f"{STABLE_AUDIO_3}.",),
+    "huggingface_hub": (f"{STABLE_AUDIO_3}.checkpoint.hub",),
     "zmq": ("reapaint_engine.server", "reapaint.link.client", "reapaint_engine.protocol.keys"),
     "sounddevice": ("reapaint.commands.preview",),
     "matplotlib": ("reapaint.commands.plot",),
-    "pedalboard": ("bridge.", "reapaint_engine.backends.library.audio"),
-    "av": ("bridge.", "reapaint_engine.backends.hosted.answers"),
+    "pedalboard": ("reapaint.files.", "reapaint_engine.backends.library.audio"),
+    "av": ("reapaint.files.", "reapaint_engine.backends.hosted.answers"),
     "httpx": ("reapaint_engine.backends.hosted.transport",),
     "python_multipart": ("reapaint.http.bodies",),
     "rich": ("reapaint.commands.terminal",),
@@ -50,12 +86,22 @@ LATE_IMPORTS = ("reapaint.link.in_process",)
 
 
 def _name(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = path.relative_to(ROOT).with_suffix("").parts[1:]
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _imports(path: Path) -> tuple[str, ...]:
+    return tuple(_each_import(path))
+
+
+def _each_import(path: Path) -> Iterator[str]:
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -67,14 +113,23 @@ def _is_in(name: str, package: str) -> bool:
     return name == package or name.startswith(package + ".")
 
 
+def _allowed(name: str) -> tuple[str, ...]:
+    part = max((part for part in MAY_IMPORT if _is_in(name, part)), key=len)
+    package = part.partition(".")[0]
+    own = part if part.count(".") else name
+    others = (f"{package}.{other}".rstrip(".") for other in MAY_IMPORT[part])
+    contract = f"{PROTOCOL}.spans" if part == "reapaint_engine.dsp" else PROTOCOL
+    return (own, contract, *others)
+
+
 @pytest.mark.parametrize("path", MODULES, ids=_name)
-def test_imports_keep_to_their_layer(path: Path) -> None:
+def test_imports_keep_to_their_wing(path: Path) -> None:
     name = _name(path)
-    layer = max((layer for layer in ALLOWED if _is_in(name, layer)), key=len)
-    ours = [each for each in _imports(path) if _is_in(each, "bridge") or _is_in(each, "engine")]
-    strangers = [
-        each for each in ours if not any(_is_in(each, allowed) for allowed in ALLOWED[layer])
+    ours = [
+        each for each in _imports(path) if each.split(".")[0] in ("reapaint", "reapaint_engine")
     ]
+    allowed = _allowed(name)
+    strangers = [each for each in ours if not any(_is_in(each, one) for one in allowed)]
     assert not strangers, f"{name} may not import {strangers}"
 
 
@@ -93,35 +148,61 @@ def test_imports_by_name_stay_in_one_place(path: Path) -> None:
         assert _name(path) in LATE_IMPORTS
 
 
+def test_no_module_imports_one_that_imports_it() -> None:
+    names = {_name(path): path for path in MODULES}
+    imports = {
+        name: {target for each in _imports(path) if (target := _module_of(each, names)) != name}
+        for name, path in names.items()
+    }
+    while leaves := {name for name, targets in imports.items() if not targets & imports.keys()}:
+        for name in leaves:
+            del imports[name]
+    assert not imports, f"these import each other: {sorted(imports)}"
+
+
+def _module_of(imported: str, names: dict[str, Path]) -> str:
+    """Return the module that an import is of: what is imported may be one of its names."""
+    return imported if imported in names else imported.rpartition(".")[0]
+
+
+@pytest.mark.parametrize("path", [*MODULES, *TESTS], ids=lambda path: path.name)
+def test_no_second_copy_is_loaded_through_the_source_roots(path: Path) -> None:
+    """``bridge`` and ``engine`` are no packages, yet from the root they could be imported."""
+    second = [each for each in _imports(path) if each.split(".")[0] in ("bridge", "engine")]
+    assert not second, f"{path} imports {second}"
+
+
+@pytest.mark.parametrize("path", WINGS, ids=_name)
+def test_a_wing_says_what_it_is_for_and_does_nothing(path: Path) -> None:
+    docstring = ast.get_docstring(_tree(path)) or ""
+    assert len(_tree(path).body) == 1, "an __init__.py is a docstring and nothing else"
+    assert "In and out: " in docstring or ("In: " in docstring and "Out: " in docstring)
+
+
 @pytest.mark.parametrize(
     "module", ["reapaint.commands.cli", "reapaint.link.client", "reapaint.repaint"]
 )
 def test_the_bridge_loads_neither_torch_nor_scipy(module: str) -> None:
-    code = f"import sys, {module}; print({{'torch', 'scipy'}} & set(sys.modules))"
-    answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert answer.stdout.strip() == "set()"
+    assert _loaded(f"import {module}", "torch", "scipy") == "set()"
 
 
 def test_help_loads_neither_torch_nor_scipy_nor_numpy() -> None:
     code = (
-        "import sys\nfrom reapaint.commands.cli import main\n"
-        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
-        "print({'torch', 'scipy', 'numpy', 'zmq', 'rich'} & set(sys.modules))"
+        "from reapaint.commands.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass"
     )
-    answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert answer.stdout.strip().endswith("set()")
+    assert _loaded(code, "torch", "scipy", "numpy", "zmq", "rich") == "set()"
 
 
 def test_no_backend_but_a_model_imports_torch() -> None:
-    code = (
-        "import sys; from reapaint_engine.backends.registry import make_backends; make_backends();"
-        "print({'torch'} & set(sys.modules))"
-    )
+    code = "from reapaint_engine.backends.registry import make_backends; make_backends()"
+    assert _loaded(code, "torch") == "set()"
+
+
+def _loaded(code: str, *packages: str) -> str:
+    """Return which packages a new process has loaded after some code."""
+    code = f"import sys\n{code}\nprint({set(packages)!r} & set(sys.modules))"
     answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert answer.stdout.strip() == "set()"
+    return answer.stdout.strip().splitlines()[-1]

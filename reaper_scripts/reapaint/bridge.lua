@@ -95,7 +95,8 @@ end
 ---@param arguments string[]
 local function has_old_name(arguments)
   for index, argument in ipairs(arguments) do
-    if argument:match("bridge%.pyw$") or (argument == "-m" and arguments[index + 1] == "bridge") then
+    local is_module = argument == "-m" and arguments[index + 1] == "bridge"
+    if is_module or argument:match("bridge%.pyw$") then
       return true
     end
   end

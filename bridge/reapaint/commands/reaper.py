@@ -6,9 +6,9 @@ from pathlib import Path
 from reapaint.commands.terminal import Terminal
 from reapaint.errors import BridgeCode, InputError
 from reapaint.files.new_file import NewFile
+from reapaint.reaper.sandbox import flatpak_app, may_start_outside, permission_command
 from reapaint.reaper.setup import installation, reapack
 from reapaint.reaper.setup.folders import MARK, find_resource_folder
-from reapaint.reaper.setup.sandbox import flatpak_app, may_start_outside, permission_command
 from reapaint_engine.protocol.version import __version__
 
 # ReaPack's own rule for an address, and what it hands to curl.

@@ -17,8 +17,8 @@ from pathlib import Path
 from reapaint.errors import InputError
 from reapaint.reaper.audio_work import Written
 from reapaint.reaper.messages import Heartbeat
+from reapaint.reaper.sandbox import flatpak_app
 from reapaint.reaper.scheduler import DeskEvent, JobDesk
-from reapaint.reaper.setup.sandbox import flatpak_app
 from reapaint.reaper.spool import LOCK_PATIENCE_S, Spool
 from reapaint.reaper.spool_watch import SpoolWatch
 from reapaint_engine.protocol.version import __version__

@@ -9,10 +9,10 @@ import pytest
 from reapaint.commands.cli import main
 from reapaint.findings import Verdict
 from reapaint.reaper.messages import read, write
+from reapaint.reaper.sandbox import flatpak_app, may_start_outside, permission_command
 from reapaint.reaper.setup import installation
 from reapaint.reaper.setup.checks import check_folder
 from reapaint.reaper.setup.installation import LAUNCH, SPOOL
-from reapaint.reaper.setup.sandbox import flatpak_app, may_start_outside, permission_command
 
 APP = "fm.reaper.Reaper"
 LEAVE = "flatpak override --user --talk-name=org.freedesktop.Flatpak fm.reaper.Reaper"

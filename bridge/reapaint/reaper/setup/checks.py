@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from reapaint.findings import Finding, Verdict
+from reapaint.reaper import sandbox
 from reapaint.reaper.messages import SPOOL_PROTOCOL
-from reapaint.reaper.setup import installation, sandbox
+from reapaint.reaper.setup import installation
 from reapaint.reaper.setup.folders import find_resource_folder, resource_folders
 from reapaint.reaper.spool import Spool
 from reapaint_engine.protocol.version import __version__

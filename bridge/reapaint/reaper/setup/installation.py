@@ -14,7 +14,7 @@ import msgspec
 import reapaint
 from reapaint.errors import BridgeCode, BridgeError, InputError
 from reapaint.reaper.messages import Launch, read, write
-from reapaint.reaper.setup.sandbox import SPAWN, flatpak_app, host_command, program_outside
+from reapaint.reaper.sandbox import SPAWN, flatpak_app, host_command, program_outside
 from reapaint.reaper.spool import Spool
 from reapaint.reaper.take_names import alternatives
 from reapaint_engine.protocol.errors import ProtocolError
@@ -90,7 +90,7 @@ def scripts_source() -> Path:
     BridgeError
         ``scripts_missing``.
     """
-    package = Path(reapaint.__file__).resolve().parent
+    package = Path(__file__).resolve().parents[2]
     # An editable installation leaves an older copy in the package: the source comes first.
     for folder in (package.parent.parent / "reaper_scripts", package / "reaper_scripts"):
         if any(folder.glob("reapaint/*.lua")):
