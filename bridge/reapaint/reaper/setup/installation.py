@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 
-import reapaint
 from reapaint.errors import BridgeCode, BridgeError, InputError
 from reapaint.reaper.messages import Launch, read, write
 from reapaint.reaper.sandbox import SPAWN, flatpak_app, host_command, program_outside
