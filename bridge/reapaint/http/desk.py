@@ -106,7 +106,7 @@ class Desk:
             raise _stopping()
         loop = asyncio.get_running_loop()
         try:
-            with self._store.using(file):
+            with self._store.using(file, lambda: False):
                 return await loop.run_in_executor(self._readers, look_at, file, self._limits)
         except ReaPaintError as error:
             raise self._shown(error) from error
@@ -155,7 +155,7 @@ class Desk:
         pool = self._readers if is_here else self._fetchers
         file = await loop.run_in_executor(pool, self._take, prediction)
         try:
-            with self._store.using(file):
+            with self._store.using(file, lambda: prediction.has_ended):
                 info = await loop.run_in_executor(self._readers, look_at, file, self._limits)
                 number = self._turns.join()
                 try:

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -40,7 +40,11 @@ OTHER_TYPE = "application/octet-stream"
 
 @dataclass(eq=False)
 class StoredFile:
-    """One file. ``info`` is what a first look at it found, ``users`` who must still have it."""
+    """One file. ``info`` is what a first look at it found.
+
+    ``users`` must still have it; each says when called whether its work has ended in
+    everybody's eyes, although it may still be about to let go.
+    """
 
     file_id: str
     path: Path
@@ -48,7 +52,7 @@ class StoredFile:
     size: int
     expires_s: float
     info: AudioInfo | None = None
-    users: int = 0
+    users: list[Callable[[], bool]] = field(default_factory=list)
     is_removed: bool = False
 
     @property
@@ -174,30 +178,42 @@ class Store:
         """Return the file of an id, unless it has expired."""
         with self._lock:
             file = self._files.get(file_id)
-            is_there = file is not None and (file.expires_s > time.time() or file.users > 0)
+            is_there = file is not None and (file.expires_s > time.time() or bool(file.users))
             return file if is_there else None
 
     @contextlib.contextmanager
-    def using(self, file: StoredFile) -> Iterator[StoredFile]:
-        """Keep a file from being removed meanwhile."""
+    def using(self, file: StoredFile, has_ended: Callable[[], bool]) -> Iterator[StoredFile]:
+        """Keep a file from being removed meanwhile.
+
+        Parameters
+        ----------
+        has_ended
+            Whether it is used for something that others know as ended. Who hears of an end
+            may remove the file at once; on the disk it stays until it is let go.
+        """
         with self._lock:
-            file.users += 1
+            file.users.append(has_ended)
         try:
             yield file
         finally:
             with self._lock:
-                file.users -= 1
+                file.users.remove(has_ended)
+                is_forgotten = file.is_removed and not file.users
+            if is_forgotten:
+                file.path.unlink(missing_ok=True)
 
     def remove(self, file: StoredFile) -> bool:
-        """Remove a file, unless somebody uses it; tells whether it is gone."""
+        """Remove a file, unless somebody still works with it; tells whether it is gone."""
         with self._lock:
-            if file.users:
+            if not all(has_ended() for has_ended in file.users):
                 return False
             self._files.pop(file.file_id, None)
             if not file.is_removed:
                 file.is_removed = True
                 self._used_bytes -= file.size
-        file.path.unlink(missing_ok=True)
+            is_free = not file.users
+        if is_free:
+            file.path.unlink(missing_ok=True)
         return True
 
     def sweep(self) -> None:

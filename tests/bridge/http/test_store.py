@@ -100,7 +100,7 @@ def test_results_count_as_well(store: Store) -> None:
 def test_what_is_old_goes_unless_it_is_used(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     file, used = _keep(store), _keep(store)
     now_s = store_module.time.time()
-    with store.using(used):
+    with store.using(used, lambda: False):
         monkeypatch.setattr(store_module.time, "time", lambda: now_s + 61)
         assert store.find(file.file_id) is None
         assert store.find(used.file_id) is used
@@ -144,3 +144,19 @@ def test_a_full_disk_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPatc
         assert error.value.code == "disk_full"
     assert store.used_bytes == 0
     assert not list(store.folder.iterdir())
+
+
+def test_who_hears_of_an_end_may_remove_the_file_at_once(store: Store) -> None:
+    """The last of the work lets go a moment after its end is told."""
+    file = _keep(store)
+    has_ended: list[bool] = []
+    with store.using(file, lambda: bool(has_ended)):
+        assert not store.remove(file)
+        has_ended.append(True)
+        with store.using(file, lambda: False):
+            assert not store.remove(file), "another one works with it"
+        assert store.remove(file)
+        assert store.find(file.file_id) is None
+        assert store.used_bytes == 0
+        assert file.path.exists(), "what still reads it reads it whole"
+    assert not file.path.exists()
