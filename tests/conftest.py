@@ -1,6 +1,13 @@
 """What tests of more than one folder share."""
 
 import os
+
+# Tests run side by side, one worker a core, and start engines besides: more threads would only
+# wait for each other, spinning. Set before NumPy and torch are loaded, and for every child.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +28,11 @@ FOLDERS = (
     "REAPAINT_STATE_DIR",
     "HF_HOME",
 )
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C be heard: what a shell runs in the background is born deaf to it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
