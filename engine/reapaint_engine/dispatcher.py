@@ -78,7 +78,18 @@ class Dispatcher:
     def receive(
         self, client: bytes, message: Message, parts: Sequence[Audio], *, now_s: float
     ) -> list[Outgoing]:
-        """Return the answers to one message."""
+        """Return the answers to one message.
+
+        Parameters
+        ----------
+        client
+            Who sent it.
+        message, parts
+            As ``codec.decode`` gives them: parts are the one window of a Submit, shape
+            (channels, audio_frames), float32, and none otherwise.
+        now_s
+            The time, as ``time.monotonic`` tells it.
+        """
         if isinstance(message, messages.Hello):
             return [self._greet(client, message, now_s)]
         if client not in self._last_seen_s:
@@ -234,7 +245,17 @@ class Dispatcher:
     def done(
         self, message: messages.Done, parts: tuple[Audio, ...], *, now_s: float
     ) -> list[Outgoing]:
-        """Return the running job's result, and keep it until its client has it."""
+        """Return the running job's result, and keep it until its client has it.
+
+        Parameters
+        ----------
+        message
+            The report.
+        parts
+            Its patches, each of shape (channels, span frames), float32.
+        now_s
+            The time, as ``time.monotonic`` tells it.
+        """
         job = self._take_running(now_s)
         outgoing = self._end(job, message, JobState.DONE, parts)
         self._kept[job.job_id] = _Kept(job.request, outgoing[0], now_s + RESULT_KEPT_S)

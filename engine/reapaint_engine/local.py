@@ -44,6 +44,21 @@ class LocalEngine:
     ) -> tuple[Done, tuple[Audio, ...]]:
         """Do one job now.
 
+        Parameters
+        ----------
+        request
+            What is wanted.
+        audio
+            The window, shape (channels, audio_frames), float32, at the request's rate.
+        on_progress
+            Called with the stage and the share that is done, 0 to 1.
+
+        Returns
+        -------
+        tuple
+            The report, and a patch for each span of each take, takes outermost, each of
+            shape (channels, span frames), float32.
+
         Raises
         ------
         reapaint_engine.protocol.errors.ProtocolError

@@ -40,18 +40,34 @@ class ChannelMap:
     rest: Matrix
 
     def to_backend(self, audio: Audio) -> Audio:
-        """Return audio (channels, frames) as (backend channels, frames).
+        """Return a window's audio in the backend's channels.
 
-        Equal numbers give ``audio`` itself.
+        Parameters
+        ----------
+        audio
+            Shape (channels, frames), float32.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (backend channels, frames), float32. Equal numbers give ``audio`` itself.
         """
         if self._is_identity:
             return audio
         return self.down.astype(np.float32) @ audio
 
     def from_backend(self, audio: Audio) -> Audio:
-        """Return audio (backend channels, frames) as (channels, frames).
+        """Return a backend's audio in the window's channels.
 
-        Equal numbers give ``audio`` itself.
+        Parameters
+        ----------
+        audio
+            Shape (backend channels, frames), float32.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (channels, frames), float32. Equal numbers give ``audio`` itself.
         """
         if self._is_identity:
             return audio

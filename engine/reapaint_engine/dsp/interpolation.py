@@ -43,22 +43,22 @@ def interpolate(
     Parameters
     ----------
     audio
-        Shape (signals, frames). What it holds where ``missing`` is True is not read.
-        Signals are independent of each other and share the predictor.
+        Shape (signals, frames), float64. What it holds where ``missing`` is True is not
+        read. Signals are independent of each other and share the predictor.
     missing
-        Shape (frames,).
+        Shape (frames,), bool, True where ``audio`` is filled.
     coefficients
-        Shape (order + 1,), from ``lpc``. A known stretch of ``order`` frames on one
-        side makes the result exact; zeros are assumed where it is shorter on both.
+        Shape (order + 1,), float64, from ``lpc``. A known stretch of ``order`` frames on
+        one side makes the result exact; zeros are assumed where it is shorter on both.
     innovation
-        Shape (signals, frames): the prediction error that the result shall have, as far
-        as both sides allow; none is silence. White noise with the power of the sound's
-        own prediction error makes the fill a draw from all sounds that fit.
+        Shape (signals, frames), float64: the prediction error that the result shall have,
+        as far as both sides allow; none is silence. White noise with the power of the
+        sound's own prediction error makes the fill a draw from all sounds that fit.
 
     Returns
     -------
     numpy.ndarray
-        Shape (signals, frames): the audio, with the missing frames filled.
+        Shape (signals, frames), float64: the audio, with the missing frames filled.
 
     Notes
     -----
@@ -73,10 +73,18 @@ def interpolate(
 def interpolator(missing: Mask, coefficients: Real) -> Interpolator:
     """Prepare ``interpolate`` for several calls with the same gaps and predictor.
 
+    Parameters
+    ----------
+    missing
+        Shape (frames,), bool, True where audio is filled.
+    coefficients
+        Shape (order + 1,), float64, from ``lpc``.
+
     Returns
     -------
     Interpolator
-        From audio and innovation, each of shape (signals, frames), to the filled audio.
+        From audio, float32 or float64, and innovation, float64, each of shape
+        (signals, frames), to the filled audio, which has the audio's dtype.
     """
     if not missing.any():
         return lambda audio, _: audio.copy()
@@ -96,7 +104,18 @@ def interpolator(missing: Mask, coefficients: Real) -> Interpolator:
 
 
 def runs(mask: Mask) -> list[tuple[int, int]]:
-    """Return start and end of every stretch where a mask is True."""
+    """Return start and end of every stretch where a mask is True.
+
+    Parameters
+    ----------
+    mask
+        Shape (frames,), bool.
+
+    Returns
+    -------
+    list of tuple
+        In the order of time; each end is the first frame after its stretch.
+    """
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 

@@ -71,9 +71,10 @@ def follows_on(context: Audio, head: Audio, sample_rate: int) -> bool:
     Parameters
     ----------
     context
-        Shape (channels, at least one frame), in the direction towards the mask.
+        Shape (channels, frames), float32, at least one frame, in the direction towards
+        the mask.
     head
-        Shape (channels, at least one frame): what the mask begins with.
+        Shape (channels, frames), float32, at least one frame: what the mask begins with.
     sample_rate
         In Hz.
     """
@@ -94,7 +95,8 @@ def continuation(context: Audio, frames: int, sample_rate: int) -> Audio:
     Parameters
     ----------
     context
-        Shape (channels, at least one frame), in the direction towards what is wanted.
+        Shape (channels, context frames), float32, at least one frame, in the direction
+        towards what is wanted.
     frames
         How many frames to add.
     sample_rate

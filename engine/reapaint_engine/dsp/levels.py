@@ -53,7 +53,8 @@ def level_db(audio: Audio | npt.NDArray[np.float64]) -> float:
     Parameters
     ----------
     audio
-        Shape (channels, frames). Silence and no frames at all give ``FLOOR_DB``.
+        Shape (channels, frames), float32 or float64. Silence and no frames at all give
+        ``FLOOR_DB``.
     """
     return _to_db(_power(audio.astype(np.float64)))
 
@@ -64,7 +65,7 @@ def level_step_db(audio: Audio, frame: int, sample_rate: int) -> float:
     Parameters
     ----------
     audio
-        Shape (channels, frames); as much as exists on each side is measured.
+        Shape (channels, frames), float32; as much as exists on each side is measured.
     frame
         Where the second side begins.
     sample_rate
@@ -95,16 +96,16 @@ def match_level(new_audio: Audio, before: Audio, after: Audio, sample_rate: int)
     new_audio
         Shape (channels, frames), float32.
     before, after
-        What is heard before and after it; shape (channels, any frames). An end with
-        nothing beside it, or with silence on either side, takes the other end's slow
-        gain.
+        What is heard before and after it; each of shape (channels, any frames), float32.
+        An end with nothing beside it, or with silence on either side, takes the other
+        end's slow gain.
     sample_rate
         In Hz.
 
     Returns
     -------
     numpy.ndarray
-        A new array, shape and dtype of ``new_audio``. All channels get the same gain,
+        A new array, shape (channels, frames), float32. All channels get the same gain,
         which keeps the image, and which is within ``MAX_GAIN_DB``.
     """
     frames = new_audio.shape[1]
@@ -135,15 +136,15 @@ def settle_level(joined: Audio, before: Audio, sample_rate: int) -> Audio:
     joined
         Shape (channels, frames), float32: what follows a seam, crossfade included.
     before
-        What precedes the seam; shape (channels, any frames).
+        What precedes the seam; shape (channels, any frames), float32.
     sample_rate
         In Hz.
 
     Returns
     -------
     numpy.ndarray
-        The changed beginning, at most half of ``joined``, as a new array. Its first
-        frame is as it was.
+        The changed beginning as a new array, shape (channels, at most half the frames),
+        float32. Its first frame is as it was.
     """
     hold, relax = _reach(joined.shape[1], sample_rate)
     head = joined[:, : int(hold + relax)]

@@ -41,7 +41,13 @@ def mask_from_spans(spans: Iterable[Span], frames: int) -> Mask:
 
 
 def spans_from_mask(mask: Mask) -> tuple[Span, ...]:
-    """Return the stretches where a mask is True, in the order of time."""
+    """Return the stretches where a mask is True, in the order of time.
+
+    Parameters
+    ----------
+    mask
+        Shape (frames,), bool.
+    """
     padded = np.zeros(mask.size + 2, dtype=np.int8)
     padded[1:-1] = mask
     turns = np.flatnonzero(np.diff(padded)).tolist()

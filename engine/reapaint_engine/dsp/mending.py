@@ -36,19 +36,19 @@ def mended(before: Audio, new_audio: Audio, after: Audio, sample_rate: int) -> A
     Parameters
     ----------
     before, after
-        The kept audio on both sides, shape (channels, any frames): what it can't foresee
-        of itself is the measure of a click.
+        The kept audio on both sides, each of shape (channels, any frames), float32: what
+        it can't foresee of itself is the measure of a click.
     new_audio
-        Shape (channels, frames).
+        Shape (channels, frames), float32.
     sample_rate
         In Hz.
 
     Returns
     -------
     numpy.ndarray
-        What is changed of the beginning, shape (channels, frames), 8 ms at most. It has
-        no frame where nothing clicks, or where new audio doesn't help: a click that the
-        kept audio has beside the seam stays.
+        What is changed of the beginning, shape (channels, changed frames), float32, 8 ms
+        at most. It has no frame where nothing clicks, or where new audio doesn't help: a
+        click that the kept audio has beside the seam stays.
 
     Notes
     -----

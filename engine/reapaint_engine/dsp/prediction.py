@@ -35,7 +35,7 @@ def autocorrelation(signal: npt.ArrayLike, lags: int) -> npt.NDArray[np.float64]
     Parameters
     ----------
     signal
-        Shape (frames,); zeros are assumed around it.
+        Shape (frames,), any real dtype, taken as float64; zeros are assumed around it.
     lags
         The largest delay, in frames.
 
@@ -62,7 +62,8 @@ def lpc(
     Parameters
     ----------
     signal
-        Shape (frames,). It may be shorter than ``order``, silent or constant.
+        Shape (frames,), any real dtype, taken as float64. It may be shorter than
+        ``order``, silent or constant.
     order
         How many past frames predict the next one, at least 0.
     noise_floor
@@ -113,8 +114,8 @@ def burg(
     Parameters
     ----------
     stretches
-        Each of shape (frames,), of one kind and level. A stretch tells nothing about
-        delays that it is too short for.
+        Each of shape (frames,), float32 or float64, of one kind and level. A stretch
+        tells nothing about delays that it is too short for.
     order
         How many past frames predict the next one, at most.
     penalty
@@ -178,10 +179,12 @@ def residual(audio: Samples, coefficients: npt.NDArray[np.float64]) -> npt.NDArr
     Parameters
     ----------
     audio
-        Shape (channels, frames); zeros are assumed before it, so that the first
-        ``order`` frames of the result are larger than they would be inside a sound.
+        Shape (channels, frames), float32 or float64; zeros are assumed before it, so that
+        the first ``order`` frames of the result are larger than they would be inside a
+        sound.
     coefficients
-        Shape (channels, order + 1), as ``lpc`` returns them for each channel.
+        Shape (channels, order + 1), float64, as ``lpc`` returns them for each channel; or
+        (1, order + 1), one predictor for all.
 
     Returns
     -------
@@ -204,8 +207,9 @@ def continue_audio(context: Samples, frames: int, *, order: int = 512) -> npt.ND
     Parameters
     ----------
     context
-        Shape (channels, context frames): what precedes, at best several times
-        ``order`` frames; less lowers the order. Without a frame, silence follows.
+        Shape (channels, context frames), float32 or float64: what precedes, at best
+        several times ``order`` frames; less lowers the order. Without a frame, silence
+        follows.
     frames
         How many frames to add.
     order

@@ -45,7 +45,8 @@ def measure_seam(audio: Audio, frame: int, sample_rate: int) -> SeamFigures:
     Parameters
     ----------
     audio
-        Shape (channels, frames); only ``neighbourhood_frames`` around the seam matter.
+        Shape (channels, frames), float32; only ``neighbourhood_frames`` around the seam
+        matter.
     frame
         The first frame after the seam.
     sample_rate
@@ -77,7 +78,7 @@ def click_ratio(audio: Audio, frame: int, sample_rate: int) -> float:
     Parameters
     ----------
     audio
-        Shape (channels, frames); it may be shorter than the neighbourhood.
+        Shape (channels, frames), float32; it may be shorter than the neighbourhood.
     frame
         The first frame after the seam.
     sample_rate
@@ -108,11 +109,11 @@ def jump_ratio(audio: Audio, frame: int, usual_jumps: npt.NDArray[np.float64]) -
     Parameters
     ----------
     audio
-        Shape (channels, frames).
+        Shape (channels, frames), float32.
     frame
         The first frame after the seam.
     usual_jumps
-        Shape (channels,), as ``usual_jumps`` gives them for the whole recording.
+        Shape (channels,), float64, as ``usual_jumps`` gives them for the whole recording.
 
     Returns
     -------
@@ -126,7 +127,18 @@ def jump_ratio(audio: Audio, frame: int, usual_jumps: npt.NDArray[np.float64]) -
 
 
 def usual_jumps(audio: Audio) -> npt.NDArray[np.float64]:
-    """Return the 99.9th percentile of |x[n] - x[n - 1]| of each channel, shape (channels,)."""
+    """Return the 99.9th percentile of |x[n] - x[n - 1]| of each channel.
+
+    Parameters
+    ----------
+    audio
+        Shape (channels, frames), float32.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (channels,), float64; zeros where there are fewer than two frames.
+    """
     if audio.shape[1] < 2:
         return np.zeros(audio.shape[0])
     jumps = np.abs(np.diff(audio, axis=1))

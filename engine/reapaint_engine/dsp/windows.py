@@ -53,7 +53,7 @@ def passage_at_rate(
     Parameters
     ----------
     audio
-        Shape (channels, frames), at ``from_rate``.
+        Shape (channels, frames), float32, at ``from_rate``.
     start
         The window's frame, at ``from_rate``, that the passage begins at.
     from_rate, to_rate
@@ -64,7 +64,8 @@ def passage_at_rate(
     Returns
     -------
     numpy.ndarray
-        Shape (channels, wanted.length), float32, C-contiguous. Equal rates give a view.
+        Shape (channels, wanted frames), float32, at ``to_rate``. C-contiguous, but for
+        equal rates: they give a view.
 
     Raises
     ------

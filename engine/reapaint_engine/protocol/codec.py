@@ -48,7 +48,8 @@ def encode(message: Message, parts: Sequence[Audio] = ()) -> list[Buffer]:
     message
         Any message of ``messages``.
     parts
-        Its audio, each of shape (channels, frames); C-contiguous float32 is not copied.
+        Its audio, each of shape (channels, frames), float32; what is C-contiguous is not
+        copied.
 
     Raises
     ------
@@ -74,6 +75,16 @@ def encode(message: Message, parts: Sequence[Audio] = ()) -> list[Buffer]:
 
 def decode(buffers: Sequence[Buffer]) -> tuple[Message, tuple[Audio, ...]]:
     """Return the message and its audio; the arrays are read-only views of the buffers.
+
+    Parameters
+    ----------
+    buffers
+        The parts as they came, the header first.
+
+    Returns
+    -------
+    tuple
+        The message, and each part of its audio, shape (channels, frames), float32.
 
     Raises
     ------
@@ -112,6 +123,11 @@ def is_finite(audio: Audio) -> bool:
 
     A sum of squares is finite only if every sample is, and costs a third of looking
     at each; only where it overflows (samples beyond 1e17) is each looked at.
+
+    Parameters
+    ----------
+    audio
+        Shape (channels, frames), float32.
     """
     flat = audio.reshape(-1)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -46,7 +46,15 @@ class Calls:
 
 
 def runs_of(flags: npt.NDArray[np.bool_], bridged: int) -> list[tuple[int, int]]:
-    """Return where flags are set, first to before last, with gaps up to ``bridged`` closed."""
+    """Return where flags are set, first to before last, with gaps up to ``bridged`` closed.
+
+    Parameters
+    ----------
+    flags
+        Shape (analysis frames,), bool.
+    bridged
+        In analysis frames.
+    """
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]])))
     runs: list[tuple[int, int]] = []
     for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
@@ -63,7 +71,7 @@ def put_in(fill: Samples, calls: Calls, rng: np.random.Generator) -> None:
     Parameters
     ----------
     fill
-        Background, shape (channels, frames).
+        Background, shape (channels, frames), float32.
     calls
         What is heard around it.
     rng

@@ -289,9 +289,21 @@ def _onsets(mel_db: Values, stretch: Steps) -> Values:
 
 
 def mel_bands(rate: int, size: int) -> Values:
-    """Return triangular mel filters for power spectra, shape (size // 2 + 1, MEL_BANDS).
+    """Return triangular mel filters for power spectra.
 
     From 50 Hz to 16 kHz or what the rate allows; none is narrower than two bins.
+
+    Parameters
+    ----------
+    rate
+        In Hz.
+    size
+        How many frames a spectrum is made from.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (size // 2 + 1, MEL_BANDS), float32: weights, 0 to 1.
     """
     top = min(16000.0, 0.48 * rate)
     mels = np.linspace(_mel(50.0), _mel(top), MEL_BANDS + 2)
@@ -311,7 +323,20 @@ def _mel(frequency: float) -> float:
 
 
 def pitch_classes(rate: int, size: int) -> Values:
-    """Return how much each bin tells of each pitch class, shape (size // 2 + 1, 12)."""
+    """Return how much each bin of a spectrum tells of each pitch class.
+
+    Parameters
+    ----------
+    rate
+        In Hz.
+    size
+        How many frames a spectrum is made from.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (size // 2 + 1, 12), float32: weights, 0 to 1.
+    """
     frequency = np.arange(size // 2 + 1) * rate / size
     heard = (frequency >= 60) & (frequency <= min(4000.0, 0.45 * rate))
     pitch = 12 * np.log2(np.maximum(frequency, 1.0) / 440.0)

@@ -70,7 +70,13 @@ class Innovation:
     sample_rate: int
 
     def drawn(self, rng: np.random.Generator) -> Real:
-        """Draw prediction errors, shape (channels, frames)."""
+        """Draw prediction errors.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (channels, frames), float64.
+        """
         frames = self.level.shape[1]
         noise = _noise_like(np.concatenate(self.ends, axis=1), frames, rng)
         noise = _evened(noise, self.ends, self.place, self.sample_rate)
@@ -87,15 +93,15 @@ def innovation(
     Parameters
     ----------
     audio
-        Shape (channels, frames), zero in the gaps.
+        Shape (channels, frames), float32 or float64, zero in the gaps.
     hole
-        Shape (frames,): True in the gaps.
+        Shape (frames,), bool, True in the gaps.
     coefficients
-        The channels' predictor.
+        The channels' predictor, shape (order + 1,), float64.
     sample_rate
         In Hz.
     passage
-        Where the same sound may come again, of the shape of ``audio``.
+        Where the same sound may come again, shape (channels, frames), float32 or float64.
 
     Returns
     -------

@@ -44,9 +44,10 @@ def find_recurrence(
     Parameters
     ----------
     audio
-        Shape (channels, frames). What it holds where ``missing`` is True is not read.
+        Shape (channels, frames), float32. What it holds where ``missing`` is True is not
+        read.
     missing
-        Shape (frames,).
+        Shape (frames,), bool.
     region
         The gap and as much of its surroundings as shall be compared.
     hull

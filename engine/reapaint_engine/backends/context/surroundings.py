@@ -102,11 +102,17 @@ class Stretch:
         return int(self.audio.shape[1])
 
     def cut(self, first: int, end: int) -> Samples:
-        """Return the audio from ``first`` to before ``end`` without its offset."""
+        """Return the audio from ``first`` to before ``end`` without its offset.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (channels, frames), float32; fewer frames where the stretch ends before.
+        """
         return np.asarray(self.audio[:, first:end] - self.offset)
 
     def channel(self, number: int) -> Samples:
-        """Return all of one channel without its offset."""
+        """Return all of one channel without its offset, shape (frames,), float32."""
         return np.asarray(self.audio[number] - self.offset[number])
 
 

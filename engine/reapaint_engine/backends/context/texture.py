@@ -78,11 +78,22 @@ class Bands:
         return int(self.first_bins.size)
 
     def spread(self, values: Floats, bins: int, step_hz: float) -> Floats:
-        """Spread values of the bands, shape (..., bands), over the bins of a spectrum.
+        """Spread values of the bands over the bins of a spectrum.
+
+        Parameters
+        ----------
+        values
+            Shape (..., bands), float64, in any unit.
+        bins
+            How many to spread over.
+        step_hz
+            The distance of two bins.
 
         Returns
         -------
-        Shape (..., bins), along straight lines from one band's centre to the next one's.
+        numpy.ndarray
+            Shape (..., bins), float64, in the same unit, along straight lines from one
+            band's centre to the next one's.
         """
         place = np.interp(np.arange(bins) * step_hz, self.centres_hz, np.arange(self.count))
         below = place.astype(np.intp)
@@ -116,14 +127,16 @@ def band_powers(signal: Samples, bands: Bands) -> Floats:
     Parameters
     ----------
     signal
-        Samples of one channel, shape (frames,).
+        Samples of one channel, shape (frames,), float32.
     bands
         The layout to use.
 
     Returns
     -------
-    Powers, shape (analysis frames, bands). Frame ``i`` is centred ``bands.hop * i``
-    frames into the signal; the first and last move inwards until they lie in it.
+    numpy.ndarray
+        Powers, linear, shape (analysis frames, bands), float64. Analysis frame ``i`` is
+        centred ``bands.hop * i`` frames into the signal; the first and last move inwards
+        until they lie in it.
     """
     count = signal.size // bands.hop + 1
     begins = np.arange(count) * bands.hop - bands.frame // 2
@@ -147,13 +160,14 @@ def events(levels_db: Floats) -> Flags:
     Parameters
     ----------
     levels_db
-        Band levels, shape (analysis frames, bands).
+        Band levels in dB, shape (analysis frames, bands), float64.
 
     Returns
     -------
-    Flags, shape (analysis frames,). At most a quarter are set, because what happens more
-    often is no event but the texture; so are single strokes that come again and again,
-    like drops or crackle.
+    numpy.ndarray
+        Shape (analysis frames,), bool, True in events. At most a quarter are, because what
+        happens more often is no event but the texture; so are single strokes that come
+        again and again, like drops or crackle.
     """
     usual = np.median(levels_db, axis=0)
     deviation = 1.4826 * np.median(np.abs(levels_db - usual), axis=0)
@@ -170,9 +184,21 @@ def events(levels_db: Floats) -> Flags:
 
 
 def smoothed(levels: Floats, width: int) -> Floats:
-    """Average levels, shape (analysis frames, bands), over ``width`` frames around each.
+    """Average levels over some analysis frames around each.
 
-    ``width`` is odd. The ends are held, so that an end tells mostly of itself.
+    The ends are held, so that an end tells mostly of itself.
+
+    Parameters
+    ----------
+    levels
+        In dB, shape (analysis frames, bands), float64.
+    width
+        Over how many analysis frames; odd.
+
+    Returns
+    -------
+    numpy.ndarray
+        In dB, shape (analysis frames, bands), float64.
     """
     padded = np.pad(levels, ((width // 2 + 1, width // 2), (0, 0)), mode="edge")
     sums = np.cumsum(padded, axis=0)
@@ -185,15 +211,16 @@ def kurtosis(signal: Samples, bands: Bands) -> Floats:
     Parameters
     ----------
     signal
-        Samples of one channel, shape (frames,).
+        Samples of one channel, shape (frames,), float32.
     bands
         The layout of the answer.
 
     Returns
     -------
-    Kurtosis of the complex spectrum against its level over 0.1 s, shape (bands,): 2 for
-    Gaussian noise, towards 1 for a steady tone, above 2 for crackle and clatter. Too
-    little sound to tell counts as noise.
+    numpy.ndarray
+        Kurtosis of the complex spectrum against its level over 0.1 s, shape (bands,),
+        float64: 2 for Gaussian noise, towards 1 for a steady tone, above 2 for crackle and
+        clatter. Too little sound to tell counts as noise.
     """
     frame = max(8, round(_GRAIN_FRAME_S * bands.sample_rate))
     rows = signal.size // frame
@@ -218,13 +245,15 @@ def line_share(signal: Samples, bands: Bands) -> Floats:
     Parameters
     ----------
     signal
-        Samples of one channel, shape (frames,).
+        Samples of one channel, shape (frames,), float32.
     bands
         The layout of the answer.
 
     Returns
     -------
-    Shares, shape (bands,), 0 for noise to 1 for a hum. Too little sound to tell is noise.
+    numpy.ndarray
+        Shares, shape (bands,), float64, 0 for noise to 1 for a hum. Too little sound to
+        tell is noise.
     """
     frame = round(_LINE_FRAME_S * bands.sample_rate)
     count = signal.size // frame

@@ -167,6 +167,12 @@ def advance(audio: Audio, delay_frames: float) -> Audio:
     delay_frames
         Whole or not, positive or negative. Fractions are made with a windowed sinc of 64
         taps: 0.1 dB and a hundredth of a frame up to 0.9 of half the rate.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (channels, frames - delay), float32, C-contiguous; the delay in whole frames,
+        and no frame where it is longer than the audio.
     """
     whole = int(np.floor(delay_frames + 0.5))
     rest = delay_frames - whole

@@ -16,7 +16,13 @@ SAMPLE_BYTES = 3
 
 
 def safe_gain(audio: Audio) -> float:
-    """Return the factor, at most 1, that lets audio fit into whole numbers."""
+    """Return the factor, at most 1, that lets audio fit into whole numbers.
+
+    Parameters
+    ----------
+    audio
+        Shape (channels, frames), float32.
+    """
     peak = float(np.abs(audio).max(initial=0.0))
     return min(1.0, HEADROOM / peak) if peak > 0.0 else 1.0
 

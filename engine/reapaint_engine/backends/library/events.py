@@ -106,9 +106,19 @@ def describe_clip(audio: Audio, sample_rate: int) -> Clip | None:
 
 
 def levels_db(audio: Audio, frame: int) -> Levels:
-    """Return the level of every ``frame`` frames over all channels, in dB of full scale.
+    """Return the level of every ``frame`` frames over all channels.
 
-    The last one may be shorter. Silence is -120 dB.
+    Parameters
+    ----------
+    audio
+        Shape (channels, frames), float32.
+    frame
+        How many frames each level is measured over; the last one may be over fewer.
+
+    Returns
+    -------
+    numpy.ndarray
+        In dB of full scale, shape (levels,), float64. Silence is -120 dB.
     """
     starts = np.arange(0, audio.shape[1], frame)
     powers = np.zeros(audio.shape[1])

@@ -60,6 +60,21 @@ def at_window(audio: Audio, sample_rate: int, window: Window) -> Audio:
 
     A mono clip is heard from the middle of a stereo window. In a window of more channels
     a clip of fewer goes where the surroundings are heard.
+
+    Parameters
+    ----------
+    audio
+        The clip, shape (clip channels, clip frames), float32.
+    sample_rate
+        The clip's, in Hz.
+    window
+        What it is to fit.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (channels, frames), float32: ``window``'s channels, and as long as the clip.
+        Where neither rate nor channels differ it is ``audio`` itself.
     """
     audio = resample(audio, sample_rate, window.sample_rate)
     channels, wanted = audio.shape[0], window.audio.shape[0]

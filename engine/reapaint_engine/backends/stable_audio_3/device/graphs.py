@@ -40,7 +40,7 @@ class Graph(Protocol):
 
     @property
     def output(self) -> Tensor:
-        """What a replay writes; valid until the next one."""
+        """What a replay writes, of any shape and any dtype; valid until the next one."""
 
     def replay(self) -> None:
         """Do the recorded work with what the buffers hold now."""
@@ -113,14 +113,15 @@ class GraphRunner:
         function
             Does the same work whatever the tensors hold, and waits for nothing.
         inputs
-            Copied into the graph's buffers at each call.
+            Each of any shape and any dtype; copied into the graph's buffers at each call.
         constant
-            Never changed by anyone: copied in when it is another object than last time.
+            Each of any shape and any dtype, and never changed by anyone: copied in when it
+            is another object than last time.
 
         Returns
         -------
         Tensor
-            The caller's own.
+            The caller's own; any shape and any dtype that ``function`` gives.
         """
         tensors = [*inputs, *constant]
         if self._capture is None:

@@ -21,7 +21,18 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def to_host(audio: Tensor) -> Tensor:
-    """Bring audio back; into pinned memory, which a card fills by itself and at full speed."""
+    """Bring audio back; into pinned memory, which a card fills by itself and at full speed.
+
+    Parameters
+    ----------
+    audio
+        Shape (takes, channels, frames), float32, on any device.
+
+    Returns
+    -------
+    Tensor
+        Shape (takes, channels, frames), float32, on the CPU.
+    """
     if not audio.is_cuda:
         return audio.cpu()
     held = torch.empty_like(audio, device="cpu", pin_memory=True)

@@ -40,7 +40,8 @@ class LatentCache:
         Parameters
         ----------
         audio
-            What is encoded: any shape, on the CPU. Every one of its bits counts.
+            What is encoded: any shape and any dtype, on the CPU. Every one of its bits
+            counts.
         first, last
             The range in latents.
         codec_id
@@ -51,7 +52,8 @@ class LatentCache:
         Returns
         -------
         Tensor
-            Shared with later callers: read it, do not write to it.
+            What ``encode`` made, (batch, latent_dim, latents), float32. Shared with later
+            callers: read it, do not write to it.
         """
         key = _fingerprint(audio, first, last, codec_id)
         if key in self._kept:

@@ -38,6 +38,8 @@ def sample_captured(
         For this denoiser alone: its graphs hold the denoiser's weights.
     job
         Prepared for ``sigmas``, with as many branches as ``guidance`` needs.
+    initial
+        As there: shape (takes or 1, latent_dim, latents), float32.
     on_step
         As there, but called only before the first step of a run that is one graph.
 

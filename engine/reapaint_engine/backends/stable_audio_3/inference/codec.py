@@ -53,10 +53,17 @@ class Codec:
     def encode(self, audio: Tensor, on_progress: Progress = ignore) -> Tensor:
         """Encode all of the audio; silence fills its last latents.
 
+        Parameters
+        ----------
+        audio
+            Shape (batch, channels, frames), float32, at the model's rate.
+        on_progress
+            Told the fraction done, often; what it raises ends the work.
+
         Returns
         -------
         Tensor
-            ``latents_of(frames)`` latents.
+            Shape (batch, latent_dim, latents), float32: ``latents_of(frames)`` latents.
         """
         return self.encode_range(audio, 0, self.latents_of(audio.shape[-1]), on_progress)
 
@@ -68,11 +75,17 @@ class Codec:
         Parameters
         ----------
         audio
-            All of it, so that the latents at the edges of the range hear their neighbours.
+            Shape (batch, channels, frames), float32, at the model's rate: all of it, so
+            that the latents at the edges of the range hear their neighbours.
         first, last
             Half-open, in latents.
         on_progress
             Told the fraction done, often; what it raises ends the work.
+
+        Returns
+        -------
+        Tensor
+            Shape (batch, latent_dim, last - first), float32.
 
         Raises
         ------
@@ -91,7 +104,20 @@ class Codec:
         return latents[..., first - low : last - low].contiguous()
 
     def decode(self, latents: Tensor, on_progress: Progress = ignore) -> Tensor:
-        """Decode all of the latents, to ``hop`` frames each."""
+        """Decode all of the latents, to ``hop`` frames each.
+
+        Parameters
+        ----------
+        latents
+            Shape (batch, latent_dim, latents), float32.
+        on_progress
+            Told the fraction done, often; what it raises ends the work.
+
+        Returns
+        -------
+        Tensor
+            Shape (batch, channels, latents * hop), float32, at the model's rate.
+        """
         return self.decode_range(latents, 0, latents.shape[-1], on_progress)
 
     def decode_range(
@@ -99,12 +125,22 @@ class Codec:
     ) -> Tensor:
         """Return the frames of latents ``first`` to ``last``, as decoding all would make them.
 
-        Parameters, errors and exactness are those of ``encode_range``.
+        Range, errors and exactness are those of ``encode_range``.
+
+        Parameters
+        ----------
+        latents
+            Shape (batch, latent_dim, latents), float32: all of them.
+        first, last
+            Half-open, in latents.
+        on_progress
+            Told the fraction done, often; what it raises ends the work.
 
         Returns
         -------
         Tensor
-            Audio of ``(last - first) * hop`` frames.
+            Audio of ``(last - first) * hop`` frames, shape (batch, channels, frames),
+            float32, at the model's rate.
         """
         low, high = self._window(first, last, latents.shape[-1])
         if first == last:

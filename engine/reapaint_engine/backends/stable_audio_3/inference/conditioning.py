@@ -30,17 +30,18 @@ def make_conditioning(
     Parameters
     ----------
     prompt
-        The prompt's tokens, shape (tokens, dim).
+        The prompt's tokens, shape (tokens, dim), float32.
     duration
-        The duration's embedding, shape (1, dim).
+        The duration's embedding, shape (1, dim), float32.
     padding
-        The learned embedding of an absent token, shape (dim,).
+        The learned embedding of an absent token, shape (dim,); float32, bfloat16 or
+        float16, as the weights.
     max_tokens
         The places for text.
     branches
         1, or 2 with the unconditional branch.
     negative
-        The negative prompt's tokens, shape (tokens, dim), or none.
+        The negative prompt's tokens, shape (tokens, dim), float32, or none.
 
     Returns
     -------
@@ -76,16 +77,16 @@ def local_conditioning(latents: Tensor, mask: Tensor) -> Tensor:
     Parameters
     ----------
     latents
-        The window's latents, shape (1, latent_dim, latents).
+        The window's latents, shape (1, latent_dim, latents); float32, bfloat16 or float16.
     mask
-        True where a latent is to be made anew, shape (latents,).
+        Shape (latents,), bool, True where a latent is to be made anew.
 
     Returns
     -------
     Tensor
-        Shape (1, 1 + latent_dim, latents), dtype of ``latents``: a channel that is 1 where
-        the sound is kept, for the model's sense is the opposite of ours, and then the
-        latents with zeros in place of what is not.
+        Shape (1, 1 + latent_dim, latents), the same dtype as ``latents``: a channel that is
+        1 where the sound is kept, for the model's sense is the opposite of ours, and then
+        the latents with zeros in place of what is not.
     """
     kept = torch.where(mask, 0.0, latents)
     sense = (~mask).to(latents).expand(len(latents), 1, -1)

@@ -52,7 +52,18 @@ class Guidance:
         return 1 if self.scale == 1 else 2
 
     def denoised(self, conditional: Tensor, unconditional: Tensor) -> Tensor:
-        """Return the guided estimate of the clean latents, shape as ``conditional``."""
+        """Return the guided estimate of the clean latents.
+
+        Parameters
+        ----------
+        conditional, unconditional
+            Estimates of the clean latents, each (takes, latent_dim, latents), float32.
+
+        Returns
+        -------
+        Tensor
+            Shape (takes, latent_dim, latents), float32.
+        """
         guided = guide(conditional, unconditional, self.scale, self.projection)
         return fence(guided, conditional) if self.fenced else guided
 
@@ -74,7 +85,7 @@ def guide(
     Returns
     -------
     Tensor
-        Shape and dtype of ``conditional``.
+        Shape (takes, latent_dim, latents), float32.
 
     Notes
     -----
@@ -102,8 +113,8 @@ def fence(guided: Tensor, conditional: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        Shape and dtype of ``guided``; every latent as long as in ``conditional``, and within
-        ``arcsin(LARGEST_STEP)`` of its direction.
+        Shape (takes, latent_dim, latents), float32; every latent as long as in
+        ``conditional``, and within ``arcsin(LARGEST_STEP)`` of its direction.
 
     Notes
     -----

@@ -58,7 +58,7 @@ class TakeNoise:
         return self._send(held)[0]
 
     def stacked(self) -> Tensor:
-        """Return all draws at once, shape (draws, takes, latent_dim, latents)."""
+        """Return all draws at once, shape (draws, takes, latent_dim, latents), float32."""
         held = self._hold(self._draws)
         for draw in range(self._draws):
             self._draw_into(held[draw], draw)

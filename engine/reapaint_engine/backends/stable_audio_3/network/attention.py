@@ -42,9 +42,14 @@ class RotaryTables:
 
 
 def rotary_frequencies(head_dim: int) -> Tensor:
-    """Return the angle a position adds to each pair, shape (head_dim / 4,), in radians.
+    """Return the angle a position adds to each pair.
 
     Half of a head's channels turn, in pairs, and the rest stay as they are.
+
+    Returns
+    -------
+    Tensor
+        In radians, shape (head_dim / 4,), float32.
     """
     turning = head_dim // 2
     return 1.0 / (ROTARY_BASE ** (torch.arange(0, turning, 2).float() / turning))
@@ -56,7 +61,8 @@ def rotary_tables(gains: Tensor, tokens: int) -> RotaryTables:
     Parameters
     ----------
     gains
-        The norms' gains for queries and keys, shape (blocks, 2, head_dim).
+        The norms' gains for queries and keys, shape (blocks, 2, head_dim); float32,
+        bfloat16 or float16, as the weights.
     tokens
         The sequence's length.
     """
@@ -75,12 +81,36 @@ def rotary_tables(gains: Tensor, tokens: int) -> RotaryTables:
 
 
 def head_scales(heads: Tensor) -> Tensor:
-    """Return what brings each head to a mean square of 1, float32, shape (..., 1)."""
+    """Return what brings each head to a mean square of 1.
+
+    Parameters
+    ----------
+    heads
+        Shape (..., head_dim); float32, bfloat16 or float16.
+
+    Returns
+    -------
+    Tensor
+        Factors, shape (..., 1), float32.
+    """
     return inverse_rms(heads, HEAD_EPS)
 
 
 def inverse_rms(x: Tensor, eps: float) -> Tensor:
-    """Return ``1 / sqrt(mean(x^2) + eps)`` over the last axis, in float32, shape (..., 1)."""
+    """Return ``1 / sqrt(mean(x^2) + eps)`` over the last axis.
+
+    Parameters
+    ----------
+    x
+        Shape (..., width); float32, bfloat16 or float16.
+    eps
+        Keeps silence from being divided by.
+
+    Returns
+    -------
+    Tensor
+        Shape (..., 1), float32.
+    """
     norms: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
     return norms.square_().mul_(1 / x.shape[-1]).add_(eps).rsqrt_()
 
@@ -91,9 +121,16 @@ def turn_(heads: Tensor, straight: Tensor, crossed: Tensor) -> Tensor:
     Parameters
     ----------
     heads
-        (n, tokens, 2, heads, head_dim): queries and keys, float32.
-    straight, crossed
-        One block's share of ``RotaryTables``.
+        Shape (n, tokens, 2, heads, head_dim), float32: queries, then keys.
+    straight
+        One block's of ``RotaryTables``, shape (tokens, 2, 1, head_dim), float32.
+    crossed
+        The same, shape (tokens, 2, 1, head_dim / 2), float32.
+
+    Returns
+    -------
+    Tensor
+        ``heads`` itself, (n, tokens, 2, heads, head_dim), float32.
     """
     quarter = crossed.shape[-1] // 2
     first, second = heads[..., :quarter], heads[..., quarter : 2 * quarter]
@@ -115,11 +152,18 @@ def rows_for(tokens: int, device: torch.device) -> int:
 def padding_mask(tokens: int, like: Tensor) -> Tensor:
     """Return what keeps the rows behind ``tokens`` from being heard.
 
+    Parameters
+    ----------
+    tokens
+        How many rows are heard.
+    like
+        Any shape; float32, bfloat16 or float16. Its dtype and device are the mask's.
+
     Returns
     -------
     Tensor
-        (1, rows), to be added to scores, in the type and place of ``like``; of no length
-        where there are no such rows.
+        To be added to scores: shape (1, rows), 0 or minus infinity, of the same dtype; or
+        (1, 0) where there are no such rows.
     """
     rows = rows_for(tokens, like.device)
     mask = like.new_zeros(1, rows if rows > tokens else 0)
@@ -135,18 +179,20 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor, heads: i
     Parameters
     ----------
     queries
-        (n, tokens, halves * heads, head_dim) with 1 or 2 halves.
+        Shape (n, tokens, halves * heads, head_dim) with 1 or 2 halves; float32, bfloat16
+        or float16, as the weights.
     keys, values
-        (n, keys, halves * heads, head_dim); both halves look at the same values.
+        Each (n, keys, halves * heads, head_dim), the same dtype; both halves look at the
+        same values.
     mask
-        From ``padding_mask``.
+        From ``padding_mask``, shape (1, keys) or (1, 0), the same dtype.
     heads
         How many to a half.
 
     Returns
     -------
     Tensor
-        (n, tokens, heads * head_dim).
+        Shape (n, tokens, heads * head_dim), the same dtype.
     """
     out = functional.scaled_dot_product_attention(
         queries.transpose(1, 2),

@@ -32,17 +32,23 @@ class ContextAttention:
         self._out = cross.to_out.weight.detach()
 
     def prepare(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what a job keeps of its context, (branches, tokens, width).
+        """Return what a job keeps of its context.
+
+        Parameters
+        ----------
+        context
+            Shape (branches, tokens, width); float32, bfloat16 or float16, as the weights.
 
         Returns
         -------
         keys
             Normalised, with the gains of keys and queries and the scale of their products.
             (branches, halves * heads, head_dim, rows), float32, or where values are summed
-            (branches, rows, halves * heads, head_dim).
+            (branches, rows, halves * heads, head_dim), as the weights.
         values
             What each row adds to ``x`` by each head, (branches, heads * rows, width), or
-            where values are summed (branches, rows, halves * heads, head_dim).
+            where values are summed (branches, rows, halves * heads, head_dim); as the
+            weights.
         """
         cross, tokens = self._own, context.shape[1]
         parts: Tensor = cross.to_kv(context)
@@ -67,11 +73,22 @@ class ContextAttention:
         Parameters
         ----------
         x, normed
-            (branches, takes, tokens, width). All takes of a branch ask as one sequence.
-        keys, values
-            From ``prepare``.
+            Each (branches, takes, tokens, width); float32, bfloat16 or float16, as the
+            weights. All takes of a branch ask as one sequence.
+        keys
+            From ``prepare``: (branches, halves * heads, head_dim, rows), float32, or
+            (branches, rows, halves * heads, head_dim), as the weights.
+        values
+            From ``prepare``: (branches, heads * rows, width) or
+            (branches, rows, halves * heads, head_dim), as the weights.
         mask
-            From ``padding_mask``, of the context's tokens and like ``keys``.
+            From ``padding_mask``, of the context's tokens and like ``keys``: (1, rows) or
+            (1, 0), the same dtype.
+
+        Returns
+        -------
+        Tensor
+            Shape (branches, takes, tokens, width), as the weights.
         """
         queries = self._query(normed)
         queries = queries.view(len(x), -1, self._halves * self._heads[0], self._heads[1]).float()

@@ -56,7 +56,7 @@ def repair(transformer: nn.Module) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedJob:
-    """What a job's steps share, on the model's device and in its dtype.
+    """What a job's steps share, on the model's device and, where none is told, in its dtype.
 
     Two of one model, length and number of steps have the same shapes, so that one's
     tensors can be copied over the other's.
@@ -73,7 +73,7 @@ class PreparedJob:
     local
         (blocks, 1 or branches, 1, latents, width).
     straight, crossed
-        ``RotaryTables`` for the rows of memory tokens and latents together.
+        ``RotaryTables`` for the rows of memory tokens and latents together, float32.
     own_mask
         Of those rows.
     """
@@ -89,7 +89,13 @@ class PreparedJob:
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """All of it, in the order in which it is made."""
+        """All of it, in the order in which it is made.
+
+        Returns
+        -------
+        tuple of Tensor
+            Any shape and dtype that ``Attributes`` tells: float32, or as the weights.
+        """
         return tuple(getattr(self, field.name) for field in fields(self))
 
     @property
@@ -155,11 +161,12 @@ class Denoiser:
         Parameters
         ----------
         context
-            (branches, tokens, condition width): what cross-attention looks at.
+            What cross-attention looks at, (branches, tokens, condition width), float32.
         global_embed
-            (branches, condition width): the embedded duration.
+            The embedded duration, (branches, condition width), float32.
         local
-            (branches or 1, 1 + latent_dim, latents): mask, then masked latents.
+            What is kept, as 1 or 0, then the kept latents:
+            (branches or 1, 1 + latent_dim, latents), float32.
         sigmas
             The noise level of each step.
         """

@@ -85,6 +85,11 @@ class PackedGatedProjection:
 def can_pack(weight: Tensor) -> bool:
     """Whether packing weights like this one works here and pays: bfloat16 on a capable CPU.
 
+    Parameters
+    ----------
+    weight
+        Shape (outputs, inputs); float32, bfloat16 or float16.
+
     Notes
     -----
     The operations are those that ``torch.compile`` emits for a CPU. They are no public

@@ -63,7 +63,18 @@ class Mapping(nn.Module):
             self.weight = nn.Parameter(weight, requires_grad=False)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Map the channels of each row, with its neighbours where there are three taps."""
+        """Map the channels of each row, with its neighbours where there are three taps.
+
+        Parameters
+        ----------
+        rows
+            Shape (batch, rows, inside); float32, bfloat16 or float16.
+
+        Returns
+        -------
+        Tensor
+            Shape (batch, rows, outside); float32, bfloat16 or float16, as the weights.
+        """
         weight = self.weight if hasattr(self, "weight") else self._weight()
         rows = rows.to(weight.dtype)
         if weight.shape[-1] == 1:
@@ -100,7 +111,22 @@ class Resampler(nn.Module):
         self.transformers = nn.ModuleList(_layers(shape, level, dim, is_encoder=is_encoder))
 
     def forward(self, rows: Tensor, on_progress: Progress) -> Tensor:
-        """Resample rows of shape (batch, rows, channels), a whole number of segments."""
+        """Resample a whole number of segments.
+
+        Parameters
+        ----------
+        rows
+            In an encoder (batch, rows, channels), ``stride`` rows to a segment; in a decoder
+            (batch, segments, dim). float32, bfloat16 or float16.
+        on_progress
+            Told the fraction done.
+
+        Returns
+        -------
+        Tensor
+            From an encoder (batch, segments, dim), float32; from a decoder
+            (batch, rows, channels), as the weights, or float32 where it maps no channels.
+        """
         if self.is_encoder:
             given = self.mapping(rows)
             given = given.reshape(len(rows), -1, self.stride, given.shape[-1])
@@ -153,7 +179,20 @@ class Encoder(nn.Module):
         self.proj = nn.Linear(_channels(shape)[-1], shape.latent_dim)
 
     def forward(self, rows: Tensor, on_progress: Progress) -> Tensor:
-        """Map (batch, patches, channels) to (batch, L, latent_dim)."""
+        """Encode patches.
+
+        Parameters
+        ----------
+        rows
+            Shape (batch, patches, channels * patch_size), float32.
+        on_progress
+            Told the fraction done.
+
+        Returns
+        -------
+        Tensor
+            Shape (batch, L, latent_dim); float32, bfloat16 or float16, as the weights.
+        """
         rows = _in_turn(self.blocks, rows, on_progress)
         return cast("Tensor", self.proj(rows.to(self.proj.weight.dtype)))
 
@@ -168,7 +207,21 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(Resampler(shape, level, is_encoder=False) for level in levels)
 
     def forward(self, latents: Tensor, on_progress: Progress) -> Tensor:
-        """Map (batch, L, latent_dim) to (batch, patches, channels)."""
+        """Decode latents to patches.
+
+        Parameters
+        ----------
+        latents
+            Shape (batch, L, latent_dim), float32.
+        on_progress
+            Told the fraction done.
+
+        Returns
+        -------
+        Tensor
+            Shape (batch, patches, channels * patch_size); as the weights, or float32 where
+            the last block maps no channels.
+        """
         rows = self.proj(latents.to(self.proj.weight.dtype))
         return _in_turn(self.blocks, rows, on_progress)
 
@@ -184,11 +237,33 @@ class Bottleneck(nn.Module):
         self.running_std: Tensor
 
     def encode(self, latents: Tensor) -> Tensor:
-        """Scale latents (batch, latent_dim, L) to unit deviation; float32."""
+        """Scale latents to unit deviation.
+
+        Parameters
+        ----------
+        latents
+            Shape (batch, latent_dim, L); float32, bfloat16 or float16, as the weights.
+
+        Returns
+        -------
+        Tensor
+            Shape (batch, latent_dim, L), float32.
+        """
         return (latents.float() * self.scale + self.bias) / self.running_std
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Scale latents back; float32. The decoder was trained on what has its bias still."""
+        """Scale latents back. The decoder was trained on what has its bias still.
+
+        Parameters
+        ----------
+        latents
+            Shape (batch, latent_dim, L), float32.
+
+        Returns
+        -------
+        Tensor
+            Shape (batch, latent_dim, L), float32.
+        """
         return latents.float() * self.running_std
 
 
@@ -209,14 +284,30 @@ class Same(nn.Module):
         self.decoder = Decoder(shape)
 
     def encode(self, audio: Tensor, on_progress: Progress = ignore) -> Encoded:
-        """Encode (batch, channels, frames); silence fills the last ``unit``."""
+        """Encode audio; silence fills the last ``unit``.
+
+        Parameters
+        ----------
+        audio
+            Shape (batch, channels, frames), float32, at the model's rate.
+        on_progress
+            Told the fraction done, often; what it raises ends the work.
+        """
         audio = F.pad(audio, (0, -audio.shape[-1] % self.unit))
         patches = audio.reshape(*audio.shape[:2], -1, self.patch_size).transpose(1, 2).flatten(2)
         latents = self.encoder(patches, on_progress).mT
         return Encoded(self.bottleneck.encode(latents).contiguous())
 
     def decode(self, latents: Tensor, on_progress: Progress = ignore) -> Decoded:
-        """Decode (batch, latent_dim, L) to L times the hop in frames; peaks stay as they are."""
+        """Decode latents to a hop of frames each; peaks stay as they are.
+
+        Parameters
+        ----------
+        latents
+            Shape (batch, latent_dim, L), float32.
+        on_progress
+            Told the fraction done, often; what it raises ends the work.
+        """
         rows = self.decoder(self.bottleneck.decode(latents).mT, on_progress)
         patches = rows.reshape(*rows.shape[:2], self.audio_channels, self.patch_size)
         return Decoded(patches.transpose(1, 2).flatten(2).float())

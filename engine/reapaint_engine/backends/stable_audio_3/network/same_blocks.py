@@ -51,7 +51,18 @@ class Rotation:
         return cls(angles.cos(), angles.sin())
 
     def turn_(self, heads: Tensor) -> Tensor:
-        """Rotate the leading dimensions of every head in place; shape (..., rows, heads, dim)."""
+        """Rotate the leading dimensions of every head in place.
+
+        Parameters
+        ----------
+        heads
+            Shape (..., rows, heads, dim), float32.
+
+        Returns
+        -------
+        Tensor
+            ``heads`` itself, (..., rows, heads, dim), float32.
+        """
         half = self.cos.shape[-1]
         left, right = heads[..., :half], heads[..., half : 2 * half]
         turned = (right * self.cos).addcmul_(left, self.sin)
@@ -100,7 +111,18 @@ class View:
         return cls(block, reach, segment, asking, answering)
 
     def asked(self, rows: Tensor) -> Tensor:
-        """Take the asking rows of a stretch; dimension 1 counts rows."""
+        """Take the asking rows of a stretch.
+
+        Parameters
+        ----------
+        rows
+            Shape (batch, rows, ...), any dtype.
+
+        Returns
+        -------
+        Tensor
+            Shape (batch, asking rows, ...), the same dtype.
+        """
         return self._kept(rows[:, self.reach : rows.shape[1] - self.reach], 1)
 
     def only(self, keep: slice) -> "View":
@@ -111,7 +133,18 @@ class View:
         return replace(narrowed, asking=asking, mask=mask)
 
     def windows(self, rows: Tensor) -> Tensor:
-        """Give each block the rows that it hears: (batch * blocks, block + 2 * reach, ...)."""
+        """Give each block the rows that it hears.
+
+        Parameters
+        ----------
+        rows
+            Shape (batch, rows, ...), any dtype.
+
+        Returns
+        -------
+        Tensor
+            Shape (batch * blocks, block + 2 * reach, ...), the same dtype.
+        """
         span = self.block + 2 * self.reach
         if rows.shape[1] == span:
             return rows
@@ -119,12 +152,30 @@ class View:
         return windows.flatten(0, 1)
 
     def blocks(self, asking: Tensor) -> Tensor:
-        """Split asking rows into their blocks: (batch * blocks, asking rows of a block, ...)."""
+        """Split asking rows into their blocks.
+
+        Parameters
+        ----------
+        asking
+            Shape (batch, asking rows, ...), any dtype.
+
+        Returns
+        -------
+        Tensor
+            Shape (batch * blocks, asking rows of a block, ...), the same dtype.
+        """
         kept = self.asking.cos.shape[0] * self.block // self._rows
         return asking.reshape(-1, kept, *asking.shape[2:])
 
     def mask_for(self, batch: int) -> Tensor | None:
-        """Return the mask for the blocks of all of a batch, one stretch after another."""
+        """Return the mask for the blocks of all of a batch, one stretch after another.
+
+        Returns
+        -------
+        Tensor or None
+            Shape (batch * blocks, 1, asking rows of a block, block + 2 * reach), as the
+            weights; None where there is no mask.
+        """
         if self.mask is None or batch == 1:
             return self.mask
         return self.mask.repeat(batch, 1, 1, 1)
@@ -152,7 +203,18 @@ class DynamicTanh(nn.Module):
         self.beta = nn.Parameter(torch.zeros(dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise ``x`` of shape (..., dim); the result is float32 and new."""
+        """Normalise the last axis.
+
+        Parameters
+        ----------
+        x
+            Shape (..., dim); float32, bfloat16 or float16.
+
+        Returns
+        -------
+        Tensor
+            Shape (..., dim), float32, new.
+        """
         squashed = (x.float() * self.alpha).tanh_()
         return squashed.mul_(self.gamma).add_(self.beta)
 
@@ -174,7 +236,20 @@ class Attention(nn.Module):
         self.k_norm = DynamicTanh(dim_heads)
 
     def forward(self, x: Tensor, view: View) -> Tensor:
-        """Let the asking rows of ``x`` (batch, rows, dim) hear their neighbourhoods."""
+        """Let the asking rows hear their neighbourhoods.
+
+        Parameters
+        ----------
+        x
+            Shape (batch, rows, dim); float32, bfloat16 or float16.
+        view
+            Who asks and who answers.
+
+        Returns
+        -------
+        Tensor
+            Shape (batch, asking rows, dim); float32, bfloat16 or float16, as the weights.
+        """
         weight = self.to_qkv.weight
         maps = self.maps * self.heads
         x = x.to(weight.dtype)
@@ -214,7 +289,18 @@ class FeedForward(nn.Module):
         self.proj_out = nn.Linear(dim * mult, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Transform ``x`` of shape (..., dim), row by row."""
+        """Transform each row by itself.
+
+        Parameters
+        ----------
+        x
+            Shape (..., dim); float32, bfloat16 or float16.
+
+        Returns
+        -------
+        Tensor
+            Shape (..., dim); float32, bfloat16 or float16, as the weights.
+        """
         inner: Tensor = self.proj_in(x.to(self.proj_in.weight.dtype))
         signal, gate = inner.chunk(2, dim=-1)
         # The sine takes float32: a gate of ten is thirty radians, too many for a half.
@@ -240,7 +326,20 @@ class Layer(nn.Module):
         self.ff = FeedForward(dim, ff_mult, sinusoidal=sinusoidal)
 
     def forward(self, x: Tensor, view: View) -> Tensor:
-        """Return the asking rows of ``x`` (batch, rows, dim), float32, transformed."""
+        """Return the asking rows, transformed.
+
+        Parameters
+        ----------
+        x
+            Shape (batch, rows, dim), float32.
+        view
+            Who asks and who answers.
+
+        Returns
+        -------
+        Tensor
+            Shape (batch, asking rows, dim), float32.
+        """
         carried: Tensor = view.asked(x) + self.attn(self.norm_attn(x), view)
         carried += self.ff(self.norm_ff(carried))
         return carried
