@@ -57,7 +57,8 @@ def plot_result(
     Parameters
     ----------
     before, after
-        Shape (channels, frames). ``after`` may be longer. Channels are mixed for display.
+        Each of shape (channels, frames), float32. ``after`` may be longer. Channels are
+        mixed for display.
     sample_rate
         Hz.
     spans, seams

@@ -33,7 +33,8 @@ def play(audio: npt.NDArray[np.float32], sample_rate: int) -> None:
     Parameters
     ----------
     audio
-        Shape (channels, frames); more channels than the device has are mixed to two.
+        Shape (channels, frames), float32; more channels than the device has are mixed to
+        two.
     sample_rate
         Hz.
 

@@ -110,11 +110,21 @@ class SharedEngine:
 
         Parameters
         ----------
+        request
+            What is wanted.
+        audio
+            The window, shape (channels, audio_frames), float32, at the request's rate.
         on_progress
             Called in this thread, also when there is nothing new; what it raises cancels
             the job.
         put
             Calls what it is given when the job's turn to enter the queue has come.
+
+        Returns
+        -------
+        tuple
+            The report, and a patch for each span of each take, takes outermost, each of
+            shape (channels, span frames), float32.
 
         Raises
         ------

@@ -93,6 +93,21 @@ class EngineClient:
     ) -> tuple[messages.Done, tuple[Audio, ...]]:
         """Submit a job and wait for its result; an interrupt cancels it in the engine.
 
+        Parameters
+        ----------
+        request
+            What is wanted.
+        audio
+            The window, shape (channels, audio_frames), float32, at the request's rate.
+        on_progress
+            Called with the stage and the share that is done, 0 to 1.
+
+        Returns
+        -------
+        tuple
+            The report, and a patch for each span of each take, takes outermost, each of
+            shape (channels, span frames), float32.
+
         Raises
         ------
         EngineUnavailable
@@ -156,7 +171,17 @@ class EngineClient:
     def submit(
         self, request: InpaintRequest, audio: Audio, placement: Placement = Placement.BACK
     ) -> None:
-        """Send a job; its answers come through ``receive``."""
+        """Send a job; its answers come through ``receive``.
+
+        Parameters
+        ----------
+        request
+            What is wanted.
+        audio
+            The window, shape (channels, audio_frames), float32, at the request's rate.
+        placement
+            Where it goes in the engine's queue.
+        """
         if time.monotonic() - self._heard_s > DEAD_AFTER_S:
             # After a pause, perhaps of a sleeping machine, the engine may have let us go.
             self._heard_s = time.monotonic()
@@ -172,6 +197,12 @@ class EngineClient:
 
         Heartbeats are sent and swallowed here, and results acknowledged: call it
         at least every second while a job is in flight.
+
+        Returns
+        -------
+        tuple or None
+            The message and its audio: a result's patches, each of shape
+            (channels, span frames), float32, read-only; none with other messages.
 
         Raises
         ------

@@ -32,7 +32,23 @@ class Engine(Protocol):
     def run(
         self, request: InpaintRequest, audio: Audio, on_progress: Callable[[str, float], None]
     ) -> tuple[Done, tuple[Audio, ...]]:
-        """Do one job and return its result."""
+        """Do one job and return its result.
+
+        Parameters
+        ----------
+        request
+            What is wanted.
+        audio
+            The window, shape (channels, audio_frames), float32, at the request's rate.
+        on_progress
+            Called with the stage and the share that is done, 0 to 1.
+
+        Returns
+        -------
+        tuple
+            The report, and a patch for each span of each take, takes outermost, each of
+            shape (channels, span frames), float32.
+        """
 
 
 class InProcessEngine:
@@ -55,6 +71,21 @@ class InProcessEngine:
         self, request: InpaintRequest, audio: Audio, on_progress: Callable[[str, float], None]
     ) -> tuple[Done, tuple[Audio, ...]]:
         """Do one job in the calling thread.
+
+        Parameters
+        ----------
+        request
+            What is wanted.
+        audio
+            The window, shape (channels, audio_frames), float32, at the request's rate.
+        on_progress
+            Called with the stage and the share that is done, 0 to 1.
+
+        Returns
+        -------
+        tuple
+            The report, and a patch for each span of each take, takes outermost, each of
+            shape (channels, span frames), float32.
 
         Raises
         ------

@@ -109,7 +109,17 @@ class EngineLink:
         self._wishes.put(self._look_for_engine)
 
     def submit(self, request: InpaintRequest, audio: Audio, on_sent: Callable[[], None]) -> None:
-        """Send a job; Disconnected tells if it can't be."""
+        """Send a job; Disconnected tells if it can't be.
+
+        Parameters
+        ----------
+        request
+            What is wanted.
+        audio
+            The window, shape (channels, audio_frames), float32, at the request's rate.
+        on_sent
+            Called in the link's thread.
+        """
         self._wishes.put(lambda: self._submit(request, audio, on_sent))
 
     def cancel(self, job_id: str) -> None:

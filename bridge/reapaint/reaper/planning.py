@@ -54,7 +54,13 @@ class PlannedJob:
     folder: Path
 
     def read_window(self, number: int) -> Audio:
-        """Return what the engine is to hear of one window."""
+        """Return what the engine is to hear of one window.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (channels, audio_frames), float32, at the job's rate.
+        """
         start = self.plans[number].start
         return self.audio.read(start, start + self.plans[number].audio_frames)
 

@@ -75,10 +75,16 @@ class JobAudio(Protocol):
         """What a person should know of it."""
 
     def read(self, start: int, end: int) -> Audio:
-        """Return frames as float32 of shape (channels, end - start)."""
+        """Return frames from ``start`` to before ``end``, (channels, end - start), float32."""
 
     def blocks(self, start: int, end: int) -> Iterator[Samples]:
-        """Yield frames as exact as they are stored."""
+        """Yield frames as exact as they are stored.
+
+        Yields
+        ------
+        numpy.ndarray
+            Each block of shape (channels, frames), float32 or float64.
+        """
 
     def stored(self, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes of frames in ``encoding``."""
@@ -124,11 +130,17 @@ class FileAudio:
         return self.info.warnings
 
     def read(self, start: int, end: int) -> Audio:
-        """Return frames as float32."""
+        """Return frames from ``start`` to before ``end``, (channels, end - start), float32."""
         return read_frames(self.info, start, end)
 
     def blocks(self, start: int, end: int) -> Iterator[Samples]:
-        """Yield frames as exact as the file."""
+        """Yield frames as exact as the file.
+
+        Yields
+        ------
+        numpy.ndarray
+            Each block of shape (channels, frames), float32 or float64.
+        """
         return read_blocks(self.info, start, end)
 
     def stored(self, start: int, end: int) -> Iterator[bytes]:
@@ -176,7 +188,7 @@ class HeardAudio:
         return Span(0, self.frames)
 
     def read(self, start: int, end: int) -> Audio:
-        """Return frames as float32."""
+        """Return frames from ``start`` to before ``end``, (channels, end - start), float32."""
         values = (end - start) * self.channels
         offset = start * self.channels * _SAMPLE_BYTES
         try:
@@ -189,7 +201,13 @@ class HeardAudio:
         return np.ascontiguousarray(frames, dtype=np.float32)
 
     def blocks(self, start: int, end: int) -> Iterator[Samples]:
-        """Yield the same frames, a block at a time."""
+        """Yield the same frames, a block at a time.
+
+        Yields
+        ------
+        numpy.ndarray
+            Each block of shape (channels, frames), float32.
+        """
         for first in range(start, end, BLOCK_FRAMES):
             yield self.read(first, min(first + BLOCK_FRAMES, end))
 

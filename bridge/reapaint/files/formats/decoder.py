@@ -114,7 +114,7 @@ def decode_blocks(path: Path, sample_format: SampleFormat, *, start: int = 0) ->
     Yields
     ------
     ndarray
-        Shape (channels, frames), of the format's ``exact_dtype``.
+        Shape (channels, frames), float32 or float64: the format's ``exact_dtype``.
 
     Raises
     ------

@@ -32,7 +32,7 @@ class Encoder(Protocol):
     block_frames: int
 
     def write(self, audio: Samples) -> None:
-        """Encode a block."""
+        """Encode a block of ``audio``, (channels, frames), float32 or float64, full scale 1."""
 
     def finish(self) -> None:
         """Write what is left."""
@@ -53,7 +53,7 @@ class PcmEncoder:
         write_pieces(None, file, plan.before)
 
     def write(self, audio: Samples) -> None:
-        """Write a block."""
+        """Write a block of ``audio``, (channels, frames), float32 or float64, full scale 1."""
         self._file.write(self._encoding.encode(audio))
 
     def finish(self) -> None:
@@ -96,7 +96,7 @@ class VorbisEncoder:
         )
 
     def write(self, audio: Samples) -> None:
-        """Encode a block."""
+        """Encode a block of ``audio``, (channels, frames), float32 or float64, full scale 1."""
         self._writer.write(np.ascontiguousarray(audio[self._order], dtype=np.float32))
         self._sink.check()
 
@@ -159,7 +159,7 @@ class FfmpegEncoder:
         self.block_frames = context.frame_size or DEFAULT_BLOCK_FRAMES
 
     def write(self, audio: Samples) -> None:
-        """Encode a block."""
+        """Encode a block of ``audio``, (channels, frames), float32 or float64, full scale 1."""
         frame = av.AudioFrame.from_ndarray(
             self._packed(audio), self._sample_format, self._stream.layout
         )

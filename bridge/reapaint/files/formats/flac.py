@@ -124,7 +124,13 @@ class FlacEncoder:
         self._write_metadata(metadata)
 
     def write(self, audio: Samples) -> None:
-        """Encode ``block_frames`` frames, or fewer at the end."""
+        """Encode ``block_frames`` frames, or fewer at the end.
+
+        Parameters
+        ----------
+        audio
+            Shape (channels, frames), float32 or float64; full scale is 1.
+        """
         values = to_integers(audio, self._bits)
         packed = values.astype(np.int16) if self._bits == 16 else values << (32 - self._bits)
         interleaved = np.ascontiguousarray(packed.T).reshape(1, -1)

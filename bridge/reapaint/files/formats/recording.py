@@ -122,7 +122,7 @@ def read_blocks(info: AudioInfo, start: int, end: int) -> Iterator[Samples]:
     Yields
     ------
     ndarray
-        Shape (channels, frames), of the format's ``exact_dtype``.
+        Shape (channels, frames), float32 or float64: the format's ``exact_dtype``.
     """
     blocks = _pcm_blocks(info, start, end) if info.layout else _decoded_blocks(info, start)
     left = end - start

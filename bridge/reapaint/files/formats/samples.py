@@ -75,7 +75,8 @@ class Encoding:
         Returns
         -------
         ndarray
-            Shape (channels, frames), of the format's ``exact_dtype``; full scale is 1.
+            Shape (channels, frames), float32 or float64: the format's ``exact_dtype``;
+            full scale is 1.
         """
         fmt = self.sample_format
         if fmt.is_float:
@@ -90,6 +91,11 @@ class Encoding:
 
         There is no dither: a frame that was read and not changed must be written
         as it was.
+
+        Parameters
+        ----------
+        audio
+            Shape (channels, frames), float32 or float64; full scale is 1.
         """
         if self.sample_format.is_float:
             return audio.T.astype(self._dtype, order="C").tobytes()
@@ -122,7 +128,20 @@ class Encoding:
 
 
 def to_integers(audio: Samples, bits: int) -> npt.NDArray[np.int32]:
-    """Return samples as integers of so many bits: nearest value, held to full scale."""
+    """Return samples as integers of so many bits: nearest value, held to full scale.
+
+    Parameters
+    ----------
+    audio
+        Any shape, float32 or float64; full scale is 1.
+    bits
+        At most 32.
+
+    Returns
+    -------
+    ndarray
+        The same shape, int32, C-contiguous; full scale is 2 to the power of ``bits - 1``.
+    """
     full_scale = 2.0 ** (bits - 1)
     scaled = np.array(audio, np.float64, order="C")
     if not np.isfinite(scaled.sum()):
@@ -133,5 +152,11 @@ def to_integers(audio: Samples, bits: int) -> npt.NDArray[np.int32]:
 
 
 def count_over_full_scale(audio: Samples) -> int:
-    """Return how many frames an integer format would clip."""
+    """Return how many frames an integer format would clip.
+
+    Parameters
+    ----------
+    audio
+        Shape (channels, frames), float32 or float64; full scale is 1.
+    """
     return int(np.count_nonzero((np.abs(audio) > 1.0).any(axis=0)))

@@ -53,6 +53,15 @@ def put_in(block: Samples, position: int, patches: Sequence[Patch]) -> None:
 
     A patch is float32. Where it equals the source as float32 nothing was meant to
     change, so the source's more exact value stays.
+
+    Parameters
+    ----------
+    block
+        Shape (channels, frames), float32 or float64; changed in place.
+    position
+        The file's frame that the block begins at.
+    patches
+        In the order in which they are written.
     """
     for patch in patches:
         first = max(patch.start_frame, position)
@@ -70,7 +79,7 @@ def spliced_blocks(info: AudioInfo, patches: Sequence[Patch], frames: int) -> It
     Yields
     ------
     ndarray
-        Shape (channels, frames), of the format's ``exact_dtype``.
+        Shape (channels, frames), float32 or float64: the format's ``exact_dtype``.
     """
     position = 0
     for source in read_blocks(info, 0, info.frames):
@@ -87,7 +96,20 @@ def spliced_blocks(info: AudioInfo, patches: Sequence[Patch], frames: int) -> It
 
 
 def reblock(blocks: Iterator[Samples], size: int) -> Iterator[Samples]:
-    """Yield the same audio in blocks of one size; only the last may be shorter."""
+    """Yield the same audio in blocks of one size; only the last may be shorter.
+
+    Parameters
+    ----------
+    blocks
+        Each of shape (channels, frames), float32 or float64, all of one dtype.
+    size
+        In frames.
+
+    Yields
+    ------
+    ndarray
+        Shape (channels, size), float32 or float64, as ``blocks``.
+    """
     held: list[Samples] = []
     count = 0
     for block in blocks:
