@@ -21,9 +21,9 @@ class StabilityStandIn(StandIn):
             if not self.is_done(remote_id):
                 return Reply(202, {"id": remote_id, "status": "in-progress"})
             return self._sound(remote_id)
-        form = {name: value for name, value in asked.form.items() if name != "audio"}
+        form = asked.form
+        wav = form.pop("audio")
         fields = {name: value.decode() for name, value in form.items()}
-        wav = asked.form["audio"]
         low_s, high_s = LIMITS_S[fields["model"]]
         if not low_s <= (len(wav) - 44) / 6 / 44_100 <= high_s:
             return Reply(400, {"errors": ["audio: must be 6 s or longer"], "name": "bad_request"})

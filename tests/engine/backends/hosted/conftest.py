@@ -1,6 +1,9 @@
 """Each service with its stand-in, and time that passes without waiting."""
 
+import contextlib
 import functools
+import importlib.util
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -79,9 +82,13 @@ class Bench:
     pace: Pace
     max_cost: float | None = None
 
-    def be_impatient(self) -> None:
+    @contextlib.contextmanager
+    def impatience(self) -> Iterator[None]:
         """Give up on a silent connection within a test's time."""
-        self.pace = replace(self.pace, silence_s=1.0)
+        patient = self.pace
+        self.pace = replace(patient, silence_s=1.0)
+        yield
+        self.pace = patient
 
     def backend(self) -> HostedBackend:
         """Return a new backend, as an engine that has just been started has it."""
@@ -109,7 +116,7 @@ class Bench:
 
 @functools.cache
 def make_window(
-    seconds: float = 8.0, spans: Sequence[tuple[float, float]] = ((3.3, 4.7),), seed: int = 0
+    seconds: float = 5.0, spans: Sequence[tuple[float, float]] = ((2.3, 3.2),), seed: int = 0
 ) -> Window:
     """Return a window of coloured noise, which has detail at every frequency."""
     frames = round(seconds * RATE)
@@ -136,7 +143,7 @@ def make_bench(service: str, model: str, folder: Path, monkeypatch: pytest.Monke
     standin = STANDINS[service]()
     monkeypatch.setenv(KEYS[service], standin.key)
     monkeypatch.setenv(f"REAPAINT_{service.upper()}_URL", standin.url)
-    pace = Pace(connect_s=5.0, silence_s=10.0, exchange_s=20.0, cancel_s=0.5, jitter=lambda: 1.0)
+    pace = Pace(connect_s=5.0, silence_s=10.0, exchange_s=20.0, cancel_s=10.0, jitter=lambda: 1.0)
     return Bench(standin, model, folder, FakeClock(), pace)
 
 
@@ -146,6 +153,13 @@ def _no_accounts_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.setenv("REAPAINT_STATE_DIR", str(tmp_path / "state"))
+
+
+@pytest.fixture(autouse=True)
+def _no_package_is_looked_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Say of once for all that sniffio is missing, where it is: httpcore asks at every await."""
+    if importlib.util.find_spec("sniffio") is None:
+        monkeypatch.setitem(sys.modules, "sniffio", None)
 
 
 @pytest.fixture(params=MODELS, ids="-".join)

@@ -61,7 +61,7 @@ def test_the_key_goes_to_the_service_and_nowhere_else(bench: Bench) -> None:
 
 def _check_undone(bench: Bench, rendering: Rendering, limit_db: float) -> None:
     bench.standin.rendering = rendering
-    window = make_window(spans=((3.0, 4.0),))
+    window = make_window(8.0, spans=((3.0, 4.0),))
     generation = bench.fill(window)
     assert _error_db(generation, window) < limit_db
     assert not [text for text in generation.warnings if "seed" not in text]
@@ -183,8 +183,8 @@ def test_an_endless_rate_limit_ends_in_a_sentence(one_of_each_kind: Bench) -> No
 )
 def test_a_submission_of_unknown_fate_is_never_repeated(bench: Bench, fault: Fault) -> None:
     bench.standin.faults["submit"].append(fault)
-    bench.be_impatient()
-    error = _refused(bench)
+    with bench.impatience():
+        error = _refused(bench)
     assert error.code == "maybe_paid"
     assert bench.standin.steps().count("submit") == 1
     # Asking again is the user's own choice.
@@ -213,9 +213,9 @@ def test_a_troubled_poll_is_asked_again_and_nothing_is_paid_twice(
 ) -> None:
     _polled(bench)
     bench.standin.faults["poll"].extend(faults)
-    bench.be_impatient()
     window = make_window()
-    assert _error_db(bench.fill(window), window) < -90
+    with bench.impatience():
+        assert _error_db(bench.fill(window), window) < -90
     assert bench.standin.paid == 1
 
 
@@ -237,8 +237,8 @@ def test_what_costs_nothing_is_tried_again(
 ) -> None:
     bench = bench_of(service, model)
     bench.standin.faults[step].append(fault)
-    bench.be_impatient()
-    bench.fill()
+    with bench.impatience():
+        bench.fill()
     assert not bench.standin.faults[step]
     assert bench.standin.paid == 1
 
@@ -489,7 +489,7 @@ def test_a_model_of_unknown_price_is_refused_under_a_limit(bench_of: Callable[..
 
 
 def test_every_span_of_every_take_is_a_call_of_its_own(one_of_each_kind: Bench) -> None:
-    window = make_window(30.0, spans=((5.2, 6.0), (12.0, 14.5), (20.1, 20.2)))
+    window = make_window(15.0, spans=((3.2, 4.0), (7.0, 8.5), (11.1, 11.2)))
     generation = one_of_each_kind.fill(window, seeds=(1, 2))
     assert one_of_each_kind.standin.paid == 6
     for take in range(2):
