@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from reapaint_engine.backends.registry import at_work, make_backends, preferred_backend
 from reapaint_engine.config import (
     LOOPBACK_ENDPOINT,
     EngineConfig,
@@ -16,8 +15,6 @@ from reapaint_engine.config import (
     optional_number,
 )
 from reapaint_engine.protocol.errors import ReaPaintError
-from reapaint_engine.server import serve
-from reapaint_engine.welcome import backend_options
 
 EXIT_BAD_INPUT = 2
 
@@ -26,6 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run an engine until it is asked to stop, and return the exit code."""
     parser = _make_parser()
     options = parser.parse_args(arguments)
+    # What computes takes a second to load: whoever asks for help doesn't wait for it.
+    from reapaint_engine.backends.registry import at_work, make_backends, preferred_backend
+    from reapaint_engine.server import serve
+    from reapaint_engine.welcome import backend_options
+
     logging.basicConfig(
         level=options.log_level,
         format="%(asctime)s %(levelname).1s %(name)s: %(message)s",

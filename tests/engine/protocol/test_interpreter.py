@@ -18,7 +18,7 @@ WHERE = "reapaint_engine.protocol.version"
 @pytest.fixture
 def strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder of files that must not be run, named as the modules that Python needs."""
-    for name in ("queue", "runpy", "random", "engine", "reapaint_engine"):
+    for name in ("queue", "runpy", "random", "argparse", "engine", "reapaint_engine"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('a stranger')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     return tmp_path
