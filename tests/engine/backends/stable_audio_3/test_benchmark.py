@@ -37,6 +37,13 @@ FLAGS = ["--window", "4", "--mask", "1", "--rounds", "1", "--dtype", "float32", 
 KINDS = {"first", "reroll", "new_prompt"}
 
 
+@pytest.fixture(autouse=True)
+def _what_the_machine_can_do_is_seen_on_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tiny model's share of it means nothing, however well it was measured."""
+    monkeypatch.setitem(roofline.PRODUCT_WIDTH, "cpu", 128)
+    monkeypatch.setitem(roofline.COPIED_BYTES, "cpu", 2**20)
+
+
 @pytest.fixture(scope="module")
 def contest() -> Contest:
     return make_contest(open_subject(OPTIONS))
@@ -216,10 +223,10 @@ def test_the_stock_codecs_mask_is_a_number_for_each_pair_of_tokens() -> None:
     assert footprint.stock_mask_bytes(120.0, subject) == pytest.approx(1.8 * 2**30, rel=0.01)
 
 
-@pytest.mark.slow
 def test_a_process_that_fails_is_named() -> None:
-    with pytest.raises(JobError, match="stock"):
-        footprint.measure_alone(footprint.JOB, footprint.STOCK, replace(OPTIONS, device="cuda:77"))
+    # It ends before it loads torch: where it fails makes no difference.
+    with pytest.raises(JobError, match=r"stock side.*no such figure"):
+        footprint.measure_alone("no such figure", footprint.STOCK, OPTIONS)
 
 
 # Parts

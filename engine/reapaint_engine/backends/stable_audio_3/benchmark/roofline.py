@@ -96,9 +96,10 @@ def limits(device: torch.device, dtype: torch.dtype, codec_dtype: torch.dtype) -
     source = torch.zeros(COPIED_BYTES[device.type], dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     copy_s = _best(device, lambda: target.copy_(source))
+    rates = {each: _product_rate(device, each) for each in {dtype, codec_dtype}}
     return {
-        "flops_a_second": _product_rate(device, dtype),
-        "codec_flops_a_second": _product_rate(device, codec_dtype),
+        "flops_a_second": rates[dtype],
+        "codec_flops_a_second": rates[codec_dtype],
         "bytes_a_second": 2 * source.nbytes / copy_s,
     }
 
