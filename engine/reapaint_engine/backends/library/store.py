@@ -7,6 +7,7 @@ another thread or process writes.
 import contextlib
 import logging
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,9 @@ VERSION = 1
 
 BUSY_S = 10.0
 """How long to wait for another process that writes."""
+
+AGAIN_S = 0.01
+"""How long to wait before asking again, where SQLite itself doesn't wait."""
 
 LISTED, READ, UNREADABLE = 0, 1, 2
 """States of a file: known by name, its header read, and not to be used."""
@@ -92,7 +96,7 @@ def unusable(path: Path, error: Exception) -> JobError:
 def _opened(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection)
         # A crash of the machine may lose the last files, which are found again.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(_SCHEMA)
@@ -100,6 +104,21 @@ def _opened(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Have readers see whole transactions, as is written in the file from then on."""
+    until_s = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # Of two that make one index in the same moment SQLite refuses one at once.
+            is_busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() > until_s:
+                raise
+        time.sleep(AGAIN_S)
 
 
 def _remove(path: Path) -> None:
