@@ -72,7 +72,11 @@ def test_long_texts_are_cut(tmp_path: Path, write_wav: Callable[..., Path]) -> N
     assert len(text) == MAX_CHARACTERS
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=300,
+    deadline=None,
+)
 @given(
     st.sampled_from([b"RIFF", b"RF64", b"FORM"]),
     st.lists(

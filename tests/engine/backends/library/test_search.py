@@ -79,7 +79,11 @@ def test_words_that_no_file_has_are_told_and_left_out(library: Fill) -> None:
     assert find(index, parse(index, "", ""), 64) == []
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=150,
+    deadline=None,
+)
 @given(st.text(max_size=80), st.text(max_size=40))
 def test_any_prompt_is_no_more_than_words(library: Fill, prompt: str, negative: str) -> None:
     index = library("door NOT slam OR.wav", 'a"b*.wav')

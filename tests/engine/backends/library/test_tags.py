@@ -68,7 +68,11 @@ def test_no_tags_no_words(tmp_path: Path) -> None:
     assert read_description(tmp_path / "a.flac") == ""
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=300,
+    deadline=None,
+)
 @given(
     st.sampled_from([b"ID3\x02", b"ID3\x03\0\0\0\0\0\x40", b"ID3\x04", b"fLaC", b"OggS"]),
     st.lists(
