@@ -77,6 +77,8 @@ def serve_hub() -> Iterator[StandInHub]:
 class _Handler(BaseHTTPRequestHandler):
     stand_in: StandInHub
     protocol_version = "HTTP/1.1"
+    # Headers and body go one after the other: the second waits for no one's word of the first.
+    disable_nagle_algorithm = True
 
     def do_HEAD(self) -> None:
         self._answer()
