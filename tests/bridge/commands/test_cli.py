@@ -17,7 +17,7 @@ from reapaint.errors import BridgeCode, BridgeError
 from reapaint.files.media import probe, read_frames, splice_into
 from reapaint_engine.protocol.spans import Span
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 RECORDINGS = ROOT / "bridge" / "reapaint" / "recordings"
 RIVER = RECORDINGS / "river.flac"
 

@@ -20,7 +20,7 @@ from reapaint.reaper.messages import (
 from reapaint.request_settings import RequestSettings
 from reapaint_engine.protocol.errors import ProtocolError
 
-SAMPLES = Path(__file__).parent.parent / "contract" / "spool"
+SAMPLES = Path(__file__).parents[2] / "contract" / "spool"
 JOB_ID = "0123456789abcdef0123456789abcdef"
 REAPER = "{8F3A1C52-0B7E-4D19-9A64-5E2C7D1B0F38}"
 KINDS = {"request": Request, "progress": Progress, "bridge": Heartbeat, "launch": Launch}
