@@ -27,6 +27,9 @@ LEAST_LOG_SNR_RANGE = 1.0
 FAINTEST_START = 1e-4
 """Noise 80 dB below the latents changes nothing, and there is nothing to remove."""
 
+ROUNDING_STRIDES = 1e-9
+"""Far more than float64 errs by: a whole number of strides must not become one more."""
+
 
 class Sampler(StrEnum):
     """How a step goes from one noise level to the next."""
@@ -95,7 +98,8 @@ def log_snr_sigmas(steps: int, start: float = 1.0) -> list[float]:
         first = max(first, math.log((1 - start) / start))
     last = max(CLEANEST_LOG_SNR, first + LEAST_LOG_SNR_RANGE)
     share = (last - first) / (CLEANEST_LOG_SNR - NOISIEST_LOG_SNR)
-    log_snr = last - torch.linspace(1, 0, math.ceil(steps * share) + 1) * (last - first)
+    strides = math.ceil(steps * share - ROUNDING_STRIDES)
+    log_snr = last - torch.linspace(1, 0, strides + 1) * (last - first)
     sigmas = torch.sigmoid(-log_snr)
     sigmas[0], sigmas[-1] = start, 0
     return sigmas.tolist()
