@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from reapaint.link import launcher
@@ -31,8 +32,13 @@ FOLDERS = (
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C be heard: what a shell runs in the background is born deaf to it."""
+    """Make the tests mean the same on a busy machine and in a shell's background."""
+    # Ctrl-C is heard: what a shell runs in the background is born deaf to it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A property holds however long an example takes.
+    slow = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=slow)
+    hypothesis.settings.load_profile("any machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -56,6 +62,14 @@ def _no_settings_of_this_machine(
     folder = tmp_path_factory.mktemp("reapaint")
     for name in FOLDERS:
         monkeypatch.setenv(name, str(folder / name.lower()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_engine_outlives_the_tests() -> Iterator[None]:
+    """Hold every test to what it started: an engine was told to end, and does."""
+    yield
+    for process in launcher.started_processes():
+        process.wait(timeout=30)
 
 
 @pytest.fixture(scope="module")

@@ -187,7 +187,7 @@ def test_media_in_use_must_not_be_deleted(sim, item):
 
 
 def test_command_lines_are_noted_and_answered(sim):
-    code = """return reaper.ExecProcess('"/a b/python" -m bridge', -2)"""
+    code = """return reaper.ExecProcess('"/a b/python" -m reapaint', -2)"""
     assert sim.run_lua(code) == "0\n"
     assert sim.processes.commands[0].words == ["/a b/python", "-m", "reapaint"]
     for answer in (None, "259\n"):

@@ -45,7 +45,7 @@ def _log_to_file() -> logging.Handler:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
-    for name in ("bridge", "engine"):
+    for name in ("reapaint", "reapaint_engine"):
         logging.getLogger(name).setLevel(min(root.level, logging.INFO) or logging.INFO)
     return handler
 

@@ -26,6 +26,12 @@ _started: list[subprocess.Popen[bytes]] = []
 """Engines are meant to outlive this process: Python would warn of each it lets go of."""
 
 
+def started_processes() -> list[subprocess.Popen[bytes]]:
+    """Return the engines that this process started, but for those whose end is known."""
+    _started[:] = [process for process in _started if process.poll() is None]
+    return list(_started)
+
+
 def engine_log_path() -> Path:
     """Return the log of the engine that clients start."""
     return log_folder() / "engine.log"
@@ -74,7 +80,7 @@ def find_or_start(endpoint: str | None, *, options: Sequence[str] = ()) -> Engin
             raise _not_started("another command has been starting one for too long")
         stale = discovery.read_connection_file()
         process = _start_process(options)
-        _started.append(process)
+        _started[:] = [*started_processes(), process]
         return _local_address(_wait_for_start(process, stale), process)
 
 

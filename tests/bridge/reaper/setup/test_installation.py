@@ -302,12 +302,12 @@ def test_settings_of_the_system_are_followed(
 
 def test_several_reapers_are_listed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
-    folders = [_reaper_at(home / ".config" / "REAPER"), _reaper_at(home / "opt" / "REAPER")]
+    there = [_reaper_at(home / ".config" / "REAPER"), _reaper_at(home / "opt" / "REAPER")]
     with pytest.raises(InputError) as caught:
         folders.find_resource_folder(None)
     assert caught.value.code == "several_reapers"
-    assert all(str(folder) in caught.value.message for folder in folders)
-    assert folders.find_resource_folder(folders[1]) == folders[1]
+    assert all(str(folder) in caught.value.message for folder in there)
+    assert folders.find_resource_folder(there[1]) == there[1]
 
 
 def test_a_named_folder_must_be_there(tmp_path: Path) -> None:
