@@ -1,5 +1,6 @@
 """What tests of more than one folder share."""
 
+import itertools
 import os
 
 # Tests run side by side, one worker a core, and start engines besides: more threads would only
@@ -18,6 +19,7 @@ import pytest
 
 from reapaint.link import launcher
 from reapaint.link.client import EngineAddress
+from tests.scale import SCALE
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = (
@@ -37,7 +39,9 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # A property holds however long an example takes.
     slow = [hypothesis.HealthCheck.too_slow]
-    hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=slow)
+    hypothesis.settings.register_profile(
+        "any machine", deadline=None, suppress_health_check=slow, max_examples=100 * SCALE
+    )
     hypothesis.settings.load_profile("any machine")
 
 
@@ -52,14 +56,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="there is no CUDA device"))
 
 
+@pytest.fixture(scope="session")
+def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Count up folders that do not exist yet: whoever needs one makes it."""
+    base = tmp_path_factory.mktemp("reapaint")
+    return (base / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_of_this_machine(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    monkeypatch: pytest.MonkeyPatch, _own_folders: Iterator[Path]
 ) -> None:
     """Keep every test away from the engine, the keys and the settings of whoever runs it."""
     for name in [name for name in os.environ if name.startswith("REAPAINT_")]:
         monkeypatch.delenv(name)
-    folder = tmp_path_factory.mktemp("reapaint")
+    folder = next(_own_folders)
     for name in FOLDERS:
         monkeypatch.setenv(name, str(folder / name.lower()))
 

@@ -14,6 +14,7 @@ from reapaint_engine.protocol import messages
 from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.messages import InpaintRequest, Limits, Placement, TakeReport
 from reapaint_engine.protocol.spans import Span
+from tests.scale import SCALE
 
 TOKEN = "secret"
 AUDIO = np.zeros((1, 100), np.float32)
@@ -372,4 +373,4 @@ class ManyClients(RuleBasedStateMachine):
 
 
 TestManyClients = ManyClients.TestCase
-TestManyClients.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+TestManyClients.settings = settings(max_examples=50 * SCALE, stateful_step_count=40)

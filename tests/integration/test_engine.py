@@ -23,6 +23,7 @@ from reapaint_engine.protocol import discovery, keys, messages
 from reapaint_engine.protocol.codec import decode, encode
 from reapaint_engine.protocol.messages import InpaintRequest, Placement
 from reapaint_engine.protocol.spans import Span
+from tests.scale import SCALE
 
 ROOT = Path(__file__).parent.parent.parent
 RATE = 48_000
@@ -201,6 +202,10 @@ def test_a_client_that_reads_nothing_harms_nobody(engine: EngineAddress) -> None
             client.run(_request(), _audio(), _ignore)
 
 
+JOBS = 50 * SCALE
+"""Of each client; the fourth is killed."""
+
+
 def test_two_hundred_jobs_of_four_clients_one_of_them_killed(engine: EngineAddress) -> None:
     """Every job ends exactly once, at the client that sent it, with its own audio."""
     victim = subprocess.Popen(
@@ -219,10 +224,10 @@ def test_two_hundred_jobs_of_four_clients_one_of_them_killed(engine: EngineAddre
     victim.wait()
     victim.stdout.close()
     for thread in threads:
-        thread.join(timeout=120)
+        thread.join(timeout=120 * SCALE)
         assert not thread.is_alive()
     for number, jobs in ends.items():
-        assert len(jobs) == 50, f"client {number}"
+        assert len(jobs) == JOBS, f"client {number}"
         assert all(len(outcomes) == 1 for outcomes in jobs.values()), jobs
         assert {outcome for (outcome,) in jobs.values()} <= {"Done", "Cancelled"}
         assert "Done" in {outcome for (outcome,) in jobs.values()}
@@ -249,14 +254,14 @@ def _hurried_client(address: EngineAddress, number: int, ends: dict[str, list[st
     chance = random.Random(number)
     sent: dict[str, np.ndarray] = {}
     with EngineClient(address) as client:
-        for count in range(50):
-            request, audio = _request(), _audio(seed=1000 * number + count)
+        for count in range(JOBS):
+            request, audio = _request(), _audio(seed=10_000 * number + count)
             sent[request.job_id] = audio[:, request.spans[0].start : request.spans[0].end]
             ends[request.job_id] = []
             _submit_patiently(client, request, audio, sent, ends)
             if chance.random() < 0.3:
                 client.cancel(request.job_id)
-        deadline_s = time.monotonic() + 60
+        deadline_s = time.monotonic() + 60 * SCALE
         while not all(ends.values()) and time.monotonic() < deadline_s:
             _note_end(client.receive(timeout_s=0.2), sent, ends)
         _note_end(client.receive(timeout_s=0.2), sent, ends)

@@ -25,6 +25,7 @@ from reapaint.files.media import probe, read_frames
 from tests.bridge.http.serving import as_data_uri, wav
 from tests.bridge.http.test_fetching import make_certificate
 from tests.conftest import FOLDERS
+from tests.scale import SCALE
 
 ROOT = Path(__file__).parent.parent.parent
 RIVER = ROOT / "bridge" / "reapaint" / "recordings" / "river.flac"
@@ -287,8 +288,8 @@ def test_the_description_is_true(gateway: Gateway, tmp_path: Path) -> None:
         str(Path(sys.executable).with_name("st")), "run", f"{gateway.url}/openapi.json",
         "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,"
         "response_schema_conformance,response_headers_conformance,unsupported_method",
-        "--phases", "fuzzing", "--max-examples", "3", "--request-timeout", "60", "--no-color",
-        "--suppress-health-check", "all",
+        "--phases", "fuzzing", "--max-examples", str(3 * SCALE), "--request-timeout", "60",
+        "--no-color", "--suppress-health-check", "all",
     ]  # fmt: skip
     environment = {
         **os.environ,
@@ -297,7 +298,7 @@ def test_the_description_is_true(gateway: Gateway, tmp_path: Path) -> None:
         "PYTHONPATH": str(ROOT),
     }
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300 * SCALE
     )
     assert done.returncode == 0, done.stdout[-4000:]
     made = httpx.get(f"{gateway.url}/api/v3/predictions?status=completed").json()["data"]["total"]

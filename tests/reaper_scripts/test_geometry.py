@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.scale import SCALE
+
 SCRIPTS = Path(__file__).parents[2] / "reaper_scripts"
 
 
@@ -59,7 +61,7 @@ def test_a_part_is_its_span_where_that_lies_on_samples(lua: Any) -> None:
     assert pairs(parts) == [(3, 4), (6, 7)]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200 * SCALE)
 @given(
     position=st.floats(0, 5000),
     start=st.floats(0.01, 4),
@@ -157,7 +159,7 @@ def test_context_is_as_much_as_the_selection_and_five_seconds_at_least(lua: Any)
     assert geometry.context_s(spans(runtime, (1, 9)), 3) == 3
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100 * SCALE)
 @given(raw=st.lists(st.tuples(st.integers(0, 40), st.integers(1, 10)), min_size=1, max_size=8))
 def test_union_covers_the_same_time_in_order(raw: list[tuple[int, int]]) -> None:
     runtime, geometry = MODULES["5.3"]

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reapaint.reaper.messages import read_request, read_result
+from tests.scale import SCALE
 
 SCRIPTS = Path(__file__).parents[2] / "reaper_scripts"
 SAMPLES = Path(__file__).parents[1] / "contract" / "spool"
@@ -55,7 +56,7 @@ VALUES = st.recursive(
 
 
 @pytest.mark.parametrize("version", RUNTIMES)
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150 * SCALE)
 @given(value=VALUES)
 def test_every_value_comes_back_the_same(version: str, value: Any) -> None:
     assert through_lua(version, value) == value

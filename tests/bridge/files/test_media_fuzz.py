@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from reapaint.errors import BridgeError
 from reapaint.files.media import Patch, probe, read_frames, write_spliced
 from tests.bridge import audio_files as files
+from tests.scale import SCALE
 
 FRAMES = 3000
-ROUNDS = 40
+ROUNDS = 40 * SCALE
 MEMORY = 16 << 20
 """Bytes; far more than such small files need, far less than a header can promise."""
 
@@ -98,7 +99,7 @@ def test_damaged_files_end_in_a_code_or_in_success(
     assert not list(tmp_path.glob("*.part"))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100 * SCALE, suppress_health_check=list(HealthCheck))
 @given(
     magic=st.sampled_from(
         [

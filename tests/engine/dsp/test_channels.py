@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reapaint_engine.dsp.channels import map_channels
@@ -13,7 +13,6 @@ def noise(channels, frames=4_800, seed=0):
 counts = st.integers(1, 64)
 
 
-@settings(deadline=None)
 @given(counts, counts)
 def test_shapes_are_exact_and_finite(channels, backend_channels):
     context = noise(channels, 500)
@@ -51,7 +50,6 @@ def test_mono_is_heard_in_the_middle_and_comes_back_as_the_mean():
     assert channel_map.up.tolist() == [[0.5, 0.5]]
 
 
-@settings(deadline=None)
 @given(st.integers(2, 64), st.integers(1, 2), st.integers(0, 1_000))
 def test_an_image_that_fits_comes_back_exactly(channels, sources, seed):
     panning = np.random.default_rng(seed).standard_normal((channels, sources))

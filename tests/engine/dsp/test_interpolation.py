@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from reapaint_engine.dsp import interpolation
 from reapaint_engine.dsp.interpolation import interpolate, runs
 from reapaint_engine.dsp.prediction import lpc, residual
+from tests.scale import SCALE
 
 ORDER = 40
 
@@ -67,7 +68,7 @@ def test_every_way_of_solving_finds_the_least_squares_solution(
     assert filled == pytest.approx(expected, abs=1e-3)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30 * SCALE)
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 12))
 def test_what_is_known_stays_and_what_is_missing_is_not_read(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)

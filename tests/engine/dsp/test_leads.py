@@ -8,6 +8,7 @@ from reapaint_engine.dsp.leads import PEAK_BOUND, continuation, follows_on
 from reapaint_engine.dsp.levels import level_db
 from reapaint_engine.dsp.prediction import lpc
 from reapaint_engine.dsp.seams import click_ratio
+from tests.scale import SCALE
 
 RATE = 48_000
 FADE = 1_440
@@ -29,7 +30,6 @@ def halves(audio):
     return audio[:, : RATE // 2], audio[:, RATE // 2 : RATE // 2 + FADE].copy()
 
 
-@settings(deadline=None)
 @given(st.integers(0, 100))
 def test_sound_that_goes_on_follows_on(seed):
     assert follows_on(*halves(room(0.6, seed=seed)), RATE)
@@ -64,7 +64,6 @@ def test_an_event_in_one_channel_is_enough():
     assert not follows_on(context, head, RATE)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 30))
 def test_a_continuation_of_noise_is_as_loud_and_free_of_clicks(seed):
     context = room(0.5, seed=seed)
@@ -82,7 +81,7 @@ def test_a_continuation_of_tones_is_the_tones():
     assert level_db(continued - head) < level_db(head) - 15.0
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50 * SCALE)
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 3), st.sampled_from([0.0, 1.0]))
 def test_any_context_gives_a_bounded_continuation(frames, wanted, channels, gain):
     context = (gain * room(0.01, channels)[:, :frames]).astype(np.float32)

@@ -15,6 +15,7 @@ from reapaint_engine.dsp.levels import (
     match_level,
     settle_level,
 )
+from tests.scale import SCALE
 
 RATE = 16_000
 SEAM = round(SEAM_S * RATE)
@@ -47,7 +48,6 @@ def test_there_is_no_step_where_a_side_is_missing(frame):
     assert level_step_db(noise(1)[:, :100], frame, RATE) == 0.0
 
 
-@settings(deadline=None)
 @given(st.floats(-45, -10), st.floats(-10, 10), st.floats(-10, 10), st.floats(0.2, 2.0))
 def test_both_seams_get_the_level_beside_them(new_db, left_db, right_db, seconds):
     new_audio = noise(seconds, new_db, channels=2)
@@ -72,7 +72,7 @@ def test_a_loud_instant_at_the_edge_passes_within_a_quarter_second():
     assert np.abs(gains[-1]) < 1.0
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60 * SCALE)
 @given(
     st.integers(1, 2 * RATE),
     st.floats(-80, 10),
@@ -130,7 +130,6 @@ def settled(before, joined):
     return np.concatenate((before, head, joined[:, head.shape[1] :]), axis=1)
 
 
-@settings(deadline=None)
 @given(st.floats(-5, 5), st.floats(0.25, 2.0))
 def test_a_step_left_by_joining_settles(step_db, seconds):
     before, joined = noise(0.2, -30, 2), noise(seconds, -30 + step_db, 2, seed=1)
@@ -144,7 +143,6 @@ def test_a_step_left_by_joining_settles(step_db, seconds):
     assert np.max(np.abs(np.diff(gains))) < 0.1
 
 
-@settings(deadline=None)
 @given(st.integers(1, 2_000), st.floats(-120, 0), st.floats(-120, 0))
 def test_settling_never_takes_more_than_half(frames, before_db, joined_db):
     joined = noise(1, joined_db)[:, :frames]

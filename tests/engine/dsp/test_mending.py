@@ -7,6 +7,7 @@ from scipy.signal import butter, lfilter, sosfilt
 from reapaint_engine.dsp.mending import WIDTHS_S, mended
 from reapaint_engine.dsp.prediction import lpc
 from reapaint_engine.dsp.seams import click_ratio
+from tests.scale import SCALE
 
 RATE = 48_000
 HALF = RATE // 2
@@ -51,7 +52,7 @@ def test_a_call_that_changes_is_led_over_without_a_click(gain):
     assert smooth < 0.5 * unmended
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30 * SCALE)
 @given(st.integers(0, 1000))
 def test_what_goes_on_by_itself_is_left(seed):
     whole = 0.5 * room(0.4, seed=seed)
@@ -90,7 +91,6 @@ def test_sound_of_few_frequencies_is_mended_at_any_rate(rate):
     assert click_ratio(np.concatenate((before, smooth), axis=1), rate // 2, rate) < 1.5
 
 
-@settings(deadline=None)
 @given(st.integers(0, 200), st.integers(1, 200), st.integers(0, 200), st.sampled_from([0.0, 1.0]))
 def test_any_little_audio_will_do(before, frames, after, gain):
     sound = np.float32(gain) * room(0.02)

@@ -12,6 +12,7 @@ from reapaint_engine.dsp.prediction import (
     lpc,
     residual,
 )
+from tests.scale import SCALE
 
 
 def noise(frames: int, channels: int = 1, seed: int = 0) -> np.ndarray:
@@ -122,7 +123,7 @@ def test_silence_goes_on_as_silence_beside_a_sounding_channel() -> None:
     assert np.abs(continued[1]).max() > 0.1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40 * SCALE)
 @given(
     seed=st.integers(0, 2**32 - 1),
     frames=st.integers(1, 2000),

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reapaint_engine.dsp.resampling import (
@@ -22,7 +22,6 @@ def snr_db(wanted, got):
     return 10 * np.log10(np.mean(wanted**2) / np.mean((got - wanted) ** 2))
 
 
-@settings(deadline=None)
 @given(rates, rates, st.integers(0, 2_000), st.integers(1, 4))
 def test_lengths_are_exact(from_rate, to_rate, frames, channels):
     audio = np.ones((channels, frames), dtype=np.float32)
@@ -37,7 +36,6 @@ def round_half_up(numerator, denominator):
     return whole + (2 * rest >= denominator)
 
 
-@settings(deadline=None)
 @given(rates, rates, st.integers(0, 500), st.integers(0, 4_000))
 def test_a_length_that_is_asked_for_is_given(from_rate, to_rate, frames, wanted):
     audio = np.ones((2, frames), dtype=np.float32)

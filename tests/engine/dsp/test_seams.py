@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
@@ -65,7 +65,6 @@ def test_a_step_below_16_bits_in_silence_is_no_click():
     assert click_ratio(audio, RATE // 2, RATE) < 1.5
 
 
-@settings(deadline=None)
 @given(st.integers(0, 3_000), st.integers(0, 3_000), st.integers(1, 3))
 def test_any_place_in_any_length_gives_finite_figures(frame, rest, channels):
     audio = room(0.5, channels)[:, : frame + rest]

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
@@ -42,7 +42,6 @@ def jobs(draw):
     return channels, frames, audio_frames, Span(start, end)
 
 
-@settings(deadline=None)
 @given(jobs(), st.integers(0, 5_000), st.booleans(), st.booleans(), st.integers(0, 2**32 - 1))
 def test_any_span_of_any_window_is_filled_exactly(job, fade, level, continuous, seed):
     channels, frames, audio_frames, span = job

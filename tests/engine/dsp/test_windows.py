@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from reapaint_engine.dsp.resampling import resampled_frames
 from reapaint_engine.dsp.windows import passage_at_rate, span_at_rate, spans_at_rate
 from reapaint_engine.protocol.spans import Span
+from tests.scale import SCALE
 
 rates = st.one_of(
     st.sampled_from((8_000, 44_100, 48_000, 96_000, 384_000)), st.integers(8_000, 384_000)
@@ -37,7 +38,7 @@ def test_spans_move_within_the_window_at_the_other_rate():
     assert moved == (Span(0, 2), Span(480, 48_000))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50 * SCALE)
 @given(
     st.sampled_from([(44_100, 48_000), (48_000, 44_100), (44_100, 96_000), (44_100, 16_000)]),
     st.integers(0, 30_000),
@@ -63,7 +64,7 @@ def test_a_passage_keeps_its_place_in_time(rate_pair, start, length):
     assert np.max(np.abs(error), initial=0.0) < 1e-3
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50 * SCALE)
 @given(rates, rates, spans_in_windows().filter(lambda window: window[0] < 5_000))
 def test_a_passage_of_exactly_the_moved_span_fills_the_span(source_rate, backend_rate, window):
     _, span = window

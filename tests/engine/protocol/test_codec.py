@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -70,7 +70,6 @@ def test_patches_travel_takes_outermost() -> None:
     assert [part.flat[0] for part in parts] == [0, 1, 2, 3]
 
 
-@settings(deadline=None)
 @given(
     hnp.arrays(
         np.float32,
@@ -197,7 +196,6 @@ def test_the_job_of_a_broken_message_is_found_where_it_can_be() -> None:
     assert job_id_of([_header(body=[1])]) == ""
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=200), max_size=4))
 def test_garbage_only_ever_gives_a_protocol_error(buffers: list[bytes]) -> None:
     with pytest.raises(ProtocolError):

@@ -1,12 +1,11 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reapaint_engine.protocol.errors import ProtocolError
 from reapaint_engine.protocol.spans import Span, check_spans, seconds_to_frames, span_from_seconds
 
 
-@settings(deadline=None)
 @given(frame=st.integers(0, 2**40), rate=st.sampled_from([8000, 22050, 44100, 48000, 384000]))
 def test_frames_survive_seconds(frame: int, rate: int) -> None:
     assert seconds_to_frames(frame / rate, rate) == frame

@@ -209,7 +209,8 @@ def _evened(noise: Real, ends: tuple[Real, Real], place: Real, sample_rate: int)
         usual = np.exp((1.0 - share) * left + share * right)
         power = np.abs(spectra) ** 2
         usual *= np.mean(power, axis=(1, 2), keepdims=True) / np.mean(usual, axis=1, keepdims=True)
-        spectra *= ((power + 1e-6 * usual) / (usual + 1e-30)) ** (-EVENNESS / 2)
+        # Digital silence is even as it is.
+        spectra *= ((power + 1e-6 * usual + 1e-30) / (usual + 1e-30)) ** (-EVENNESS / 2)
         _, even = istft(spectra, nperseg=size, noverlap=size - hop, time_axis=2, freq_axis=1)
         even = np.asarray(even)[:, : noise.shape[1]]
         even /= np.maximum(_size(even), 1e-30)

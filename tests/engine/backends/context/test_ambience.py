@@ -18,6 +18,7 @@ from reapaint_engine.backends.context.texture import (
     line_share,
 )
 from reapaint_engine.protocol.spans import Span
+from tests.scale import SCALE
 
 Audio = npt.NDArray[np.float32]
 RATE = 16_000
@@ -96,7 +97,7 @@ class TestShape:
         right=st.integers(0, 9_000),
         seed=st.integers(0, 2**32 - 1),
     )
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40 * SCALE)
     def test_any_gap_is_filled_at_its_length_with_finite_sound(
         self, channels, rate, left, length, right, seed
     ):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
@@ -8,6 +8,7 @@ from reapaint_engine.backends.base import Window
 from reapaint_engine.backends.context.repair import Repair, repair
 from reapaint_engine.dsp.seams import click_ratio
 from reapaint_engine.protocol.spans import Span
+from tests.scale import SCALE
 
 RATE = 16000
 
@@ -179,7 +180,7 @@ def test_no_span_is_filled_from_anothers_old_content() -> None:
         assert np.abs(first.audio).max() < 2
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25 * SCALE)
 @given(
     rate=st.sampled_from([8000, 11025, 44100, 192000]),
     channels=st.sampled_from([1, 2, 7]),
@@ -188,6 +189,7 @@ def test_no_span_is_filled_from_anothers_old_content() -> None:
     between=st.integers(1, 300),
     kind=st.sampled_from(["noise", "chord", "silence", "constant", "click"]),
 )
+@example(rate=11025, channels=1, kept=0, lengths=[111, 32], between=300, kind="click")
 def test_whatever_it_is_given_the_fill_fits_and_is_bounded(
     rate: int, channels: int, kept: int, lengths: list[int], between: int, kind: str
 ) -> None:

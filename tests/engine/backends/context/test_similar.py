@@ -9,6 +9,7 @@ from reapaint_engine.backends.context.analysis import analyse
 from reapaint_engine.backends.context.similar import fill_planned, fill_similar, plan_similar
 from reapaint_engine.dsp.seams import measure_seam
 from reapaint_engine.protocol.spans import Span
+from tests.scale import SCALE
 
 Audio = npt.NDArray[np.float32]
 RATE = 16_000
@@ -203,7 +204,7 @@ def test_silence_stays_silent_and_an_offset_stays() -> None:
     assert line[0, -1] == pytest.approx(0.75, abs=1e-3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25 * SCALE)
 @given(
     rate=st.sampled_from([8_000, 44_100, 96_000, 384_000]),
     channels=st.sampled_from([1, 2, 5]),

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reapaint_engine.backends.library.descriptions import MAX_CHARACTERS, read_description
+from tests.scale import SCALE
 
 AUDIO = np.zeros((1, 100), np.float32)
 IXML = (
@@ -74,8 +75,7 @@ def test_long_texts_are_cut(tmp_path: Path, write_wav: Callable[..., Path]) -> N
 
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
-    max_examples=300,
-    deadline=None,
+    max_examples=300 * SCALE,
 )
 @given(
     st.sampled_from([b"RIFF", b"RF64", b"FORM"]),

@@ -128,9 +128,10 @@ def test_a_folder_that_cannot_be_read_now_keeps_its_files(
             raise PermissionError("not now")
         return scandir(path)
 
-    monkeypatch.setattr("reapaint_engine.backends.library.listing.os.scandir", failing)
     (folder / "broken.wav").unlink()
-    _update(indexer)
+    with monkeypatch.context() as patch:
+        patch.setattr("reapaint_engine.backends.library.listing.os.scandir", failing)
+        _update(indexer)
     assert set(before) - set(_rows(tmp_path / "index.sqlite")) == {"broken.wav"}
 
 

@@ -13,6 +13,7 @@ from reapaint_engine.backends.library.listing import Found
 from reapaint_engine.backends.library.search import find, parse
 from reapaint_engine.backends.library.store import READ, open_store
 from reapaint_engine.backends.library.writer import Header, Writer
+from tests.scale import SCALE
 
 Fill = Callable[..., sqlite3.Connection]
 
@@ -81,8 +82,7 @@ def test_words_that_no_file_has_are_told_and_left_out(library: Fill) -> None:
 
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
-    max_examples=150,
-    deadline=None,
+    max_examples=150 * SCALE,
 )
 @given(st.text(max_size=80), st.text(max_size=40))
 def test_any_prompt_is_no_more_than_words(library: Fill, prompt: str, negative: str) -> None:

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reapaint_engine.backends.library.descriptions import MAX_CHARACTERS, read_description
+from tests.scale import SCALE
 
 SAID = {"title": "Heron", "comment": "by the r\u00edver", "genre": "Birds"}
 
@@ -70,8 +71,7 @@ def test_no_tags_no_words(tmp_path: Path) -> None:
 
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
-    max_examples=300,
-    deadline=None,
+    max_examples=300 * SCALE,
 )
 @given(
     st.sampled_from([b"ID3\x02", b"ID3\x03\0\0\0\0\0\x40", b"ID3\x04", b"fLaC", b"OggS"]),

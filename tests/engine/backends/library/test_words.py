@@ -1,7 +1,7 @@
 """Words as they are compared."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reapaint_engine.backends.library.words import meaningful, stem, words_of
@@ -49,7 +49,6 @@ def test_other_words_stay_others(pair: tuple[str, str]) -> None:
     assert stem(pair[0]) != stem(pair[1])
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_has_words_that_are_found_again(text: str) -> None:
     words = words_of(text)

@@ -12,6 +12,7 @@ from torch import Tensor
 from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecKind, CodecShape
 from reapaint_engine.backends.stable_audio_3.inference.codec import Codec, make_codec_module
 from tests.engine.backends.stable_audio_3.tiny_codecs import SAME_L, SHAPES, make_codec, noise
+from tests.scale import SCALE
 
 TOTAL = 61
 """Latents of the recording; odd, so that SAME-S's last fold is half silence."""
@@ -65,7 +66,7 @@ def test_latents_fill_whole_alignments(kind: str, codec: Codec) -> None:
     assert counts == ([0, 2, 2, 2, 2, 4] if kind == "same-s" else [0, 1, 1, 2, 2, 3])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40 * SCALE)
 @given(ends=st.tuples(st.integers(0, TOTAL), st.integers(0, TOTAL)).map(sorted))
 def test_a_decoded_range_is_that_of_the_whole(ends: list[int], kinds_run: Any) -> None:
     for name, (codec, _, latents, decoded, _) in kinds_run.items():
@@ -76,7 +77,7 @@ def test_a_decoded_range_is_that_of_the_whole(ends: list[int], kinds_run: Any) -
         torch.testing.assert_close(made, expected, atol=ROUNDING[name], rtol=0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40 * SCALE)
 @given(ends=st.tuples(st.integers(0, TOTAL), st.integers(0, TOTAL)).map(sorted))
 def test_an_encoded_range_is_that_of_the_whole(ends: list[int], kinds_run: Any) -> None:
     for name, (codec, audio, _, _, encoded) in kinds_run.items():

@@ -1,7 +1,7 @@
 """A window on the latent grid."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reapaint_engine.backends.stable_audio_3.inference.geometry import (
@@ -67,7 +67,6 @@ def test_a_selection_that_is_too_long_is_refused() -> None:
     assert "30.0 s" in caught.value.message
 
 
-@settings(deadline=None)
 @given(
     edges=st.lists(st.integers(0, 100_000), min_size=2, max_size=8, unique=True),
     frames=st.integers(100_000, 400_000),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.schedulers import scheduling_flow_match_euler_discrete as scheduling
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -126,7 +126,6 @@ def test_sigmas_are_even_in_log_snr(steps: int) -> None:
     assert sigmas[1:-1] == pytest.approx(expected, rel=1e-5)
 
 
-@settings(deadline=None)
 @given(steps=st.integers(1, 100), start=st.floats(FAINTEST_START, 1))
 def test_sigmas_fall_strictly_from_the_start_to_zero(steps: int, start: float) -> None:
     sigmas = log_snr_sigmas(steps, start)
@@ -136,7 +135,6 @@ def test_sigmas_fall_strictly_from_the_start_to_zero(steps: int, start: float) -
     assert all(above > below for above, below in pairwise(sigmas))
 
 
-@settings(deadline=None)
 @given(steps=st.integers(1, 100), start=st.floats(FAINTEST_START, 0.99))
 def test_a_partial_run_goes_on_in_a_full_runs_strides(steps: int, start: float) -> None:
     sigmas = np.array(log_snr_sigmas(steps, start)[:-1])
@@ -148,7 +146,6 @@ def test_a_partial_run_goes_on_in_a_full_runs_strides(steps: int, start: float) 
     assert len(sigmas) == math.ceil(needed) or needed == pytest.approx(round(needed))
 
 
-@settings(deadline=None)
 @given(steps=st.integers(1, 100), start=st.floats(0.01, 0.99))
 @example(steps=41, start=0.125)  # a whole number of strides, but for rounding
 def test_more_start_takes_no_fewer_steps(steps: int, start: float) -> None:
