@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from reapaint_engine.backends.base import Audio, Backend, Fill, Generation, Window, Wish
+from reapaint_engine.backends.base import Audio, Backend, Fill, Generation, GenerationParams, Window
 from reapaint_engine.clock import StageClock
 from reapaint_engine.dsp.channels import ChannelMap, map_channels
 from reapaint_engine.dsp.masks import kept_stretches
@@ -209,8 +209,8 @@ def _seed_of(resolved: InpaintRequest) -> int:
     return resolved.seed
 
 
-def _wish(resolved: InpaintRequest) -> Wish:
-    return Wish(
+def _wish(resolved: InpaintRequest) -> GenerationParams:
+    return GenerationParams(
         prompt=resolved.prompt,
         negative_prompt=resolved.negative_prompt,
         steps=resolved.steps,

@@ -6,7 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from reapaint_engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
+from reapaint_engine.backends.base import (
+    Control,
+    Fill,
+    Generation,
+    GenerationParams,
+    Passage,
+    Window,
+)
 from reapaint_engine.backends.echo import EchoBackend
 from reapaint_engine.clock import StageClock
 from reapaint_engine.errors import JobCancelled, JobError
@@ -34,7 +41,7 @@ class ToldBackend:
     channels: int | None = None
     honours: tuple[str, ...] = ()
     heard: Window | None = None
-    wish: Wish | None = None
+    wish: GenerationParams | None = None
 
     @property
     def info(self) -> BackendInfo:
@@ -44,7 +51,7 @@ class ToldBackend:
         )  # fmt: skip
 
     def generate(
-        self, window: Window, wish: Wish, seeds: Sequence[int], control: Control
+        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: Control
     ) -> Generation:
         self.heard, self.wish = window, wish
         control.step("encode", 0.1)

@@ -55,7 +55,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class GenerationParams:
     """What the new audio should be; every default is filled in."""
 
     prompt: str
@@ -117,7 +117,7 @@ class Backend(Protocol):
         """What it can do; cheap, and known before anything is loaded."""
 
     def generate(
-        self, window: Window, wish: Wish, seeds: Sequence[int], control: Control
+        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: Control
     ) -> Generation:
         """Fill every span of the window once for each seed.
 

@@ -2,7 +2,14 @@
 
 from collections.abc import Sequence
 
-from reapaint_engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
+from reapaint_engine.backends.base import (
+    Control,
+    Fill,
+    Generation,
+    GenerationParams,
+    Passage,
+    Window,
+)
 from reapaint_engine.protocol.messages import BackendInfo
 from reapaint_engine.protocol.version import __version__
 
@@ -25,7 +32,7 @@ class EchoBackend:
         )
 
     def generate(
-        self, window: Window, wish: Wish, seeds: Sequence[int], control: Control
+        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: Control
     ) -> Generation:
         """Return each span's own audio for every seed."""
         control.step("sample", 0.0)

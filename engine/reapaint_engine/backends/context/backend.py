@@ -6,7 +6,14 @@ from itertools import groupby
 
 import numpy as np
 
-from reapaint_engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
+from reapaint_engine.backends.base import (
+    Control,
+    Fill,
+    Generation,
+    GenerationParams,
+    Passage,
+    Window,
+)
 from reapaint_engine.backends.context import surroundings
 from reapaint_engine.backends.context.ambience import synthesise
 from reapaint_engine.backends.context.analysis import Analysis, Character, analyse
@@ -65,7 +72,7 @@ class ContextBackend:
         )
 
     def generate(
-        self, window: Window, wish: Wish, seeds: Sequence[int], control: Control
+        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: Control
     ) -> Generation:
         """Fill every span of the window once for each seed.
 
@@ -122,7 +129,7 @@ class _Progress:
         return step
 
 
-def _check(window: Window, wish: Wish) -> None:
+def _check(window: Window, wish: GenerationParams) -> None:
     """Refuse what can't be done."""
     if wish.mode not in MODES:
         raise JobError(
@@ -139,7 +146,7 @@ def _check(window: Window, wish: Wish) -> None:
         )
 
 
-def _is_short(span: Span, window: Window, wish: Wish) -> bool:
+def _is_short(span: Span, window: Window, wish: GenerationParams) -> bool:
     """Return whether a span is filled by interpolation."""
     if wish.mode != AUTO:
         return wish.mode == REPAIR
@@ -147,7 +154,7 @@ def _is_short(span: Span, window: Window, wish: Wish) -> bool:
 
 
 def _drawn(
-    window: Window, index: int, wish: Wish, seeds: Sequence[int], step: StepCall
+    window: Window, index: int, wish: GenerationParams, seeds: Sequence[int], step: StepCall
 ) -> tuple[str, _Takes]:
     """Fill one span once for each seed, and say how."""
     span = window.spans[index]

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from reapaint_engine.backends.base import Control, Fill, Generation, Window, Wish
+from reapaint_engine.backends.base import Control, Fill, Generation, GenerationParams, Window
 from reapaint_engine.backends.hosted.accounts import has_key, load_account
 from reapaint_engine.backends.hosted.calls import Delivery
 from reapaint_engine.backends.hosted.errors import HostedCode, HostedError
@@ -65,7 +65,7 @@ class HostedBackend:
         )
 
     def generate(
-        self, window: Window, wish: Wish, seeds: Sequence[int], control: Control
+        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: Control
     ) -> Generation:
         """Fill every span once for each seed, each by a call of its own.
 
@@ -110,7 +110,7 @@ class HostedBackend:
             f" span, by its prices of {models[0].price_date}{key}"
         )
 
-    def _check_prompt(self, wish: Wish) -> None:
+    def _check_prompt(self, wish: GenerationParams) -> None:
         if not wish.prompt.strip():
             raise HostedError(
                 ErrorCode.INVALID_PROMPT,

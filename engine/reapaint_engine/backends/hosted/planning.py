@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reapaint_engine.backends.base import Window, Wish
+from reapaint_engine.backends.base import GenerationParams, Window
 from reapaint_engine.backends.hosted.calls import digests
 from reapaint_engine.backends.hosted.errors import HostedError
 from reapaint_engine.backends.hosted.sections import Section, SpanTooLong, cut_section
@@ -31,7 +31,11 @@ class Plan:
 
 
 def plan_calls(
-    service: Service, model: HostedModel, window: Window, wish: Wish, seeds: Sequence[int]
+    service: Service,
+    model: HostedModel,
+    window: Window,
+    wish: GenerationParams,
+    seeds: Sequence[int],
 ) -> tuple[list[Plan], list[str]]:
     """Return the calls of a job, take by take, and what has to be said about its wishes.
 
@@ -79,7 +83,7 @@ def honoured(models: Sequence[HostedModel]) -> tuple[str, ...]:
 
 
 def _settings(
-    service: Service, model: HostedModel, wish: Wish
+    service: Service, model: HostedModel, wish: GenerationParams
 ) -> tuple[int | None, float | None, list[str]]:
     """Return steps and guidance as the model takes them, and warnings.
 

@@ -10,7 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from reapaint_engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
+from reapaint_engine.backends.base import (
+    Control,
+    Fill,
+    Generation,
+    GenerationParams,
+    Passage,
+    Window,
+)
 from reapaint_engine.backends.library.audio import UnreadableClip, read_clip
 from reapaint_engine.backends.library.events import Clip, describe_clip
 from reapaint_engine.backends.library.fitting import at_window, looped, once
@@ -87,7 +94,7 @@ class LibraryBackend:
             self._indexer = None
 
     def generate(
-        self, window: Window, wish: Wish, seeds: Sequence[int], control: Control
+        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: Control
     ) -> Generation:
         """Fill every span with the match that is the seed's.
 
@@ -122,7 +129,7 @@ class LibraryBackend:
 
     # Finding
 
-    def _check(self, wish: Wish) -> None:
+    def _check(self, wish: GenerationParams) -> None:
         if not self._folder.is_dir():
             raise JobError(
                 ErrorCode.NO_LIBRARY,
@@ -136,7 +143,7 @@ class LibraryBackend:
                 hint="Say what should be there with --prompt, or use the context backend.",
             )
 
-    def _search(self, wish: Wish, control: Control) -> tuple[list[Match], list[str]]:
+    def _search(self, wish: GenerationParams, control: Control) -> tuple[list[Match], list[str]]:
         indexer = self._running_indexer()
         self._await_names(indexer, control)
         database = self._database()
@@ -154,7 +161,7 @@ class LibraryBackend:
         return matches, notices
 
     def _find(
-        self, connection: sqlite3.Connection, wish: Wish, control: Control
+        self, connection: sqlite3.Connection, wish: GenerationParams, control: Control
     ) -> tuple[list[Match], list[str]]:
         query = parse(connection, wish.prompt, wish.negative_prompt)
         matches = find(connection, query, WALKED)
@@ -188,7 +195,7 @@ class LibraryBackend:
         # After a few new files this is next to nothing; a new library is not waited for.
         indexer.wait_read(POLL_S)
 
-    def _nothing_found(self, wish: Wish, *, is_empty: bool, missing: str) -> JobError:
+    def _nothing_found(self, wish: GenerationParams, *, is_empty: bool, missing: str) -> JobError:
         if is_empty and not missing:
             return JobError(
                 ErrorCode.NO_LIBRARY,
@@ -224,7 +231,7 @@ class LibraryBackend:
     def _take(
         self,
         window: Window,
-        wish: Wish,
+        wish: GenerationParams,
         seed: int,
         matches: Sequence[Match],
         step: Callable[[float], None],

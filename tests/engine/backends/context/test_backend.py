@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from reapaint_engine.backends.base import Generation, Window, Wish
+from reapaint_engine.backends.base import Generation, GenerationParams, Window
 from reapaint_engine.backends.context.backend import ContextBackend
 from reapaint_engine.dsp.splicing import Levelling
 from reapaint_engine.errors import JobCancelled, JobError
@@ -39,8 +39,8 @@ class Control:
             raise JobCancelled
 
 
-def wish(mode: str = "auto") -> Wish:
-    return Wish(
+def wish(mode: str = "auto") -> GenerationParams:
+    return GenerationParams(
         prompt="",
         negative_prompt="",
         steps=None,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reapaint_engine.backends.base import Generation, Window, Wish
+from reapaint_engine.backends.base import Generation, GenerationParams, Window
 from reapaint_engine.backends.hosted.backend import HostedBackend
 from reapaint_engine.backends.hosted.eachlabs import EachLabs
 from reapaint_engine.backends.hosted.fal import Fal
@@ -110,7 +110,7 @@ class Bench:
         fields = {"prompt": "rain", "negative_prompt": "", "steps": None, "guidance": None}
         fields |= {"strength": 1.0, "mode": "auto", "model": self.model} | wishes
         return self.backend().generate(
-            window or make_window(), Wish(**fields), seeds, control or FakeControl()
+            window or make_window(), GenerationParams(**fields), seeds, control or FakeControl()
         )
 
 

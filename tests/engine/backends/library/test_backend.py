@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reapaint_engine.backends.base import Generation, Window, Wish
+from reapaint_engine.backends.base import Generation, GenerationParams, Window
 from reapaint_engine.backends.library.backend import LibraryBackend
 from reapaint_engine.backends.library.events import levels_db
 from reapaint_engine.clock import StageClock
@@ -45,8 +45,10 @@ def library(folder: Path) -> Iterator[LibraryBackend]:
     backend.close()
 
 
-def _wish(prompt: str, mode: str = "auto", *, negative: str = "", match: bool = True) -> Wish:
-    return Wish(prompt, negative, None, None, 1.0, mode, "sounds", match_level=match)
+def _wish(
+    prompt: str, mode: str = "auto", *, negative: str = "", match: bool = True
+) -> GenerationParams:
+    return GenerationParams(prompt, negative, None, None, 1.0, mode, "sounds", match_level=match)
 
 
 def _window(
@@ -61,7 +63,7 @@ def _window(
 
 
 def _fill(
-    library: LibraryBackend, window: Window, wish: Wish, seeds: tuple[int, ...] = (0,)
+    library: LibraryBackend, window: Window, wish: GenerationParams, seeds: tuple[int, ...] = (0,)
 ) -> tuple[Generation, list[np.ndarray]]:
     generation = library.generate(window, wish, seeds, Watcher())
     audio = [fill.passages[0].audio for fill in generation.fills]

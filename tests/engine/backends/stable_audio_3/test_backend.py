@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from reapaint_engine.backends.base import Generation, Window, Wish
+from reapaint_engine.backends.base import Generation, GenerationParams, Window
 from reapaint_engine.backends.stable_audio_3 import backend as backend_module
 from reapaint_engine.backends.stable_audio_3.backend import StableAudio3Backend, StableAudioOptions
 from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import Sizes, find_model
@@ -30,7 +30,7 @@ WINDOW = Window(
     (SPAN,),
     12 * HOP,
 )
-WISH = Wish("rain", "", 2, None, 1.0, "auto", "")
+WISH = GenerationParams("rain", "", 2, None, 1.0, "auto", "")
 
 
 class Free:

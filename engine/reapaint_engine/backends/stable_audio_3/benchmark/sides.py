@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from reapaint_engine.backends.base import Generation, Window, Wish
+from reapaint_engine.backends.base import Generation, GenerationParams, Window
 from reapaint_engine.backends.stable_audio_3.benchmark.options import BenchOptions
 from reapaint_engine.backends.stable_audio_3.benchmark.watch import Place, Watch
 from reapaint_engine.backends.stable_audio_3.checkpoint.settings import ModelSettings
@@ -116,7 +116,7 @@ class Ours:
             return self._generate(job)
 
     def _generate(self, job: Job) -> Generation:
-        wish = Wish(
+        wish = GenerationParams(
             prompt=job.prompt,
             negative_prompt="",
             steps=job.steps,

@@ -10,7 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reapaint_engine.backends.base import Control, Fill, Generation, Passage, Window, Wish
+from reapaint_engine.backends.base import (
+    Control,
+    Fill,
+    Generation,
+    GenerationParams,
+    Passage,
+    Window,
+)
 from reapaint_engine.backends.stable_audio_3.checkpoint.adapters import Adapter
 from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import Checkpoint
 from reapaint_engine.backends.stable_audio_3.checkpoint.settings import Objective
@@ -173,7 +180,7 @@ class Model:
         _log.info("%s is warm after %.1f s", self.name, time.monotonic() - began_s)
 
     def generate(
-        self, window: Window, wish: Wish, seeds: Sequence[int], control: Control
+        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: Control
     ) -> Generation:
         """Do what ``Backend.generate`` documents.
 
@@ -200,7 +207,7 @@ class Model:
 
     # Once a job
 
-    def _prepare(self, window: Window, wish: Wish, control: Control) -> "_Job":
+    def _prepare(self, window: Window, wish: GenerationParams, control: Control) -> "_Job":
         settings, codec = self.settings, self.codec
         plan = plan_latents(
             window.spans,
@@ -240,7 +247,7 @@ class Model:
         )
 
     def _condition(
-        self, wish: Wish, guidance: Guidance, plan: LatentPlan
+        self, wish: GenerationParams, guidance: Guidance, plan: LatentPlan
     ) -> tuple[Conditioning, tuple[str, ...]]:
         prompt = self.text.encode(wish.prompt)
         unheard = [prompt.unheard]
@@ -333,7 +340,7 @@ class Model:
         return [Passage(start, np.ascontiguousarray(take)) for take in to_host(audio).numpy()]
 
 
-_ANYTHING = Wish(
+_ANYTHING = GenerationParams(
     prompt="",
     negative_prompt="",
     steps=None,
@@ -390,7 +397,7 @@ def _mask(plan: LatentPlan) -> Tensor:
     return mask
 
 
-def _guidance_warnings(wish: Wish, objective: Objective) -> Iterator[str]:
+def _guidance_warnings(wish: GenerationParams, objective: Objective) -> Iterator[str]:
     if objective is Objective.DISTILLED:
         for what, is_asked in (
             ("Guidance", wish.guidance not in (None, 1.0)),

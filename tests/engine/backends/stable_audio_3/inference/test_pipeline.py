@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from reapaint_engine.backends.base import Window, Wish
+from reapaint_engine.backends.base import GenerationParams, Window
 from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import open_checkpoint
 from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan
 from reapaint_engine.backends.stable_audio_3.inference import pipeline
@@ -19,7 +19,7 @@ from tests.tiny_checkpoints import HOP, write_original
 
 RATE = 44100
 PLAN = DevicePlan("cpu", "float32", "float32", "cpu", "For tests.")
-WISH = Wish(
+WISH = GenerationParams(
     prompt="rain",
     negative_prompt="",
     steps=None,
@@ -72,7 +72,9 @@ def _window(spans: tuple[Span, ...] = SPANS, frames: int = 40 * HOP, missing: in
     return Window(audio, RATE, spans, frames - missing)
 
 
-def _passages(model: Model, seeds: list[int], window: Window | None = None, wish: Wish = WISH):
+def _passages(
+    model: Model, seeds: list[int], window: Window | None = None, wish: GenerationParams = WISH
+):
     generation = model.generate(window or _window(), wish, seeds, Steps())
     return [fill.passages for fill in generation.fills]
 
