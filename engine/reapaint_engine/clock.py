@@ -25,7 +25,7 @@ class StageClock:
         self.seconds: dict[str, float] = {}
 
     def step(self, stage: str, fraction: float) -> None:
-        """Do what ``Control.step`` documents, for the backend's share of the job."""
+        """Do what ``JobControl.step`` documents, for the backend's share of the job."""
         self.enter(stage, fraction * BACKEND_SHARE)
 
     def enter(self, stage: str, fraction: float = BACKEND_SHARE) -> None:

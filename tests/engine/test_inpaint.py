@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from reapaint_engine.backends.base import (
-    Control,
     Fill,
     Generation,
     GenerationParams,
+    JobControl,
     Passage,
     Window,
 )
@@ -51,7 +51,7 @@ class ToldBackend:
         )  # fmt: skip
 
     def generate(
-        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: Control
+        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: JobControl
     ) -> Generation:
         self.heard, self.wish = window, wish
         control.step("encode", 0.1)

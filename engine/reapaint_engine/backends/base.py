@@ -14,7 +14,7 @@ from reapaint_engine.protocol.spans import Span
 Audio = npt.NDArray[np.float32]
 
 
-class Control(Protocol):
+class JobControl(Protocol):
     """A running job as its backend sees it."""
 
     def step(self, stage: str, fraction: float) -> None:
@@ -117,7 +117,7 @@ class Backend(Protocol):
         """What it can do; cheap, and known before anything is loaded."""
 
     def generate(
-        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: Control
+        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: JobControl
     ) -> Generation:
         """Fill every span of the window once for each seed.
 

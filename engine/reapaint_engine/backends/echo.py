@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from reapaint_engine.backends.base import (
-    Control,
     Fill,
     Generation,
     GenerationParams,
+    JobControl,
     Passage,
     Window,
 )
@@ -32,7 +32,7 @@ class EchoBackend:
         )
 
     def generate(
-        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: Control
+        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: JobControl
     ) -> Generation:
         """Return each span's own audio for every seed."""
         control.step("sample", 0.0)

@@ -7,10 +7,10 @@ from itertools import groupby
 import numpy as np
 
 from reapaint_engine.backends.base import (
-    Control,
     Fill,
     Generation,
     GenerationParams,
+    JobControl,
     Passage,
     Window,
 )
@@ -72,7 +72,7 @@ class ContextBackend:
         )
 
     def generate(
-        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: Control
+        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: JobControl
     ) -> Generation:
         """Fill every span of the window once for each seed.
 
@@ -113,7 +113,7 @@ class ContextBackend:
 class _Progress:
     """Deals out the backend's progress to its parts, a span each."""
 
-    def __init__(self, control: Control, spans: int) -> None:
+    def __init__(self, control: JobControl, spans: int) -> None:
         self._control = control
         self._spans = spans
         self._begun = 0

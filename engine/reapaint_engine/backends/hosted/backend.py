@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from reapaint_engine.backends.base import Control, Fill, Generation, GenerationParams, Window
+from reapaint_engine.backends.base import Fill, Generation, GenerationParams, JobControl, Window
 from reapaint_engine.backends.hosted.accounts import has_key, load_account
 from reapaint_engine.backends.hosted.calls import Delivery
 from reapaint_engine.backends.hosted.errors import HostedCode, HostedError
@@ -65,7 +65,7 @@ class HostedBackend:
         )
 
     def generate(
-        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: Control
+        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: JobControl
     ) -> Generation:
         """Fill every span once for each seed, each by a call of its own.
 

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from reapaint_engine.backends.base import Control, Passage, Window
+from reapaint_engine.backends.base import JobControl, Passage, Window
 from reapaint_engine.backends.hosted.accounts import Account
 from reapaint_engine.backends.hosted.alignment import advance, measure_alignment
 from reapaint_engine.backends.hosted.answers import UnreadableAnswer, decode_answer
@@ -55,7 +55,7 @@ class HostedJob:
         service: Service,
         account: Account,
         window: Window,
-        control: Control,
+        control: JobControl,
         *,
         pace: Pace,
         clock: Clock,
@@ -116,7 +116,7 @@ class HostedJob:
         outcome.passages[plan.take, plan.index] = passage
         outcome.deliveries.append(delivery)
 
-    # Control
+    # JobControl
 
     def _report(self, stage: str, done: float) -> None:
         self._stage, self._done = stage, done

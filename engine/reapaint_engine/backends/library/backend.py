@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from reapaint_engine.backends.base import (
-    Control,
     Fill,
     Generation,
     GenerationParams,
+    JobControl,
     Passage,
     Window,
 )
@@ -94,7 +94,7 @@ class LibraryBackend:
             self._indexer = None
 
     def generate(
-        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: Control
+        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: JobControl
     ) -> Generation:
         """Fill every span with the match that is the seed's.
 
@@ -143,7 +143,7 @@ class LibraryBackend:
                 hint="Say what should be there with --prompt, or use the context backend.",
             )
 
-    def _search(self, wish: GenerationParams, control: Control) -> tuple[list[Match], list[str]]:
+    def _search(self, wish: GenerationParams, control: JobControl) -> tuple[list[Match], list[str]]:
         indexer = self._running_indexer()
         self._await_names(indexer, control)
         database = self._database()
@@ -161,7 +161,7 @@ class LibraryBackend:
         return matches, notices
 
     def _find(
-        self, connection: sqlite3.Connection, wish: GenerationParams, control: Control
+        self, connection: sqlite3.Connection, wish: GenerationParams, control: JobControl
     ) -> tuple[list[Match], list[str]]:
         query = parse(connection, wish.prompt, wish.negative_prompt)
         matches = find(connection, query, WALKED)
@@ -183,7 +183,7 @@ class LibraryBackend:
             self._meaning = None
             return matches, [*notices, "Synonyms are not looked for: their model can't be used."]
 
-    def _await_names(self, indexer: Indexer, control: Control) -> None:
+    def _await_names(self, indexer: Indexer, control: JobControl) -> None:
         is_first = indexer.progress.finished_s < 0
         if time.monotonic() - indexer.progress.finished_s > FRESH_S:
             indexer.request()
@@ -307,7 +307,7 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
     return row.fetchone() is None
 
 
-def _part_of(control: Control, begin: float, share: float) -> Callable[[float], None]:
+def _part_of(control: JobControl, begin: float, share: float) -> Callable[[float], None]:
     def step(done: float) -> None:
         control.step("sample", min(1.0, begin + share * done))
 

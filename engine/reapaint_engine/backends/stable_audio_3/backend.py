@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reapaint_engine.backends.base import Control, Generation, GenerationParams, Window
+from reapaint_engine.backends.base import Generation, GenerationParams, JobControl, Window
 from reapaint_engine.backends.stable_audio_3.checkpoint.adapters import open_adapter
 from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import (
     INSTALL_COMMAND,
@@ -134,7 +134,7 @@ class StableAudio3Backend:
         self._holder.close()
 
     def generate(
-        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: Control
+        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: JobControl
     ) -> Generation:
         """Do what ``Backend.generate`` documents.
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from reapaint_engine.backends.base import Control
+from reapaint_engine.backends.base import JobControl
 
 WAIT_S = 0.1
 """How often a job that waits for its model looks whether it was cancelled."""
@@ -68,7 +68,7 @@ class ModelHolder(Generic[Model]):
             self._want(folder)
 
     @contextmanager
-    def borrow(self, folder: Path, control: Control) -> Iterator[Model]:
+    def borrow(self, folder: Path, control: JobControl) -> Iterator[Model]:
         """Lend a model for one job, waiting until it is loaded.
 
         Raises
@@ -93,7 +93,7 @@ class ModelHolder(Generic[Model]):
             self._stop_timer()
             self._drop()
 
-    def _wait_for(self, folder: Path, control: Control) -> Model:
+    def _wait_for(self, folder: Path, control: JobControl) -> Model:
         with self._changed:
             self._failure = None
             self._want(folder)

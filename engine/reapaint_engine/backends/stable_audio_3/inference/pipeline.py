@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from reapaint_engine.backends.base import (
-    Control,
     Fill,
     Generation,
     GenerationParams,
+    JobControl,
     Passage,
     Window,
 )
@@ -180,7 +180,7 @@ class Model:
         _log.info("%s is warm after %.1f s", self.name, time.monotonic() - began_s)
 
     def generate(
-        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: Control
+        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: JobControl
     ) -> Generation:
         """Do what ``Backend.generate`` documents.
 
@@ -207,7 +207,7 @@ class Model:
 
     # Once a job
 
-    def _prepare(self, window: Window, wish: GenerationParams, control: Control) -> "_Job":
+    def _prepare(self, window: Window, wish: GenerationParams, control: JobControl) -> "_Job":
         settings, codec = self.settings, self.codec
         plan = plan_latents(
             window.spans,
@@ -275,7 +275,7 @@ class Model:
     # Once a batch of takes
 
     def _in_batches(
-        self, job: "_Job", seeds: Sequence[int], control: Control
+        self, job: "_Job", seeds: Sequence[int], control: JobControl
     ) -> Iterator[list[Fill]]:
         """Make all takes at once, or as many as fit the memory."""
         at_once, made = min(len(seeds), self.takes_at_once), 0
@@ -378,7 +378,7 @@ class _Job:
 class _Share:
     """One batch's part of a job's progress, once the context is encoded."""
 
-    control: Control
+    control: JobControl
     made: int
     batch: int
     takes: int
