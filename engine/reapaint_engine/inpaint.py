@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reapaint_engine.backends.base import Audio, Backend, Fill, Generation, GenerationParams, Window
-from reapaint_engine.clock import StageClock
 from reapaint_engine.dsp.channels import ChannelMap, map_channels
 from reapaint_engine.dsp.masks import kept_stretches
 from reapaint_engine.dsp.resampling import resample
 from reapaint_engine.dsp.splicing import Levelling, Seam, Splice, splice
 from reapaint_engine.dsp.windows import passage_at_rate, spans_at_rate
 from reapaint_engine.errors import BackendUnavailable, JobError
+from reapaint_engine.monitor import JobMonitor
 from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.messages import (
     BackendInfo,
@@ -44,7 +44,7 @@ def inpaint(
     *,
     backends: Mapping[str, Backend],
     default_backend: str,
-    clock: StageClock,
+    clock: JobMonitor,
     queued_s: float,
 ) -> tuple[Done, tuple[Audio, ...]]:
     """Carry out one checked request.
@@ -138,7 +138,7 @@ class _Generated:
 
 
 def _generate(
-    request: InpaintRequest, window: Window, backend: Backend, clock: StageClock
+    request: InpaintRequest, window: Window, backend: Backend, clock: JobMonitor
 ) -> _Generated:
     info = backend.info
     resolved = _resolve(request, info)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from reapaint_engine.backends.base import Audio
 from reapaint_engine.backends.registry import end_work, make_backends
-from reapaint_engine.clock import StageClock
 from reapaint_engine.config import (
     AUTO,
     EngineConfig,
@@ -15,6 +14,7 @@ from reapaint_engine.config import (
     optional_number,
 )
 from reapaint_engine.inpaint import inpaint
+from reapaint_engine.monitor import JobMonitor
 from reapaint_engine.protocol.messages import Done, InpaintRequest
 from reapaint_engine.protocol.requests import check_request
 from reapaint_engine.welcome import backend_options, welcome_of
@@ -72,6 +72,6 @@ class LocalEngine:
             audio,
             backends=self._backends,
             default_backend=self.welcome.default_backend,
-            clock=StageClock(lambda: False, on_progress),
+            clock=JobMonitor(lambda: False, on_progress),
             queued_s=0.0,
         )

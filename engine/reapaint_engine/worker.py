@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 
 from reapaint_engine.backends.base import Audio, Backend
-from reapaint_engine.clock import StageClock
 from reapaint_engine.errors import EngineError, JobError
 from reapaint_engine.inpaint import inpaint
 from reapaint_engine.jobs import Job
+from reapaint_engine.monitor import JobMonitor
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 from reapaint_engine.protocol.messages import Done
 
@@ -80,7 +80,7 @@ class Worker:
             del job
 
     def _outcome(self, job: Job) -> WorkerDone | WorkerFailed:
-        clock = StageClock(job.cancelled.is_set, self._report_progress)
+        clock = JobMonitor(job.cancelled.is_set, self._report_progress)
         try:
             message, parts = inpaint(
                 job.request,

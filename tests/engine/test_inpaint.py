@@ -15,9 +15,9 @@ from reapaint_engine.backends.base import (
     Window,
 )
 from reapaint_engine.backends.echo import EchoBackend
-from reapaint_engine.clock import StageClock
 from reapaint_engine.errors import JobCancelled, JobError
 from reapaint_engine.inpaint import inpaint
+from reapaint_engine.monitor import JobMonitor
 from reapaint_engine.protocol.messages import BackendInfo, Done, InpaintRequest
 from reapaint_engine.protocol.spans import Span
 
@@ -82,7 +82,7 @@ def _run(
         audio,
         backends={"told": backend},
         default_backend="told",
-        clock=StageClock(lambda: False, lambda stage, fraction: None),
+        clock=JobMonitor(lambda: False, lambda stage, fraction: None),
         queued_s=0.25,
     )
 
@@ -225,7 +225,7 @@ def test_a_cancelled_job_ends_at_the_next_step() -> None:
     def cancelled() -> bool:
         return len(steps) > 0
 
-    clock = StageClock(cancelled, lambda stage, fraction: steps.append(stage))
+    clock = JobMonitor(cancelled, lambda stage, fraction: steps.append(stage))
     with pytest.raises(JobCancelled):
         inpaint(
             REQUEST,
@@ -239,9 +239,9 @@ def test_a_cancelled_job_ends_at_the_next_step() -> None:
 
 
 def test_progress_grows_and_stages_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reapaint_engine.clock.PROGRESS_INTERVAL_S", 0.0)
+    monkeypatch.setattr("reapaint_engine.monitor.PROGRESS_INTERVAL_S", 0.0)
     reports: list[tuple[str, float]] = []
-    clock = StageClock(lambda: False, lambda stage, fraction: reports.append((stage, fraction)))
+    clock = JobMonitor(lambda: False, lambda stage, fraction: reports.append((stage, fraction)))
     inpaint(
         REQUEST,
         _audio(),

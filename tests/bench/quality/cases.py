@@ -10,8 +10,8 @@ import numpy.typing as npt
 from pedalboard.io import AudioFile
 
 from reapaint_engine.backends.context.backend import ContextBackend
-from reapaint_engine.clock import StageClock
 from reapaint_engine.inpaint import inpaint
+from reapaint_engine.monitor import JobMonitor
 from reapaint_engine.protocol.messages import InpaintRequest
 from reapaint_engine.protocol.spans import Span
 from tests.bench.quality.baselines import LONG, SHORT, Method
@@ -169,7 +169,7 @@ def _by_backend(audio: Audio, case: Case, mode: str) -> Audio:
         np.ascontiguousarray(audio[:, start:end]),
         backends={"context": ContextBackend()},
         default_backend="context",
-        clock=StageClock(lambda: False, lambda *_: None),
+        clock=JobMonitor(lambda: False, lambda *_: None),
         queued_s=0.0,
     )
     return patches[0]

@@ -9,10 +9,10 @@ import pytest
 from reapaint_engine.backends.base import Generation, GenerationParams, Window
 from reapaint_engine.backends.library.backend import LibraryBackend
 from reapaint_engine.backends.library.events import levels_db
-from reapaint_engine.clock import StageClock
 from reapaint_engine.dsp.splicing import Levelling
 from reapaint_engine.errors import JobCancelled, JobError
 from reapaint_engine.inpaint import inpaint
+from reapaint_engine.monitor import JobMonitor
 from reapaint_engine.protocol.messages import InpaintRequest
 from reapaint_engine.protocol.spans import Span
 
@@ -337,7 +337,7 @@ def test_the_recipe_keeps_the_background_under_an_event(
         window.audio,
         backends={"library": library},
         default_backend="library",
-        clock=StageClock(lambda: False, lambda _stage, _fraction: None),
+        clock=JobMonitor(lambda: False, lambda _stage, _fraction: None),
         queued_s=0.0,
     )
     assert done.takes[0].seed == 0

@@ -11,7 +11,7 @@ BACKEND_SHARE = 0.95
 """How much of a job's progress is the backend's; the rest is splicing."""
 
 
-class StageClock:
+class JobMonitor:
     """A job's control: reports progress, ends it when cancelled, adds up time by stage."""
 
     def __init__(
