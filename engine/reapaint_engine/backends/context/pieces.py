@@ -11,7 +11,7 @@ from reapaint_engine.backends.base import Audio, Passage, Window
 from reapaint_engine.backends.context.features import StepCall, kept_stretches
 from reapaint_engine.backends.context.paths import Run
 from reapaint_engine.dsp.crossfades import crossfade
-from reapaint_engine.dsp.leads import continuation
+from reapaint_engine.dsp.extrapolation import continuation
 from reapaint_engine.protocol.spans import Span
 
 Scores = npt.NDArray[np.float64]

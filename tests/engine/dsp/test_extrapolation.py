@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import butter, lfilter, sosfilt
 
-from reapaint_engine.dsp.leads import PEAK_BOUND, continuation, follows_on
+from reapaint_engine.dsp.extrapolation import PEAK_BOUND, continuation, follows_on
 from reapaint_engine.dsp.levels import level_db
 from reapaint_engine.dsp.prediction import lpc
 from reapaint_engine.dsp.seams import click_ratio
