@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from reapaint_engine.dsp.crossfades import crossfade
+from reapaint_engine.dsp.declick import mended
 from reapaint_engine.dsp.extrapolation import continuation, follows_on
 from reapaint_engine.dsp.levels import match_level as matched
 from reapaint_engine.dsp.levels import settle_level
-from reapaint_engine.dsp.mending import mended
 from reapaint_engine.dsp.seams import measure_seam, neighbourhood_frames
 from reapaint_engine.protocol.spans import Span
 

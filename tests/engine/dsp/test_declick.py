@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import butter, lfilter, sosfilt
 
-from reapaint_engine.dsp.mending import WIDTHS_S, mended
+from reapaint_engine.dsp.declick import WIDTHS_S, mended
 from reapaint_engine.dsp.prediction import lpc
 from reapaint_engine.dsp.seams import click_ratio
 from tests.scale import SCALE
