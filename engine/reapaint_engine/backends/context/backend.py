@@ -19,8 +19,8 @@ from reapaint_engine.backends.context.ambience import synthesise
 from reapaint_engine.backends.context.analysis import Analysis, Character, analyse
 from reapaint_engine.backends.context.features import StepCall, kept_stretches
 from reapaint_engine.backends.context.pauses import pauses_only
-from reapaint_engine.backends.context.pieces import led_in
 from reapaint_engine.backends.context.repair import repair
+from reapaint_engine.backends.context.segments import led_in
 from reapaint_engine.backends.context.similar import fill_planned, plan_similar
 from reapaint_engine.dsp.splicing import Levelling
 from reapaint_engine.errors import JobError

@@ -14,7 +14,7 @@ from reapaint_engine.backends.base import Audio, Passage, Window
 from reapaint_engine.backends.context.analysis import Analysis, Character, analyse
 from reapaint_engine.backends.context.features import StepCall, kept_stretches
 from reapaint_engine.backends.context.paths import Routes, Weights, find_routes, walk
-from reapaint_engine.backends.context.pieces import (
+from reapaint_engine.backends.context.segments import (
     aligned,
     join_pieces,
     led_in,
