@@ -8,9 +8,9 @@ import numpy.typing as npt
 from scipy import signal
 
 from reapaint_engine.backends.base import Window
-from reapaint_engine.backends.context import calls
-from reapaint_engine.backends.context.calls import Calls
+from reapaint_engine.backends.context import sound_events
 from reapaint_engine.backends.context.features import near_stretches
+from reapaint_engine.backends.context.sound_events import Calls
 from reapaint_engine.backends.context.texture import (
     Bands,
     Flags,
@@ -326,18 +326,20 @@ def _calls(
 ) -> Calls | None:
     """Collect the events that come again on every side there is; None where they are few."""
     hop_s = bands.hop / bands.sample_rate
-    margin = int(calls.MARGIN_S * bands.sample_rate)
+    margin = int(sound_events.MARGIN_S * bands.sample_rate)
     sounds: list[Samples] = []
     silent_sides = {each.is_right for each in stretches}
     for number, each in enumerate(stretches):
-        runs = calls.runs_of(standing_out[stretch == number], round(calls.BRIDGED_S / hop_s))
+        runs = sound_events.runs_of(
+            standing_out[stretch == number], round(sound_events.BRIDGED_S / hop_s)
+        )
         for begin, end in runs:
             first, last = begin * bands.hop - margin, (end - 1) * bands.hop + margin
             is_whole = first >= 0 and last <= each.frames
-            if is_whole and (end - begin) * hop_s <= calls.LONGEST_S:
+            if is_whole and (end - begin) * hop_s <= sound_events.LONGEST_S:
                 sounds.append(each.cut(first, last))
                 silent_sides.discard(each.is_right)
-    if silent_sides or len(sounds) < calls.FEWEST:
+    if silent_sides or len(sounds) < sound_events.FEWEST:
         return None
     length = sum(sound.shape[1] for sound in sounds)
     frames = sum(each.frames for each in stretches)

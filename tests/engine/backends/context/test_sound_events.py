@@ -3,7 +3,7 @@ import numpy.typing as npt
 
 from reapaint_engine.backends.base import Window
 from reapaint_engine.backends.context.ambience import fill_ambience
-from reapaint_engine.backends.context.calls import runs_of
+from reapaint_engine.backends.context.sound_events import runs_of
 from reapaint_engine.protocol.spans import Span
 
 RATE = 16_000
