@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.signal import lfilter, lfiltic
 
 from reapaint_engine.backends.base import Fill, Passage, Window
-from reapaint_engine.backends.context.innovation import LEAST_FRAMES, innovation
+from reapaint_engine.backends.context.excitation import LEAST_FRAMES, innovation
 from reapaint_engine.backends.context.recurrence import find_recurrence
 from reapaint_engine.dsp.interpolation import Interpolator, interpolator, runs
 from reapaint_engine.dsp.prediction import autocorrelation, burg, lpc

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter, stft
 
-from reapaint_engine.backends.context.innovation import SHARE, innovation
+from reapaint_engine.backends.context.excitation import SHARE, innovation
 
 RATE = 16000
 COEFFICIENTS = np.array([1.0, -1.2, 0.5])
