@@ -9,7 +9,7 @@ from scipy.signal import lfilter, lfiltic
 
 from reapaint_engine.backends.base import Fill, Passage, Window
 from reapaint_engine.backends.context.excitation import LEAST_FRAMES, innovation
-from reapaint_engine.backends.context.recurrence import find_recurrence
+from reapaint_engine.backends.context.repetition import find_recurrence
 from reapaint_engine.dsp.interpolation import Interpolator, interpolator, runs
 from reapaint_engine.dsp.prediction import autocorrelation, burg, lpc
 from reapaint_engine.protocol.spans import Span

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from reapaint_engine.backends.context.recurrence import find_recurrence
+from reapaint_engine.backends.context.repetition import find_recurrence
 from reapaint_engine.protocol.spans import Span
 
 RATE = 44100
