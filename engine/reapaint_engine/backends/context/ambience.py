@@ -18,7 +18,7 @@ import numpy as np
 from scipy import fft
 
 from reapaint_engine.backends.base import Window
-from reapaint_engine.backends.context.chain import Chain, Grain, Slot
+from reapaint_engine.backends.context.grain_selection import Chain, Grain, Slot
 from reapaint_engine.backends.context.sound_events import put_in
 from reapaint_engine.backends.context.surroundings import (
     JITTER,
