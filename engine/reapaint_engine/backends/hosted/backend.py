@@ -6,10 +6,10 @@ from pathlib import Path
 
 from reapaint_engine.backends.base import Fill, Generation, GenerationParams, JobControl, Window
 from reapaint_engine.backends.hosted.accounts import has_key, load_account
-from reapaint_engine.backends.hosted.calls import Delivery
 from reapaint_engine.backends.hosted.errors import HostedCode, HostedError
 from reapaint_engine.backends.hosted.journal import Journal, journal_folder
 from reapaint_engine.backends.hosted.pace import Clock, Pace, SystemClock
+from reapaint_engine.backends.hosted.paid_requests import Delivery
 from reapaint_engine.backends.hosted.planning import Plan, honoured, plan_calls
 from reapaint_engine.backends.hosted.service import HostedModel, Service
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError

@@ -14,10 +14,10 @@ from reapaint_engine.backends.base import JobControl, Passage, Window
 from reapaint_engine.backends.hosted.accounts import Account
 from reapaint_engine.backends.hosted.alignment import advance, measure_alignment
 from reapaint_engine.backends.hosted.answers import UnreadableAnswer, decode_answer
-from reapaint_engine.backends.hosted.calls import Caller, Delivery
 from reapaint_engine.backends.hosted.errors import HostedCode, HostedError
 from reapaint_engine.backends.hosted.journal import Claim, Journal, Stage
 from reapaint_engine.backends.hosted.pace import Clock, Pace
+from reapaint_engine.backends.hosted.paid_requests import Caller, Delivery
 from reapaint_engine.backends.hosted.planning import Plan, not_taken
 from reapaint_engine.backends.hosted.service import Prepared, Service
 from reapaint_engine.backends.hosted.session import Session

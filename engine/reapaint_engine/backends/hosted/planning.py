@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from reapaint_engine.backends.base import GenerationParams, Window
-from reapaint_engine.backends.hosted.calls import digests
 from reapaint_engine.backends.hosted.errors import HostedError
+from reapaint_engine.backends.hosted.paid_requests import digests
 from reapaint_engine.backends.hosted.sections import Section, SpanTooLong, cut_section
 from reapaint_engine.backends.hosted.service import Bounds, Call, HostedModel, Service
 from reapaint_engine.backends.hosted.wav import encode_wav, safe_gain
