@@ -55,7 +55,7 @@ _log = logging.getLogger(__name__)
 DeskEvent = WorkEvent | LinkEvent
 
 
-class JobDesk:
+class JobScheduler:
     """Jobs between the spool and an engine.
 
     Parameters

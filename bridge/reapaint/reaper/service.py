@@ -18,7 +18,7 @@ from reapaint.errors import InputError
 from reapaint.reaper.audio_work import Written
 from reapaint.reaper.messages import Heartbeat
 from reapaint.reaper.sandbox import flatpak_app
-from reapaint.reaper.scheduler import DeskEvent, JobDesk
+from reapaint.reaper.scheduler import DeskEvent, JobScheduler
 from reapaint.reaper.spool import LOCK_PATIENCE_S, Spool
 from reapaint.reaper.spool_watch import SpoolWatch
 from reapaint_engine.protocol.version import __version__
@@ -68,7 +68,7 @@ class Service:
         self._config = config
         self._spool = spool
         self._inbox: queue.SimpleQueue[_Event] = queue.SimpleQueue()
-        self._desk = JobDesk(spool, config.endpoint, self._inbox.put)
+        self._desk = JobScheduler(spool, config.endpoint, self._inbox.put)
         self._new_folders: dict[str, float] = {}
         self._parent = os.getppid()
         self._beat = 0

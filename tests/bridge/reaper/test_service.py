@@ -16,7 +16,7 @@ from reapaint.link.thread import Answer, Connected, Disconnected, LinkEvent
 from reapaint.reaper import audio_work, scheduler
 from reapaint.reaper.engine_view import OWN_PATIENCE_S
 from reapaint.reaper.messages import EngineState, Heartbeat
-from reapaint.reaper.scheduler import MAX_STARTS, MAX_WINDOWS, JobDesk
+from reapaint.reaper.scheduler import MAX_STARTS, MAX_WINDOWS, JobScheduler
 from reapaint.reaper.service import BridgeConfig, Service, run_bridge
 from reapaint.reaper.spool import Memory, Spool
 from reapaint_engine.protocol import messages
@@ -96,7 +96,7 @@ class Desk:
     def __init__(self, spool: Spool, scripts: ScriptSide, source: Path) -> None:
         self.spool, self.scripts, self.source = spool, scripts, source
         self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.desk = JobDesk(spool, None, self.inbox.put)
+        self.desk = JobScheduler(spool, None, self.inbox.put)
         self.link: FakeLink = self.desk._link  # type: ignore[assignment]
 
     def send(self, *spans: tuple[float, float], **settings: Any) -> str:
