@@ -13,11 +13,11 @@ from starlette.requests import Request
 from reapaint.http import webhooks
 from reapaint.http.bodies import BodyBudget
 from reapaint.http.config import HttpConfig
-from reapaint.http.desk import Desk
 from reapaint.http.engine import SharedEngine
 from reapaint.http.errors import HttpCode, Refused, not_found
 from reapaint.http.fetching import Network
 from reapaint.http.intake import check_audio, is_data_uri, take_audio
+from reapaint.http.prediction_runner import PredictionRunner
 from reapaint.http.predictions import Ask, Prediction, Predictions, Shape, Take
 from reapaint.http.store import Store, StoredFile
 
@@ -50,7 +50,7 @@ class Gateway:
             max_kept=limits.max_predictions,
             keep_s=limits.keep_s,
         )
-        self.desk = Desk(
+        self.runner = PredictionRunner(
             engine=self.engine,
             store=self.store,
             network=self.network,
@@ -67,7 +67,7 @@ class Gateway:
 
     async def close(self) -> None:
         """End all jobs, and what goes on in the background."""
-        await self.desk.close()
+        await self.runner.close()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -92,12 +92,12 @@ class Gateway:
         """
         check_audio(ask.audio, self.store, self.network)
         if not is_data_uri(ask.audio):
-            return self.desk.submit(ask)
+            return self.runner.submit(ask)
         # What waits is on the disk, not in memory.
         limits = self.config.limits
         file = await asyncio.to_thread(take_audio, ask.audio, self.store, self.network, limits)
         try:
-            return self.desk.submit(replace(ask, audio=file.file_id, is_inline=True))
+            return self.runner.submit(replace(ask, audio=file.file_id, is_inline=True))
         except Refused:
             self.store.remove(file)
             raise
@@ -143,7 +143,7 @@ class Gateway:
                 "The prediction has not ended.",
                 hint="Cancel it first.",
             )
-        self.desk.remove(prediction)
+        self.runner.remove(prediction)
 
     async def wait(self, prediction: Prediction, timeout_s: float) -> bool:
         """Wait for a prediction's end; tells whether it came in time."""
@@ -198,7 +198,7 @@ class Gateway:
         while True:
             await asyncio.sleep(SWEEP_S)
             for prediction in self.predictions.old():
-                self.desk.remove(prediction)
+                self.runner.remove(prediction)
             await asyncio.to_thread(self.store.sweep)
 
     def _keep(self, task: "asyncio.Task[object]") -> None:

@@ -115,7 +115,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End."""
-        await self._gateway.desk.close()
+        await self._gateway.runner.close()
         await super().shutdown(sockets)
 
 

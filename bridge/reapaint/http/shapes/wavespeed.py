@@ -474,7 +474,7 @@ async def _upload_place(gateway: Gateway, call: Call) -> UploadPlaceEnvelope:
 
 async def _media(gateway: Gateway, call: Call) -> MediaEnvelope:
     file = gateway.find_file(call.word("id"))
-    info = await gateway.desk.look(file)
+    info = await gateway.runner.look(file)
     return MediaEnvelope(
         data=Media(
             id=file.file_id,

@@ -45,7 +45,7 @@ _LOSSY_BYTES_PER_S = 64_000
 _log = logging.getLogger(__name__)
 
 
-class Desk:
+class PredictionRunner:
     """The gateway's work, one task of the event loop for each prediction."""
 
     def __init__(
