@@ -1,4 +1,4 @@
-"""Reads and writes the audio of jobs, in a few threads, so that the desk never waits."""
+"""Reads and writes the audio of jobs, in a few threads, so that the scheduler never waits."""
 
 import logging
 from collections.abc import Callable
@@ -68,7 +68,7 @@ class AudioWork:
     ----------
     commit
         Puts an answer in place, and says whether there was room for it; called from any
-        thread, so that no result waits for the desk.
+        thread, so that no result waits for the scheduler.
     post
         Called from any thread with what happened.
     """

@@ -68,7 +68,7 @@ class Service:
         self._config = config
         self._spool = spool
         self._inbox: queue.SimpleQueue[_Event] = queue.SimpleQueue()
-        self._desk = JobScheduler(spool, config.endpoint, self._inbox.put)
+        self._scheduler = JobScheduler(spool, config.endpoint, self._inbox.put)
         self._new_folders: dict[str, float] = {}
         self._parent = os.getppid()
         self._beat = 0
@@ -85,7 +85,7 @@ class Service:
         """Serve until asked to stop."""
         _log.info("bridge %s serves %s, pid %d", __version__, self._spool.root, os.getpid())
         with SpoolWatch(self._spool.root, self._changed) as watch:
-            self._desk.start()
+            self._scheduler.start()
             try:
                 self._begin()
                 while self._stop is None:
@@ -103,11 +103,11 @@ class Service:
             self._look_at(job_id)
 
     def _end(self) -> None:
-        self._desk.close()
+        self._scheduler.close()
         while (event := self._next_event(0.0)) is not None:
             if isinstance(event, Written):
-                self._desk.handle(event)
-        self._desk.give_up()
+                self._scheduler.handle(event)
+        self._scheduler.give_up()
         self._spool.remove_heartbeat()
         _log.info("bridge stops: %s", self._stop or "an error")
 
@@ -119,7 +119,7 @@ class Service:
             self._handle(event)
             event = self._next_event(0.0)
         now_s = time.monotonic()
-        self._desk.advance(now_s)
+        self._scheduler.advance(now_s)
         self._look_at_new_folders(now_s)
         if now_s >= self._scan_due_s:
             self._scan_due_s = now_s + min(watch.scan_s, self._tick_s)
@@ -128,7 +128,7 @@ class Service:
         if now_s >= self._beat_due_s:
             self._beat_due_s = now_s + BEAT_INTERVAL_S
             self._show_life()
-            self._desk.commit_late()
+            self._scheduler.commit_late()
         if now_s >= self._look_due_s:
             self._look_due_s = now_s + LOOK_INTERVAL_S
             self._spool.look_for_stale()
@@ -136,7 +136,7 @@ class Service:
 
     @property
     def _tick_s(self) -> float:
-        return BEAT_INTERVAL_S if self._desk.is_idle else ACTIVE_TICK_S
+        return BEAT_INTERVAL_S if self._scheduler.is_idle else ACTIVE_TICK_S
 
     def _wait_s(self, watch: SpoolWatch) -> float:
         wait_s = min(self._beat_due_s - time.monotonic(), watch.scan_s, self._tick_s)
@@ -159,20 +159,20 @@ class Service:
             case _Stop(reason):
                 self._stop = reason
             case _:
-                state = self._desk.engine.state
-                self._desk.handle(event)
-                if self._desk.engine.state is not state:
+                state = self._scheduler.engine.state
+                self._scheduler.handle(event)
+                if self._scheduler.engine.state is not state:
                     self._beat_due_s = 0.0
 
     def _show_life(self) -> None:
         self._beat += 1
-        engine = self._desk.engine
+        engine = self._scheduler.engine
         self._spool.write_heartbeat(
             Heartbeat(os.getpid(), self._beat, engine.state, engine.backends)
         )
 
     def _stop_if_idle(self, now_s: float) -> None:
-        if not self._desk.is_idle or self._new_folders:
+        if not self._scheduler.is_idle or self._new_folders:
             self._active_s = now_s
         limit_s = self._config.idle_exit_s
         if limit_s > 0 and now_s - self._active_s > limit_s and self._is_reaper_gone():
@@ -193,7 +193,7 @@ class Service:
         self._obey()
         for job_id in self._spool.job_ids():
             self._look_at(job_id)
-        self._desk.drop_removed()
+        self._scheduler.drop_removed()
 
     def _look_at_new_folders(self, now_s: float) -> None:
         for job_id, until_s in tuple(self._new_folders.items()):
@@ -203,14 +203,14 @@ class Service:
                 self._new_folders.pop(job_id, None)
 
     def _look_at(self, job_id: str, *, is_news: bool = False) -> None:
-        if self._desk.has(job_id):
-            self._desk.cancel_if_asked(job_id)
+        if self._scheduler.has(job_id):
+            self._scheduler.cancel_if_asked(job_id)
         elif self._spool.is_answered(job_id):
             if self._spool.is_applied(job_id):
                 self._spool.remove(job_id)
         elif self._spool.is_committed(job_id):
             self._new_folders.pop(job_id, None)
-            self._desk.take_up(job_id)
+            self._scheduler.take_up(job_id)
         elif is_news:
             # The system may miss what happens in a folder in its first moments.
             self._new_folders[job_id] = time.monotonic() + NEW_FOLDER_PATIENCE_S
@@ -221,9 +221,9 @@ class Service:
             self._active_s = time.monotonic()
             match wish:
                 case "start_engine":
-                    self._desk.start_engine()
+                    self._scheduler.start_engine()
                 case "stop_engine":
-                    self._desk.stop_engine()
+                    self._scheduler.stop_engine()
                 case "stop_bridge":
                     self._stop = "it was asked to"
 

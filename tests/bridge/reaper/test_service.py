@@ -90,19 +90,19 @@ class FakeLink:
         self.answer(done, *patches)
 
 
-class Desk:
-    """A job desk, its link and its inbox, turned by hand."""
+class Bench:
+    """A scheduler, its link and its inbox, turned by hand."""
 
     def __init__(self, spool: Spool, scripts: ScriptSide, source: Path) -> None:
         self.spool, self.scripts, self.source = spool, scripts, source
         self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.desk = JobScheduler(spool, None, self.inbox.put)
-        self.link: FakeLink = self.desk._link  # type: ignore[assignment]
+        self.scheduler = JobScheduler(spool, None, self.inbox.put)
+        self.link: FakeLink = self.scheduler._link  # type: ignore[assignment]
 
     def send(self, *spans: tuple[float, float], **settings: Any) -> str:
         request = self.scripts.request(self.source, *(spans or [(3, 4)]), **settings)
         job_id = self.scripts.send(request)
-        self.desk.take_up(job_id)
+        self.scheduler.take_up(job_id)
         return job_id
 
     def connect(self, pid: int = 1) -> None:
@@ -116,414 +116,414 @@ class Desk:
         while not is_true():
             assert time.monotonic() < deadline_s, f"waited too long for {what}"
             with contextlib.suppress(queue.Empty):
-                self.desk.handle(self.inbox.get(timeout=0.05))
+                self.scheduler.handle(self.inbox.get(timeout=0.05))
             self.turn()
 
     def turn(self) -> None:
         while not self.inbox.empty():
-            self.desk.handle(self.inbox.get())
-        self.desk.advance(time.monotonic())
+            self.scheduler.handle(self.inbox.get())
+        self.scheduler.advance(time.monotonic())
 
     def until_sent(self, count: int) -> None:
         self.turn_until(lambda: len(self.link.sent) >= count, f"{count} submissions")
 
     def result(self, job_id: str) -> dict[str, Any]:
         self.turn_until(lambda: self.spool.is_answered(job_id), "a result")
-        self.turn_until(lambda: not self.desk.has(job_id), "its end")
+        self.turn_until(lambda: not self.scheduler.has(job_id), "its end")
         return self.scripts.result(job_id)
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr(scheduler, "EngineLink", FakeLink)
     source = tmp_path / "a.wav"
     source.write_bytes(simple_wav("int16", RATE, 2, raw_samples("int16", 10 * RATE, 2)))
     scripts = ScriptSide(tmp_path, tmp_path / "media")
     spool = Spool(scripts.spool)
     spool.make()
-    desk = Desk(spool, scripts, source)
-    yield desk
-    desk.desk.close()
+    bench = Bench(spool, scripts, source)
+    yield bench
+    bench.scheduler.close()
 
 
-def test_a_job_starts_an_engine_and_comes_back(desk: Desk) -> None:
-    job_id = desk.send(takes=2)
-    desk.turn()
-    assert desk.link.connects == 1
-    assert desk.scripts.progress(job_id)["stage"] == "starting"
-    desk.connect()
-    desk.until_sent(1)
-    desk.link.answer(messages.Accepted(job_id, 0))
-    desk.link.answer(messages.Progress(job_id, "sample", 0.5))
-    desk.turn()
-    progress = desk.scripts.progress(job_id)
+def test_a_job_starts_an_engine_and_comes_back(bench: Bench) -> None:
+    job_id = bench.send(takes=2)
+    bench.turn()
+    assert bench.link.connects == 1
+    assert bench.scripts.progress(job_id)["stage"] == "starting"
+    bench.connect()
+    bench.until_sent(1)
+    bench.link.answer(messages.Accepted(job_id, 0))
+    bench.link.answer(messages.Progress(job_id, "sample", 0.5))
+    bench.turn()
+    progress = bench.scripts.progress(job_id)
     assert progress["stage"] == "sample"
     assert 0.4 < progress["fraction"] < 0.5
-    desk.link.finish(0)
-    result = desk.result(job_id)
+    bench.link.finish(0)
+    result = bench.result(job_id)
     assert result["ok"]
     assert len(result["takes"]) == 2
-    assert desk.scripts.progress(job_id)["stage"] == "write"
+    assert bench.scripts.progress(job_id)["stage"] == "write"
 
 
-def test_progress_only_counts_up(desk: Desk) -> None:
-    desk.connect()
-    job_id = desk.send()
-    desk.until_sent(1)
+def test_progress_only_counts_up(bench: Bench) -> None:
+    bench.connect()
+    job_id = bench.send()
+    bench.until_sent(1)
     sequences = []
     for step in range(20):
         stage = ("encode", "sample", "decode")[step % 3]
-        desk.link.answer(messages.Progress(job_id, stage, step / 20))
-        desk.turn()
-        sequences.append(desk.scripts.progress(job_id)["sequence"])
+        bench.link.answer(messages.Progress(job_id, stage, step / 20))
+        bench.turn()
+        sequences.append(bench.scripts.progress(job_id)["sequence"])
     assert sequences == sorted(set(sequences))
 
 
-def test_several_jobs_are_in_flight_and_each_gets_its_own(desk: Desk) -> None:
-    desk.connect()
-    jobs = [desk.send((1 + number, 2 + number)) for number in range(4)]
-    desk.until_sent(4)
+def test_several_jobs_are_in_flight_and_each_gets_its_own(bench: Bench) -> None:
+    bench.connect()
+    jobs = [bench.send((1 + number, 2 + number)) for number in range(4)]
+    bench.until_sent(4)
     for number in (2, 0, 3, 1):
-        desk.link.finish(number)
+        bench.link.finish(number)
     for number, job_id in enumerate(jobs):
-        (file,) = desk.result(job_id)["takes"][0]["files"]
+        (file,) = bench.result(job_id)["takes"][0]["files"]
         assert file["file_start_s"] == max(number - 1, 0)
 
 
-def test_only_so_many_windows_are_held_in_memory(desk: Desk) -> None:
-    desk.connect()
-    jobs = [desk.send() for _ in range(MAX_WINDOWS + 3)]
-    desk.until_sent(MAX_WINDOWS)
-    desk.turn()
-    assert len(desk.link.sent) == MAX_WINDOWS
-    waiting = desk.scripts.progress(jobs[-1])
+def test_only_so_many_windows_are_held_in_memory(bench: Bench) -> None:
+    bench.connect()
+    jobs = [bench.send() for _ in range(MAX_WINDOWS + 3)]
+    bench.until_sent(MAX_WINDOWS)
+    bench.turn()
+    assert len(bench.link.sent) == MAX_WINDOWS
+    waiting = bench.scripts.progress(jobs[-1])
     assert (waiting["stage"], waiting["position"]) == ("queued", MAX_WINDOWS + 2)
     for number in range(len(jobs)):
-        desk.until_sent(number + 1)
-        desk.link.finish(number)
-    assert all(desk.result(job_id)["ok"] for job_id in jobs)
+        bench.until_sent(number + 1)
+        bench.link.finish(number)
+    assert all(bench.result(job_id)["ok"] for job_id in jobs)
 
 
-def test_a_job_of_many_windows_is_fed_piece_by_piece(desk: Desk) -> None:
-    desk.connect()
+def test_a_job_of_many_windows_is_fed_piece_by_piece(bench: Bench) -> None:
+    bench.connect()
     spans = [(0.2 + 0.9 * number, 0.3 + 0.9 * number) for number in range(10)]
-    job_id = desk.send(*spans, context_s=0.1)
+    job_id = bench.send(*spans, context_s=0.1)
     for number in range(10):
-        desk.until_sent(number + 1)
-        assert len(desk.link.sent) <= number + MAX_WINDOWS
-        desk.link.finish(number)
-    assert len(desk.result(job_id)["takes"][0]["files"]) == 10
+        bench.until_sent(number + 1)
+        assert len(bench.link.sent) <= number + MAX_WINDOWS
+        bench.link.finish(number)
+    assert len(bench.result(job_id)["takes"][0]["files"]) == 10
 
 
-def test_a_cancelled_job_ends_at_once_and_late_answers_change_nothing(desk: Desk) -> None:
-    desk.connect()
-    job_id, other = desk.send(), desk.send()
-    desk.until_sent(2)
-    desk.scripts.touch(job_id, "cancel")
-    desk.desk.cancel_if_asked(job_id)
-    result = desk.scripts.result(job_id)
+def test_a_cancelled_job_ends_at_once_and_late_answers_change_nothing(bench: Bench) -> None:
+    bench.connect()
+    job_id, other = bench.send(), bench.send()
+    bench.until_sent(2)
+    bench.scripts.touch(job_id, "cancel")
+    bench.scheduler.cancel_if_asked(job_id)
+    result = bench.scripts.result(job_id)
     assert (result["ok"], result["error"]["code"]) == (False, "cancelled")
-    assert desk.link.cancelled == [job_id]
-    for number, (request, _) in enumerate(tuple(desk.link.sent)):
+    assert bench.link.cancelled == [job_id]
+    for number, (request, _) in enumerate(tuple(bench.link.sent)):
         if request.job_id in (job_id, other):
-            desk.link.finish(number)
-    assert desk.result(other)["ok"]
-    assert desk.scripts.result(job_id) == result
-    assert len(list(desk.scripts.media.rglob("*.wav"))) == 1
+            bench.link.finish(number)
+    assert bench.result(other)["ok"]
+    assert bench.scripts.result(job_id) == result
+    assert len(list(bench.scripts.media.rglob("*.wav"))) == 1
 
 
-def test_every_answer_goes_to_the_reaper_that_asked(desk: Desk) -> None:
+def test_every_answer_goes_to_the_reaper_that_asked(bench: Bench) -> None:
     """Two REAPERs on one resource folder: one cancels all its jobs, and only its own end."""
     one, other = "{1}", "{2}"
 
     def send(instance: str, **changes: Any) -> str:
-        request = desk.scripts.request(desk.source, (3, 4)) | {"instance": instance} | changes
-        job_id = desk.scripts.send(request)
-        desk.desk.take_up(job_id)
+        request = bench.scripts.request(bench.source, (3, 4)) | {"instance": instance} | changes
+        job_id = bench.scripts.send(request)
+        bench.scheduler.take_up(job_id)
         return job_id
 
-    desk.connect()
+    bench.connect()
     kept, *dropped = send(one), send(other), send(other)
-    desk.until_sent(3)
+    bench.until_sent(3)
     for job_id in dropped:
-        desk.scripts.touch(job_id, "cancel")
+        bench.scripts.touch(job_id, "cancel")
     for job_id in (kept, *dropped):
-        desk.desk.cancel_if_asked(job_id)
+        bench.scheduler.cancel_if_asked(job_id)
     refused = send(other, spans=[])
     unreadable = send(other, protocol="9.0")
     for job_id in (*dropped, refused, unreadable):
-        result = desk.result(job_id)
+        result = bench.result(job_id)
         assert (result["ok"], result["instance"]) == (False, other)
-    assert desk.link.cancelled == dropped
-    desk.link.finish(desk.link.sent_ids().index(kept))
-    result = desk.result(kept)
+    assert bench.link.cancelled == dropped
+    bench.link.finish(bench.link.sent_ids().index(kept))
+    result = bench.result(kept)
     assert (result["ok"], result["instance"]) == (True, one)
     assert "instance" not in result["record"]
 
 
-def test_a_job_cancelled_before_it_began_asks_no_engine(desk: Desk) -> None:
-    request = desk.scripts.request(desk.source, (3, 4))
-    job_id = desk.scripts.send(request)
-    desk.scripts.touch(job_id, "cancel")
-    desk.desk.take_up(job_id)
-    assert desk.scripts.result(job_id)["error"]["code"] == "cancelled"
-    desk.turn()
-    assert desk.link.connects == 0
+def test_a_job_cancelled_before_it_began_asks_no_engine(bench: Bench) -> None:
+    request = bench.scripts.request(bench.source, (3, 4))
+    job_id = bench.scripts.send(request)
+    bench.scripts.touch(job_id, "cancel")
+    bench.scheduler.take_up(job_id)
+    assert bench.scripts.result(job_id)["error"]["code"] == "cancelled"
+    bench.turn()
+    assert bench.link.connects == 0
 
 
 def test_a_job_cancelled_while_it_is_written_leaves_no_file(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_job = audio_work.write_job
 
     def cancel_meanwhile(*arguments: Any, **options: Any) -> Any:
         result = write_job(*arguments, **options)
-        next(iter(desk.desk._jobs.values())).is_cancelled = True
+        next(iter(bench.scheduler._jobs.values())).is_cancelled = True
         return result
 
     monkeypatch.setattr(audio_work, "write_job", cancel_meanwhile)
-    desk.connect()
-    job_id = desk.send()
-    desk.until_sent(1)
-    desk.link.finish(0)
-    assert desk.result(job_id)["error"]["code"] == "cancelled"
-    assert list(desk.scripts.media.rglob("*.wav")) == []
+    bench.connect()
+    job_id = bench.send()
+    bench.until_sent(1)
+    bench.link.finish(0)
+    assert bench.result(job_id)["error"]["code"] == "cancelled"
+    assert list(bench.scripts.media.rglob("*.wav")) == []
 
 
-def test_somebody_elses_cancel_is_a_cancel(desk: Desk) -> None:
-    desk.connect()
-    job_id = desk.send()
-    desk.until_sent(1)
-    desk.link.answer(messages.Cancelled(job_id))
-    assert desk.result(job_id)["error"]["code"] == "cancelled"
+def test_somebody_elses_cancel_is_a_cancel(bench: Bench) -> None:
+    bench.connect()
+    job_id = bench.send()
+    bench.until_sent(1)
+    bench.link.answer(messages.Cancelled(job_id))
+    assert bench.result(job_id)["error"]["code"] == "cancelled"
 
 
 # Engines that end
 
 
-def test_a_job_that_ran_when_an_engine_died_is_sent_once_more(desk: Desk) -> None:
-    desk.connect()
-    ran, waited = desk.send(), desk.send()
-    desk.until_sent(2)
+def test_a_job_that_ran_when_an_engine_died_is_sent_once_more(bench: Bench) -> None:
+    bench.connect()
+    ran, waited = bench.send(), bench.send()
+    bench.until_sent(2)
     for death in (1, 2):
-        desk.link.answer(messages.Progress(ran, "sample", 0.5))
-        desk.link.say(DIED)
-        desk.turn()
+        bench.link.answer(messages.Progress(ran, "sample", 0.5))
+        bench.link.say(DIED)
+        bench.turn()
         if death == 1:
-            assert desk.link.connects == 1
-            desk.connect(pid=2)
-            desk.until_sent(4)
-    result = desk.result(ran)
+            assert bench.link.connects == 1
+            bench.connect(pid=2)
+            bench.until_sent(4)
+    result = bench.result(ran)
     assert result["error"]["code"] == "engine_died"
     assert result["error"]["hint"]
     # The one that only waited is not to blame.
-    desk.connect(pid=3)
-    desk.until_sent(5)
-    assert desk.link.sent_ids()[-1] == waited
-    desk.link.finish(4)
-    assert desk.result(waited)["ok"]
+    bench.connect(pid=3)
+    bench.until_sent(5)
+    assert bench.link.sent_ids()[-1] == waited
+    bench.link.finish(4)
+    assert bench.result(waited)["ok"]
 
 
-def test_an_engine_that_only_fell_silent_blames_no_job(desk: Desk) -> None:
-    desk.connect()
-    job_id = desk.send()
+def test_an_engine_that_only_fell_silent_blames_no_job(bench: Bench) -> None:
+    bench.connect()
+    job_id = bench.send()
     for silence in range(4):
-        desk.until_sent(silence + 1)
-        desk.link.say(DIED)
-        desk.turn()
-        desk.connect(pid=1)
-    desk.until_sent(5)
-    desk.link.finish(4)
-    assert desk.result(job_id)["ok"]
+        bench.until_sent(silence + 1)
+        bench.link.say(DIED)
+        bench.turn()
+        bench.connect(pid=1)
+    bench.until_sent(5)
+    bench.link.finish(4)
+    assert bench.result(job_id)["ok"]
 
 
-def test_a_job_sent_again_asks_for_the_same_seed(desk: Desk) -> None:
-    desk.connect()
-    desk.send()
-    desk.until_sent(1)
-    desk.link.say(DIED)
-    desk.turn()
-    desk.connect()
-    desk.until_sent(2)
-    (first, heard), (again, heard_again) = desk.link.sent
+def test_a_job_sent_again_asks_for_the_same_seed(bench: Bench) -> None:
+    bench.connect()
+    bench.send()
+    bench.until_sent(1)
+    bench.link.say(DIED)
+    bench.turn()
+    bench.connect()
+    bench.until_sent(2)
+    (first, heard), (again, heard_again) = bench.link.sent
     assert first == again
     assert first.seed is not None
     np.testing.assert_array_equal(heard, heard_again)
 
 
-def test_an_engine_that_stops_politely_loses_no_job(desk: Desk) -> None:
-    desk.connect()
-    job_id = desk.send((1, 1.5), (8, 8.5), context_s=0.5)
-    desk.until_sent(2)
-    for engine_job_id in desk.link.sent_ids():
-        desk.link.answer(messages.Failed(engine_job_id, "engine_stopping", "It is stopping."))
-    desk.turn()
-    assert len(desk.link.sent) == 2
+def test_an_engine_that_stops_politely_loses_no_job(bench: Bench) -> None:
+    bench.connect()
+    job_id = bench.send((1, 1.5), (8, 8.5), context_s=0.5)
+    bench.until_sent(2)
+    for engine_job_id in bench.link.sent_ids():
+        bench.link.answer(messages.Failed(engine_job_id, "engine_stopping", "It is stopping."))
+    bench.turn()
+    assert len(bench.link.sent) == 2
     goodbye = EngineUnavailable(BridgeCode.ENGINE_DIED, "The engine stopped: SIGTERM.")
-    desk.link.say(Disconnected(goodbye, was_told=True))
-    desk.turn()
-    desk.connect()
-    desk.until_sent(4)
-    desk.link.finish(2)
-    desk.link.finish(3)
-    assert desk.result(job_id)["ok"]
+    bench.link.say(Disconnected(goodbye, was_told=True))
+    bench.turn()
+    bench.connect()
+    bench.until_sent(4)
+    bench.link.finish(2)
+    bench.link.finish(3)
+    assert bench.result(job_id)["ok"]
 
 
-def test_an_engine_stopped_by_a_person_is_not_started_again(desk: Desk) -> None:
-    desk.connect()
-    job_id = desk.send()
-    desk.until_sent(1)
-    desk.desk.stop_engine()
-    assert desk.link.stops == 1
-    desk.link.answer(messages.Failed(job_id, "engine_stopping", "It is stopping."))
-    desk.link.say(STOPPED)
-    assert desk.result(job_id)["error"]["code"] == "engine_not_running"
-    assert desk.link.connects == 0
-    assert desk.desk.engine.state == EngineState("stopped")
+def test_an_engine_stopped_by_a_person_is_not_started_again(bench: Bench) -> None:
+    bench.connect()
+    job_id = bench.send()
+    bench.until_sent(1)
+    bench.scheduler.stop_engine()
+    assert bench.link.stops == 1
+    bench.link.answer(messages.Failed(job_id, "engine_stopping", "It is stopping."))
+    bench.link.say(STOPPED)
+    assert bench.result(job_id)["error"]["code"] == "engine_not_running"
+    assert bench.link.connects == 0
+    assert bench.scheduler.engine.state == EngineState("stopped")
 
 
-def test_an_engine_that_cant_be_started_fails_the_job_with_its_reason(desk: Desk) -> None:
-    job_id = desk.send()
+def test_an_engine_that_cant_be_started_fails_the_job_with_its_reason(bench: Bench) -> None:
+    job_id = bench.send()
     error = EngineUnavailable(BridgeCode.ENGINE_NOT_STARTED, "It did not start: no room.", hint="!")
-    desk.link.say(Disconnected(error))
-    result = desk.result(job_id)
+    bench.link.say(Disconnected(error))
+    result = bench.result(job_id)
     assert result["error"] == {
         "code": "engine_not_started",
         "message": "It did not start: no room.",
         "hint": "!",
     }
-    assert desk.desk.engine.state.state == "unreachable"
+    assert bench.scheduler.engine.state.state == "unreachable"
     # The next job tries again.
-    desk.send()
-    desk.turn()
-    assert desk.link.connects == 2
+    bench.send()
+    bench.turn()
+    assert bench.link.connects == 2
 
 
 def test_an_engine_that_is_just_ending_is_looked_for_again(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reapaint.reaper.engine_view.CONNECT_PAUSE_S", 0.0)
-    job_id = desk.send()
+    job_id = bench.send()
     gone = Disconnected(EngineUnavailable(BridgeCode.ENGINE_UNREACHABLE, "It is gone."))
     for attempt in range(1, 6):
-        desk.link.say(gone)
-        desk.turn()
-        assert desk.link.connects == attempt + 1
-        assert not desk.spool.is_answered(job_id)
+        bench.link.say(gone)
+        bench.turn()
+        assert bench.link.connects == attempt + 1
+        assert not bench.spool.is_answered(job_id)
     later_s = time.monotonic() + OWN_PATIENCE_S
     with monkeypatch.context() as patch:
         patch.setattr("reapaint.reaper.scheduler.time.monotonic", lambda: later_s)
-        desk.link.say(gone)
-        desk.turn()
-    assert desk.result(job_id)["error"]["code"] == "engine_unreachable"
+        bench.link.say(gone)
+        bench.turn()
+    assert bench.result(job_id)["error"]["code"] == "engine_unreachable"
 
 
-def test_an_idle_engine_that_leaves_is_no_error(desk: Desk) -> None:
-    desk.connect()
-    desk.turn()
-    desk.link.say(Disconnected(EngineUnavailable(BridgeCode.ENGINE_DIED, "Idle."), was_told=True))
-    desk.turn()
-    assert desk.desk.engine.state == EngineState("stopped")
-    desk.send()
-    desk.turn()
-    assert desk.link.connects == 1
+def test_an_idle_engine_that_leaves_is_no_error(bench: Bench) -> None:
+    bench.connect()
+    bench.turn()
+    bench.link.say(Disconnected(EngineUnavailable(BridgeCode.ENGINE_DIED, "Idle."), was_told=True))
+    bench.turn()
+    assert bench.scheduler.engine.state == EngineState("stopped")
+    bench.send()
+    bench.turn()
+    assert bench.link.connects == 1
 
 
-def test_a_full_queue_is_waited_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_queue_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler, "QUEUE_FULL_PAUSE_S", 0.02)
-    desk.connect()
-    job_id = desk.send()
-    desk.until_sent(1)
-    desk.link.answer(messages.Rejected(job_id, "queue_full", "Full."))
-    desk.until_sent(2)
-    desk.link.finish(1)
-    assert desk.result(job_id)["ok"]
+    bench.connect()
+    job_id = bench.send()
+    bench.until_sent(1)
+    bench.link.answer(messages.Rejected(job_id, "queue_full", "Full."))
+    bench.until_sent(2)
+    bench.link.finish(1)
+    assert bench.result(job_id)["ok"]
 
 
-def test_an_id_the_engine_knows_as_something_else_is_replaced(desk: Desk) -> None:
-    desk.connect()
-    job_id = desk.send()
-    desk.until_sent(1)
-    desk.link.answer(messages.Rejected(job_id, "job_id_reused", "Another job has it."))
-    desk.until_sent(2)
-    desk.link.answer(messages.Rejected(desk.link.sent_ids()[1], "job_id_reused", "Again."))
-    desk.until_sent(3)
-    assert len(set(desk.link.sent_ids())) == 3
-    desk.link.finish(2)
-    assert desk.result(job_id)["ok"]
+def test_an_id_the_engine_knows_as_something_else_is_replaced(bench: Bench) -> None:
+    bench.connect()
+    job_id = bench.send()
+    bench.until_sent(1)
+    bench.link.answer(messages.Rejected(job_id, "job_id_reused", "Another job has it."))
+    bench.until_sent(2)
+    bench.link.answer(messages.Rejected(bench.link.sent_ids()[1], "job_id_reused", "Again."))
+    bench.until_sent(3)
+    assert len(set(bench.link.sent_ids())) == 3
+    bench.link.finish(2)
+    assert bench.result(job_id)["ok"]
 
 
-def test_what_the_engine_refuses_is_passed_on_and_the_rest_is_cancelled(desk: Desk) -> None:
-    desk.connect()
-    job_id = desk.send((1, 1.5), (8, 8.5), context_s=0.5)
-    desk.until_sent(2)
-    desk.link.answer(messages.Failed(f"{job_id}-0", "out_of_memory", "Too little.", "Less."))
-    result = desk.result(job_id)
+def test_what_the_engine_refuses_is_passed_on_and_the_rest_is_cancelled(bench: Bench) -> None:
+    bench.connect()
+    job_id = bench.send((1, 1.5), (8, 8.5), context_s=0.5)
+    bench.until_sent(2)
+    bench.link.answer(messages.Failed(f"{job_id}-0", "out_of_memory", "Too little.", "Less."))
+    result = bench.result(job_id)
     assert result["error"] == {"code": "out_of_memory", "message": "Too little.", "hint": "Less."}
-    assert desk.link.cancelled == [f"{job_id}-0", f"{job_id}-1"]
+    assert bench.link.cancelled == [f"{job_id}-0", f"{job_id}-1"]
 
 
 # Bridges that end
 
 
-def test_a_job_is_taken_up_by_the_next_bridge_with_its_seed(desk: Desk) -> None:
-    desk.connect()
-    job_id = desk.send()
-    desk.until_sent(1)
-    later = Desk(desk.spool, desk.scripts, desk.source)
-    later.desk.take_up(job_id)
+def test_a_job_is_taken_up_by_the_next_bridge_with_its_seed(bench: Bench) -> None:
+    bench.connect()
+    job_id = bench.send()
+    bench.until_sent(1)
+    later = Bench(bench.spool, bench.scripts, bench.source)
+    later.scheduler.take_up(job_id)
     later.connect()
     later.until_sent(1)
-    assert later.link.sent[0][0] == desk.link.sent[0][0]
+    assert later.link.sent[0][0] == bench.link.sent[0][0]
     # The engine may have been ending the old bridge's job, which is the same to it.
     later.link.answer(messages.Cancelled(job_id))
     later.until_sent(2)
     later.link.finish(1)
     assert later.result(job_id)["ok"]
-    later.desk.close()
+    later.scheduler.close()
 
 
-def test_a_job_that_ends_bridges_is_given_up(desk: Desk) -> None:
-    request = desk.scripts.request(desk.source, (3, 4))
-    job_id = desk.scripts.send(request)
-    desk.spool.remember(job_id, Memory(seed=1, starts=MAX_STARTS))
-    desk.desk.take_up(job_id)
-    assert desk.scripts.result(job_id)["error"]["code"] == "bridge_died"
+def test_a_job_that_ends_bridges_is_given_up(bench: Bench) -> None:
+    request = bench.scripts.request(bench.source, (3, 4))
+    job_id = bench.scripts.send(request)
+    bench.spool.remember(job_id, Memory(seed=1, starts=MAX_STARTS))
+    bench.scheduler.take_up(job_id)
+    assert bench.scripts.result(job_id)["error"]["code"] == "bridge_died"
 
 
-def test_a_bridge_that_ends_in_order_does_not_count_as_dead(desk: Desk) -> None:
-    job_id = desk.send()
+def test_a_bridge_that_ends_in_order_does_not_count_as_dead(bench: Bench) -> None:
+    job_id = bench.send()
     for _ in range(MAX_STARTS + 2):
-        desk.desk.close()
-        desk.desk.give_up()
-        desk = Desk(desk.spool, desk.scripts, desk.source)
-        desk.desk.take_up(job_id)
-        assert desk.desk.has(job_id)
-    desk.desk.close()
+        bench.scheduler.close()
+        bench.scheduler.give_up()
+        bench = Bench(bench.spool, bench.scripts, bench.source)
+        bench.scheduler.take_up(job_id)
+        assert bench.scheduler.has(job_id)
+    bench.scheduler.close()
 
 
-def test_a_job_whose_folder_is_removed_is_forgotten(desk: Desk) -> None:
-    desk.connect()
-    job_id = desk.send()
-    desk.until_sent(1)
-    folder = desk.scripts.folder(job_id)
+def test_a_job_whose_folder_is_removed_is_forgotten(bench: Bench) -> None:
+    bench.connect()
+    job_id = bench.send()
+    bench.until_sent(1)
+    folder = bench.scripts.folder(job_id)
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
-    desk.desk.drop_removed()
-    assert desk.desk.is_idle
-    assert desk.link.cancelled == [job_id]
-    desk.link.finish(0)
-    desk.turn()
+    bench.scheduler.drop_removed()
+    assert bench.scheduler.is_idle
+    assert bench.link.cancelled == [job_id]
+    bench.link.finish(0)
+    bench.turn()
     assert not folder.exists()
 
 
 def test_a_result_that_finds_no_room_is_kept_until_there_is(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.connect()
-    job_id = desk.send()
-    desk.until_sent(1)
+    bench.connect()
+    job_id = bench.send()
+    bench.until_sent(1)
     commit, refusals = Spool.commit_result, iter([True] * 3)
 
     def full(spool: Spool, result: Any) -> None:
@@ -532,18 +532,18 @@ def test_a_result_that_finds_no_room_is_kept_until_there_is(
         commit(spool, result)
 
     monkeypatch.setattr(Spool, "commit_result", full)
-    desk.link.finish(0)
-    desk.turn_until(lambda: desk.desk._jobs[job_id].answer is not None, "the answer")
-    desk.desk.commit_late()
-    desk.desk.commit_late()
-    assert not desk.spool.is_answered(job_id)
-    desk.desk.commit_late()
-    assert desk.scripts.result(job_id)["ok"]
-    assert desk.desk.is_idle
+    bench.link.finish(0)
+    bench.turn_until(lambda: bench.scheduler._jobs[job_id].answer is not None, "the answer")
+    bench.scheduler.commit_late()
+    bench.scheduler.commit_late()
+    assert not bench.spool.is_answered(job_id)
+    bench.scheduler.commit_late()
+    assert bench.scripts.result(job_id)["ok"]
+    assert bench.scheduler.is_idle
 
 
 def test_a_mistake_of_ours_ends_its_job_and_no_more(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan_job, is_first = audio_work.plan_job, iter([True])
 
@@ -553,24 +553,24 @@ def test_a_mistake_of_ours_ends_its_job_and_no_more(
         return plan_job(*arguments, **options)
 
     monkeypatch.setattr(audio_work, "plan_job", breaks_once)
-    desk.connect()
-    broken = desk.send()
-    assert desk.result(broken)["error"]["code"] == "internal_error"
-    fine = desk.send()
-    desk.until_sent(1)
-    desk.link.finish(0)
-    assert desk.result(fine)["ok"]
+    bench.connect()
+    broken = bench.send()
+    assert bench.result(broken)["error"]["code"] == "internal_error"
+    fine = bench.send()
+    bench.until_sent(1)
+    bench.link.finish(0)
+    assert bench.result(fine)["ok"]
 
 
-def test_garbage_is_answered_with_its_code(desk: Desk) -> None:
+def test_garbage_is_answered_with_its_code(bench: Bench) -> None:
     for number, text in enumerate(("", "{", '{"protocol":"9.1"}', '{"protocol":"1.0"}')):
         job_id = f"{number:032x}"
-        folder = desk.scripts.folder(job_id)
+        folder = bench.scripts.folder(job_id)
         folder.mkdir(parents=True)
         (folder / "request.json").write_text(text)
-        desk.desk.take_up(job_id)
-        assert desk.scripts.result(job_id)["ok"] is False
-    assert desk.desk.is_idle
+        bench.scheduler.take_up(job_id)
+        assert bench.scripts.result(job_id)["ok"] is False
+    assert bench.scheduler.is_idle
 
 
 # The service around it
