@@ -52,7 +52,7 @@ QUEUE_FULL_PAUSE_S = 0.5
 _log = logging.getLogger(__name__)
 
 
-DeskEvent = WorkEvent | LinkEvent
+SchedulerEvent = WorkEvent | LinkEvent
 
 
 class JobScheduler:
@@ -67,7 +67,7 @@ class JobScheduler:
     """
 
     def __init__(
-        self, spool: Spool, endpoint: str | None, post: Callable[[DeskEvent], None]
+        self, spool: Spool, endpoint: str | None, post: Callable[[SchedulerEvent], None]
     ) -> None:
         self.engine = EngineView(NAMED_PATIENCE_S if endpoint else OWN_PATIENCE_S)
         self._spool = spool
@@ -102,7 +102,7 @@ class JobScheduler:
             memory = msgspec.structs.replace(job.memory, starts=job.memory.starts - 1)
             self._spool.remember(job.job_id, memory)
 
-    def handle(self, event: DeskEvent) -> None:
+    def handle(self, event: SchedulerEvent) -> None:
         """Take note of what happened."""
         match event:
             case Planned(job, planned):

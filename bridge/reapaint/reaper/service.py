@@ -18,7 +18,7 @@ from reapaint.errors import InputError
 from reapaint.reaper.audio_work import Written
 from reapaint.reaper.messages import Heartbeat
 from reapaint.reaper.sandbox import flatpak_app
-from reapaint.reaper.scheduler import DeskEvent, JobScheduler
+from reapaint.reaper.scheduler import JobScheduler, SchedulerEvent
 from reapaint.reaper.spool import LOCK_PATIENCE_S, Spool
 from reapaint.reaper.spool_watch import SpoolWatch
 from reapaint_engine.protocol.version import __version__
@@ -58,7 +58,7 @@ class _Stop:
     reason: str
 
 
-_Event = _Changed | _Stop | DeskEvent
+_Event = _Changed | _Stop | SchedulerEvent
 
 
 class Service:
