@@ -19,9 +19,9 @@ from reapaint_engine.protocol.messages import EngineMessage, InpaintRequest, Wel
 Audio = npt.NDArray[np.float32]
 
 IDLE_WAIT_S = 0.25
-"""How long a wish is waited for while no job is in flight; a heartbeat is due every 0.5 s."""
+"""How long a command is waited for while no job is in flight; a heartbeat is due every 0.5 s."""
 BUSY_WAIT_S = 0.004
-"""How long an answer is waited for before a wish is looked for: what a new job may lose."""
+"""How long an answer is waited for before a command is looked for: what a new job may lose."""
 STOP_PATIENCE_S = 3.0
 
 _ENDS = (messages.Done, messages.Failed, messages.Cancelled, messages.Rejected)
@@ -56,7 +56,7 @@ class Answer:
 
 
 LinkEvent = Connected | Disconnected | Answer
-_Wish = Callable[[], None]
+_Command = Callable[[], None]
 
 
 class EngineLink:
@@ -82,7 +82,7 @@ class EngineLink:
         self._endpoint = endpoint
         self._on_event = on_event
         self._find = find
-        self._wishes: queue.SimpleQueue[_Wish] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[_Command] = queue.SimpleQueue()
         self._client: EngineClient | None = None
         self._in_flight: set[str] = set()
         self._is_closing = False
@@ -95,18 +95,18 @@ class EngineLink:
 
     def close(self) -> None:
         """Say goodbye; the engine cancels what is still in flight."""
-        self._wishes.put(self._close)
+        self._commands.put(self._close)
         self._thread.join(STOP_PATIENCE_S)
 
     # Wishes, from any thread
 
     def connect(self) -> None:
         """Find an engine, or start one; answered by Connected or Disconnected."""
-        self._wishes.put(self._connect)
+        self._commands.put(self._connect)
 
     def look_for_engine(self) -> None:
         """Find an engine that runs already; answered by Connected, if at all."""
-        self._wishes.put(self._look_for_engine)
+        self._commands.put(self._look_for_engine)
 
     def submit(self, request: InpaintRequest, audio: Audio, on_sent: Callable[[], None]) -> None:
         """Send a job; Disconnected tells if it can't be.
@@ -120,15 +120,15 @@ class EngineLink:
         on_sent
             Called in the link's thread.
         """
-        self._wishes.put(lambda: self._submit(request, audio, on_sent))
+        self._commands.put(lambda: self._submit(request, audio, on_sent))
 
     def cancel(self, job_id: str) -> None:
         """Ask for a job's end."""
-        self._wishes.put(lambda: self._cancel(job_id))
+        self._commands.put(lambda: self._cancel(job_id))
 
     def stop_engine(self) -> None:
         """Ask the engine to end, whoever started it."""
-        self._wishes.put(self._stop_engine)
+        self._commands.put(self._stop_engine)
 
     # The thread
 
@@ -149,10 +149,10 @@ class EngineLink:
 
     def _step(self) -> None:
         wait_s = None if self._client is None else 0.0 if self._in_flight else IDLE_WAIT_S
-        wish = self._next_wish(wait_s)
-        while wish is not None:
-            wish()
-            wish = self._next_wish(0.0)
+        command = self._next_command(wait_s)
+        while command is not None:
+            command()
+            command = self._next_command(0.0)
         timeout_s = BUSY_WAIT_S if self._in_flight else 0.0
         while self._client is not None and not self._is_closing:
             answer = self._client.receive(timeout_s=timeout_s)
@@ -161,9 +161,9 @@ class EngineLink:
             self._pass_on(*answer)
             timeout_s = 0.0
 
-    def _next_wish(self, wait_s: float | None) -> _Wish | None:
+    def _next_command(self, wait_s: float | None) -> _Command | None:
         try:
-            return self._wishes.get(block=wait_s != 0.0, timeout=wait_s)
+            return self._commands.get(block=wait_s != 0.0, timeout=wait_s)
         except queue.Empty:
             return None
 
