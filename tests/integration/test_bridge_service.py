@@ -345,9 +345,9 @@ def test_the_scripts_start_and_stop_the_engine(scripts: ScriptSide, source: Path
 
     with running_bridge(scripts):
         wait_until(lambda: state() == "stopped", "no engine")
-        scripts.wish("start_engine")
+        scripts.write_control("start_engine")
         wait_until(lambda: state() == "ready", "the engine")
-        scripts.wish("stop_engine")
+        scripts.write_control("stop_engine")
         wait_until(lambda: state() == "stopped", "its end")
         wait_until(lambda: discovery.find_engine() is None, "its goodbye")
         assert scripts.result(scripts.send(scripts.request(source, (4, 5))))["ok"]

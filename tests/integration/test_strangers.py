@@ -106,11 +106,11 @@ def test_the_bridge_and_its_engine_start_among_strangers(strangers: Path, tmp_pa
     try:
         wait_until(lambda: scripts.heartbeat() or process.poll() is not None, "a heartbeat")
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        scripts.wish("start_engine")
+        scripts.write_control("start_engine")
         wait_until(lambda: _engine_state(scripts) == "ready", "the engine")
-        scripts.wish("stop_engine")
+        scripts.write_control("stop_engine")
         wait_until(lambda: _engine_state(scripts) != "ready", "its end")
-        scripts.wish("stop_bridge")
+        scripts.write_control("stop_bridge")
         assert process.wait(timeout=20) == 0
     finally:
         process.kill()

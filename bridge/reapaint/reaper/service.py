@@ -48,7 +48,7 @@ class BridgeConfig:
 
 @dataclass(frozen=True, slots=True)
 class _Changed:
-    """Something of a job or, with "", a wish was written."""
+    """Something of a job or, with "", a control was written."""
 
     job_id: str
 
@@ -153,7 +153,7 @@ class Service:
     def _handle(self, event: _Event) -> None:
         match event:
             case _Changed(""):
-                self._obey()
+                self._handle_controls()
             case _Changed(job_id):
                 self._look_at(job_id, is_news=True)
             case _Stop(reason):
@@ -190,7 +190,7 @@ class Service:
     # The spool
 
     def _scan(self) -> None:
-        self._obey()
+        self._handle_controls()
         for job_id in self._spool.job_ids():
             self._look_at(job_id)
         self._scheduler.drop_removed()
@@ -215,11 +215,11 @@ class Service:
             # The system may miss what happens in a folder in its first moments.
             self._new_folders[job_id] = time.monotonic() + NEW_FOLDER_PATIENCE_S
 
-    def _obey(self) -> None:
-        for wish in self._spool.take_controls():
-            _log.info("asked to %s", wish.replace("_", " "))
+    def _handle_controls(self) -> None:
+        for control in self._spool.take_controls():
+            _log.info("asked to %s", control.replace("_", " "))
             self._active_s = time.monotonic()
-            match wish:
+            match control:
                 case "start_engine":
                     self._scheduler.start_engine()
                 case "stop_engine":

@@ -5,7 +5,7 @@
     bridge.json                 the heartbeat
     bridge.lock                 held as long as a bridge lives
     reaper-<instance>.json      by which REAPERs that share this folder know of each other
-    control/<name>              a wish of the scripts; removed when it is obeyed
+    control/<name>              a word of the scripts; removed when it is handled
     jobs/<job_id>/request.json  a job, from the moment it has this name
                   audio.f32     what REAPER heard, if it read the audio itself
                   progress.json how far it is
@@ -209,7 +209,7 @@ class Spool:
             return ""
 
     def take_controls(self) -> list[str]:
-        """Return what the scripts wish, and take note that it is obeyed."""
+        """Return the controls that the scripts left, and take note that they are handled."""
         wishes = []
         for name in CONTROLS:
             path = self.control / name
@@ -222,8 +222,8 @@ class Spool:
             wishes.append(name)
         return wishes
 
-    def wish(self, name: str) -> None:
-        """Leave a wish for the bridge that runs here, as the scripts do."""
+    def write_control(self, name: str) -> None:
+        """Leave a control for the bridge that runs here, as the scripts do."""
         assert name in CONTROLS
         self.control.mkdir(parents=True, exist_ok=True)
         (self.control / name).touch()

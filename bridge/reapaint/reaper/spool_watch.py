@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class SpoolWatch:
-    """Calls back with a job's id, or with "" for a wish, from a thread of its own.
+    """Calls back with a job's id, or with "" for a control, from a thread of its own.
 
     It may call too often, and it may miss something: whoever listens looks at the files,
     at least every ``scan_s``.
@@ -65,7 +65,7 @@ class SpoolWatch:
 
 
 class _Handler(FileSystemEventHandler):
-    """Passes on what is news of a job or a wish; our own files are not."""
+    """Passes on what is news of a job or a control; our own files are not."""
 
     def __init__(self, root: Path, on_change: Callable[[str], None]) -> None:
         self._root = root

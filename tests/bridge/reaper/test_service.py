@@ -603,7 +603,7 @@ def test_the_heartbeat_counts_and_wishes_are_obeyed(
         write(spool, heartbeat)
         beats.append(heartbeat.beat)
         if len(beats) == 5:
-            spool.wish("stop_bridge")
+            spool.write_control("stop_bridge")
 
     monkeypatch.setattr(Spool, "write_heartbeat", count)
     _run(BridgeConfig(tmp_path / "spool"))
@@ -649,7 +649,7 @@ def test_a_result_that_found_no_room_is_tried_again_with_every_beat(
     def stop_after_some(spool: Spool, heartbeat: Heartbeat) -> None:
         beats.append(heartbeat.beat)
         if len(beats) == 50:
-            spool.wish("stop_bridge")
+            spool.write_control("stop_bridge")
 
     monkeypatch.setattr(Spool, "commit_result", full)
     monkeypatch.setattr(Spool, "write_heartbeat", stop_after_some)

@@ -267,7 +267,7 @@ def test_a_result_broken_by_a_power_failure_is_made_again(
 
 
 def test_wishes_are_taken_once_and_others_are_left(spool: Spool, scripts: ScriptSide) -> None:
-    scripts.wish("start_engine")
+    scripts.write_control("start_engine")
     (spool.control / "make_coffee").touch()
     (spool.control / "stop_engine.tmp").touch()
     assert spool.take_controls() == ["start_engine"]
@@ -306,7 +306,7 @@ def test_the_system_tells_of_jobs_wishes_and_ends(spool: Spool, scripts: ScriptS
             (lambda: _job(scripts, A), A),
             (lambda: scripts.touch(A, "cancel"), A),
             (lambda: scripts.touch(A, "applied"), A),
-            (lambda: scripts.wish("stop_engine"), ""),
+            (lambda: scripts.write_control("stop_engine"), ""),
         ):
             changes.clear()
             heard.clear()

@@ -329,7 +329,7 @@ def _stop_bridge(resource_folder: Path, *, patience_s: float = 0.0) -> None:
     spool = Spool(resource_folder / SPOOL)
     if not spool.has_bridge():
         return
-    spool.wish("stop_bridge")
+    spool.write_control("stop_bridge")
     deadline_s = time.monotonic() + patience_s
     while spool.has_bridge() and time.monotonic() < deadline_s:
         time.sleep(POLL_INTERVAL_S)
