@@ -178,7 +178,7 @@ class UploadedEnvelope(msgspec.Struct, kw_only=True):
     message: str = "success"
 
 
-class UploadWish(msgspec.Struct, kw_only=True):
+class UploadRequest(msgspec.Struct, kw_only=True):
     """A file that is about to be sent."""
 
     filename: Annotated[str, Meta(max_length=1000)] = ""
@@ -461,10 +461,10 @@ def _uploaded(gateway: Gateway, file: StoredFile, base_url: str) -> Uploaded:
 
 
 async def _upload_place(gateway: Gateway, call: Call) -> UploadPlaceEnvelope:
-    wish: UploadWish = call.body
-    name = PurePosixPath(wish.filename).name
-    place = gateway.store.reserve(name, wish.size)
-    headers = {"Content-Type": wish.content_type} if _is_plain(wish.content_type) else {}
+    upload: UploadRequest = call.body
+    name = PurePosixPath(upload.filename).name
+    place = gateway.store.reserve(name, upload.size)
+    headers = {"Content-Type": upload.content_type} if _is_plain(upload.content_type) else {}
     instruction = PutInstruction(url=f"{call.base_url}/uploads/{place.secret}", headers=headers)
     link = f"{call.base_url}/files/{place.file_id}/{place.name}"
     return UploadPlaceEnvelope(
@@ -600,7 +600,7 @@ ROUTES = (
     ),
     _route(
         "POST", "media/uploads", "wavespeedUploadPlace", "Ask where to PUT a file", _upload_place,
-        UploadPlaceEnvelope, body=UploadWish, errors=(400, 408, 413, 415, 429),
+        UploadPlaceEnvelope, body=UploadRequest, errors=(400, 408, 413, 415, 429),
     ),
     _route(
         "GET", "media/{id}", "reapaintMedia", "What is in a file that was uploaded", _media,
