@@ -13,6 +13,7 @@ import numpy.typing as npt
 from reapaint.errors import BridgeCode, EngineUnavailable
 from reapaint.files.formats.recording import AudioInfo
 from reapaint.files.new_file import NO_ROOM
+from reapaint.http.admission import AdmissionQueue
 from reapaint.http.config import HttpLimits
 from reapaint.http.engine import SharedEngine
 from reapaint.http.errors import HttpCode, Refused
@@ -20,7 +21,6 @@ from reapaint.http.fetching import Network
 from reapaint.http.intake import find_own, look_at, take_audio
 from reapaint.http.predictions import Ask, Prediction, Predictions, Take
 from reapaint.http.store import Store, StoredFile
-from reapaint.http.turns import Turns
 from reapaint.repaint import Order, Report, carry_out, prepare
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
@@ -65,7 +65,7 @@ class PredictionRunner:
         self._limits = limits
         self._predictions = predictions
         self._on_end = on_end
-        self._turns = Turns(HELD_BYTES)
+        self._turns = AdmissionQueue(HELD_BYTES)
         self._fetchers = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
         self._runners = ThreadPoolExecutor(RUNNERS, thread_name_prefix="run")
@@ -216,7 +216,7 @@ class _Seat:
     """One prediction's place at the shared engine."""
 
     def __init__(
-        self, engine: SharedEngine, turns: Turns, number: int, prediction: Prediction
+        self, engine: SharedEngine, turns: AdmissionQueue, number: int, prediction: Prediction
     ) -> None:
         self._engine = engine
         self._turns = turns

@@ -116,7 +116,7 @@ class HostedJob:
         outcome.passages[plan.take, plan.index] = passage
         outcome.deliveries.append(delivery)
 
-    # JobControl
+    # Control
 
     def _report(self, stage: str, done: float) -> None:
         self._stage, self._done = stage, done

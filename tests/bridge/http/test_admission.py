@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from reapaint.http.turns import Turns
+from reapaint.http.admission import AdmissionQueue
 
 PATIENCE_S = 10.0
 
@@ -31,7 +31,7 @@ def _in_thread(work: Callable[[], None]) -> tuple[threading.Thread, threading.Ev
 
 
 def test_nobody_enters_before_who_joined_before() -> None:
-    turns = Turns(100)
+    turns = AdmissionQueue(100)
     numbers = [turns.join() for _ in range(5)]
     for number in numbers:
         turns.admit(number, 1, _nothing)
@@ -48,7 +48,7 @@ def test_nobody_enters_before_who_joined_before() -> None:
 
 
 def test_who_leaves_lets_the_next_one_in() -> None:
-    turns = Turns(100)
+    turns = AdmissionQueue(100)
     first, second = turns.join(), turns.join()
     entered: list[int] = []
 
@@ -64,7 +64,7 @@ def test_who_leaves_lets_the_next_one_in() -> None:
 
 
 def test_memory_is_handed_out_in_order_and_given_back() -> None:
-    turns = Turns(100)
+    turns = AdmissionQueue(100)
     first, large, small = turns.join(), turns.join(), turns.join()
     turns.admit(first, 60, _nothing)
     admitted: list[int] = []
@@ -83,7 +83,7 @@ def test_memory_is_handed_out_in_order_and_given_back() -> None:
 
 
 def test_one_that_needs_more_than_there_is_works_alone() -> None:
-    turns = Turns(100)
+    turns = AdmissionQueue(100)
     turns.admit(turns.join(), 1000, _nothing)
     second = turns.join()
     _, done = _in_thread(lambda: turns.admit(second, 1, _nothing))
@@ -93,7 +93,7 @@ def test_one_that_needs_more_than_there_is_works_alone() -> None:
 
 
 def test_who_is_cancelled_waits_no_longer() -> None:
-    turns = Turns(100)
+    turns = AdmissionQueue(100)
     turns.join()
     second = turns.join()
 

@@ -8,7 +8,7 @@ WAKE_S = 0.5
 """How often who waits looks whether it was cancelled."""
 
 
-class Turns:
+class AdmissionQueue:
     """Lets jobs read their audio while there is memory, and enter the queue one by one.
 
     A job joins, is admitted with the bytes it will hold, enters the queue, and leaves.
