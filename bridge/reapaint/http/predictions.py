@@ -108,18 +108,18 @@ class Prediction:
 
         Raises
         ------
-        Unwanted
+        PredictionCancelled
             Somebody asked for its end.
         """
         if self.is_unwanted:
-            raise Unwanted
+            raise PredictionCancelled
 
     def move(self, stage: str, fraction: float) -> None:
         """Take note of progress; the first thing done for it begins the work.
 
         Raises
         ------
-        Unwanted
+        PredictionCancelled
             Somebody asked for its end.
         """
         self.check()
@@ -156,7 +156,7 @@ class Prediction:
                 return False
             self.is_unwanted = True
             if self.state is State.QUEUED:
-                self.error = Unwanted()
+                self.error = PredictionCancelled()
                 self._end(State.CANCELLED)
         return True
 
@@ -165,7 +165,7 @@ class Prediction:
         self._loop.call_soon_threadsafe(self.ended.set)
 
 
-class Unwanted(ReaPaintError):
+class PredictionCancelled(ReaPaintError):
     """Somebody asked for a prediction's end."""
 
     def __init__(self) -> None:
