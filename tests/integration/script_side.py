@@ -63,7 +63,7 @@ class ScriptSide:
     def touch(self, job_id: str, name: str) -> None:
         (self.folder(job_id) / name).touch()
 
-    def wish(self, name: str) -> None:
+    def write_control(self, name: str) -> None:
         (self.spool / "control").mkdir(parents=True, exist_ok=True)
         (self.spool / "control" / name).touch()
 

@@ -210,7 +210,7 @@ class Spool:
 
     def take_controls(self) -> list[str]:
         """Return the controls that the scripts left, and take note that they are handled."""
-        wishes = []
+        controls = []
         for name in CONTROLS:
             path = self.control / name
             try:
@@ -219,8 +219,8 @@ class Spool:
                 continue
             except OSError as error:
                 _log.warning("%s can't be removed: %s", path, error)
-            wishes.append(name)
-        return wishes
+            controls.append(name)
+        return controls
 
     def write_control(self, name: str) -> None:
         """Leave a control for the bridge that runs here, as the scripts do."""

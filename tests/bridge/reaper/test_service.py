@@ -591,7 +591,7 @@ def test_a_bridge_whose_starter_is_gone_ends_when_idle(
     assert not (spool / "bridge.json").exists()
 
 
-def test_the_heartbeat_counts_and_wishes_are_obeyed(
+def test_the_heartbeat_counts_and_controls_are_handled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scheduler, "EngineLink", FakeLink)

@@ -266,7 +266,7 @@ def test_a_result_broken_by_a_power_failure_is_made_again(
     assert (folder / "result.json").exists()
 
 
-def test_wishes_are_taken_once_and_others_are_left(spool: Spool, scripts: ScriptSide) -> None:
+def test_controls_are_taken_once_and_others_are_left(spool: Spool, scripts: ScriptSide) -> None:
     scripts.write_control("start_engine")
     (spool.control / "make_coffee").touch()
     (spool.control / "stop_engine.tmp").touch()
@@ -293,7 +293,7 @@ def test_what_a_bridge_notes_outlives_it(spool: Spool, scripts: ScriptSide) -> N
     assert spool.memory(A) == Memory()
 
 
-def test_the_system_tells_of_jobs_wishes_and_ends(spool: Spool, scripts: ScriptSide) -> None:
+def test_the_system_tells_of_jobs_controls_and_ends(spool: Spool, scripts: ScriptSide) -> None:
     changes: list[str] = []
     heard = threading.Event()
 
