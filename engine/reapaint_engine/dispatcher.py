@@ -312,7 +312,7 @@ class Dispatcher:
             self._queue.remove(job)
         return [sent for job in waiting for sent in self._end_stopped(job)]
 
-    def farewell(self, reason: str) -> list[Outgoing]:
+    def shutdown_messages(self, reason: str) -> list[Outgoing]:
         """Return the last words to every client; a job still running is given up."""
         outgoing = []
         if self._running is not None:

@@ -106,7 +106,7 @@ class Server:
                 _log.info("stopping")
                 self._send(self._dispatcher.stop())
                 self._finish_running_job()
-            self._send(self._dispatcher.farewell(reason))
+            self._send(self._dispatcher.shutdown_messages(reason))
             self._worker.stop(timeout_s=1.0)
         self._bell.close()
         self._bell_rope.close()

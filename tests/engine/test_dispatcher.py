@@ -257,7 +257,7 @@ def test_stopping_ends_everything_and_says_goodbye() -> None:
     assert job.cancelled.is_set()
     (ended,) = dispatcher.failed(JobCancelled(), now_s=0.0)
     assert ended.message.code == "engine_stopping"
-    assert _names(dispatcher.farewell("a test")) == [(b"c", "Goodbye"), (b"d", "Goodbye")]
+    assert _names(dispatcher.shutdown_messages("a test")) == [(b"c", "Goodbye"), (b"d", "Goodbye")]
     assert _submit(dispatcher, b"c", "late")[0].message.code == "engine_stopping"
 
 
@@ -266,7 +266,7 @@ def test_a_job_that_never_sees_its_cancel_is_given_up() -> None:
     _submit(dispatcher, b"c", "stuck")
     dispatcher.next_job(now_s=0.0)
     dispatcher.stop()
-    outgoing = dispatcher.farewell("a test")
+    outgoing = dispatcher.shutdown_messages("a test")
     assert _names(outgoing) == [(b"c", "Failed"), (b"c", "Goodbye")]
 
 
@@ -368,7 +368,7 @@ class ManyClients(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self._note(self.dispatcher.stop())
-        self._note(self.dispatcher.farewell("a test"))
+        self._note(self.dispatcher.shutdown_messages("a test"))
         assert set(self.ended) == set(self.owner)
 
 

@@ -150,7 +150,7 @@ class EachLabs:
     def cancel(self, session: Session, ticket: Ticket) -> bool:
         """Ask for the prediction's end."""
         url = f"{session.account.api}/v1/prediction/{ticket.remote_id}/cancel"
-        answer = session.farewell(Request("POST", url))
+        answer = session.send_last(Request("POST", url))
         return answer is not None and answer.status < 300
 
     def _fields(self, session: Session, model: HostedModel) -> dict[str, str]:

@@ -158,5 +158,5 @@ class Fal:
 
     def cancel(self, session: Session, ticket: Ticket) -> bool:
         """Ask for the request's end."""
-        answer = session.farewell(Request("PUT", ticket.links["cancel"]))
+        answer = session.send_last(Request("PUT", ticket.links["cancel"]))
         return answer is not None and answer.status < 300

@@ -102,7 +102,7 @@ class Session:
                 raise failure
             self._back_off(failures, asked_s, failure)
 
-    def farewell(self, request: Request) -> Answer | None:
+    def send_last(self, request: Request) -> Answer | None:
         """Make a last request of a cancelled job: once, and not for long."""
         try:
             return self.transport.exchange(request, within_s=self.pace.cancel_s)
