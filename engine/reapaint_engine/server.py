@@ -72,10 +72,10 @@ class Server:
         self._token = discovery.new_token() if config.is_loopback else ""
         self._events: SimpleQueue[WorkerEvent] = SimpleQueue()
         # The worker's thread wakes the poll through this pair; only it writes.
-        self._bell = context.socket(zmq.PAIR)
-        self._bell.bind("inproc://worker")
-        self._bell_rope = context.socket(zmq.PAIR)
-        self._bell_rope.connect("inproc://worker")
+        self._wakeup_recv = context.socket(zmq.PAIR)
+        self._wakeup_recv.bind("inproc://worker")
+        self._wakeup_send = context.socket(zmq.PAIR)
+        self._wakeup_send.connect("inproc://worker")
         self._worker = Worker(
             backends=backends,
             default_backend=lambda: preferred_backend(backends, config.backend),
@@ -108,18 +108,18 @@ class Server:
                 self._finish_running_job()
             self._send(self._dispatcher.shutdown_messages(reason))
             self._worker.stop(timeout_s=1.0)
-        self._bell.close()
-        self._bell_rope.close()
+        self._wakeup_recv.close()
+        self._wakeup_send.close()
         _log.info("stopped: %s", reason)
 
     def _serve(self) -> str:
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
-        poller.register(self._bell, zmq.POLLIN)
+        poller.register(self._wakeup_recv, zmq.POLLIN)
         next_tick_s = time.monotonic()
         while True:
             ready = dict(poller.poll(int(TICK_S * 1000)))
-            if self._bell in ready:
+            if self._wakeup_recv in ready:
                 self._hear_worker()
             if self._socket in ready:
                 self._receive_all()
@@ -164,7 +164,7 @@ class Server:
     def _hear_worker(self) -> None:
         with contextlib.suppress(zmq.Again):
             while True:
-                self._bell.recv(zmq.NOBLOCK)
+                self._wakeup_recv.recv(zmq.NOBLOCK)
         while True:
             try:
                 event = self._events.get_nowait()
@@ -184,12 +184,12 @@ class Server:
 
     def _post_from_worker(self, event: WorkerEvent) -> None:
         self._events.put(event)
-        self._bell_rope.send(b"")
+        self._wakeup_send.send(b"")
 
     def _finish_running_job(self) -> None:
         deadline_s = time.monotonic() + STOP_PATIENCE_S
         while self._dispatcher.is_busy() and time.monotonic() < deadline_s:
-            if self._bell.poll(int(TICK_S * 1000)):
+            if self._wakeup_recv.poll(int(TICK_S * 1000)):
                 self._hear_worker()
 
     def _send(self, outgoing: Sequence[Outgoing]) -> None:
