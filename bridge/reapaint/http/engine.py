@@ -1,4 +1,4 @@
-"""The engine as many jobs at once use it: one session, and a letter box for each of them."""
+"""The engine as many jobs at once use it: one session, and a mailbox for each of them."""
 
 import logging
 import queue
@@ -26,7 +26,7 @@ FULL_PAUSE_S = 0.5
 WAKE_S = 0.25
 """How often a waiting job looks whether it was cancelled."""
 
-_Box = queue.SimpleQueue[Answer | Disconnected]
+_Mailbox = queue.SimpleQueue[Answer | Disconnected]
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class SharedEngine:
         self._flags = tuple(flags)
         self._offers_paid = offers_paid
         self._link = EngineLink(None, self._hear, find=self._find)
-        self._boxes: dict[str, _Box] = {}
+        self._mailboxes: dict[str, _Mailbox] = {}
         self._lock = threading.Lock()
         self._first: queue.SimpleQueue[Connected | Disconnected] = queue.SimpleQueue()
         self._welcome: Welcome | None = None
@@ -133,9 +133,9 @@ class SharedEngine:
         JobFailed
             It refused the job, or could not do it.
         """
-        box: _Box = queue.SimpleQueue()
+        mailbox: _Mailbox = queue.SimpleQueue()
         with self._lock:
-            self._boxes[request.job_id] = box
+            self._mailboxes[request.job_id] = mailbox
 
         def send() -> None:
             # A dead engine is started again by whoever needs one next.
@@ -144,22 +144,22 @@ class SharedEngine:
 
         try:
             put(send)
-            return self._wait(box, send, on_progress)
+            return self._wait(mailbox, send, on_progress)
         except BaseException:
             self._link.cancel(request.job_id)
             raise
         finally:
             with self._lock:
-                del self._boxes[request.job_id]
+                del self._mailboxes[request.job_id]
 
     def _wait(
-        self, box: _Box, send: Callable[[], None], on_progress: Callable[[str, float], None]
+        self, mailbox: _Mailbox, send: Callable[[], None], on_progress: Callable[[str, float], None]
     ) -> tuple[Done, tuple[Audio, ...]]:
         stage, fraction = "queued", 0.0
         while True:
             on_progress(stage, fraction)
             try:
-                event = box.get(timeout=WAKE_S)
+                event = mailbox.get(timeout=WAKE_S)
             except queue.Empty:
                 continue
             if isinstance(event, Disconnected):
@@ -190,9 +190,9 @@ class SharedEngine:
         if isinstance(event, Answer):
             job_id = getattr(event.message, "job_id", "")
             with self._lock:
-                box = self._boxes.get(job_id)
-            if box is not None:
-                box.put(event)
+                mailbox = self._mailboxes.get(job_id)
+            if mailbox is not None:
+                mailbox.put(event)
             return
         if isinstance(event, Connected):
             is_first = self._welcome is None
@@ -205,9 +205,9 @@ class SharedEngine:
             if not self._is_closed:
                 _log.warning("the engine is gone: %s", event.error)
             with self._lock:
-                boxes = list(self._boxes.values())
-            for box in boxes:
-                box.put(event)
+                mailboxes = list(self._mailboxes.values())
+            for mailbox in mailboxes:
+                mailbox.put(event)
         if is_first:
             self._first.put(event)
 
