@@ -6,7 +6,7 @@ from enum import Enum, auto
 
 from reapaint.reaper.messages import Failure, Progress, Request, Result
 from reapaint.reaper.planning import PlannedJob, WindowResult
-from reapaint.reaper.spool import Memory
+from reapaint.reaper.spool import JobRecord
 from reapaint_engine.protocol.messages import InpaintRequest
 
 WRITE_SHARE = 0.05
@@ -46,7 +46,7 @@ class RunningJob:
     """
 
     request: Request
-    memory: Memory
+    record: JobRecord
     seen_s: float
     planned: PlannedJob | None = None
     windows: list[RunningWindow] = field(default_factory=list)

@@ -43,9 +43,9 @@ Audio = npt.NDArray[np.float32]
 
 MAX_WINDOWS = 8
 """Windows that are read, sent or with the engine at one time: it does one, and audio is large."""
-MAX_DEATHS = 1
+MAX_ENGINE_DEATHS = 1
 """A job that was running when an engine died is sent once more."""
-MAX_STARTS = 4
+MAX_ATTEMPTS = 4
 """A job that this many bridges took up without an end may be what ends them."""
 QUEUE_FULL_PAUSE_S = 0.5
 
@@ -99,8 +99,8 @@ class JobScheduler:
         for job in self._jobs.values():
             _log.info("%s waits for the next bridge", job.job_id)
             # A bridge that ends in order has not died of it.
-            memory = msgspec.structs.replace(job.memory, starts=job.memory.starts - 1)
-            self._spool.remember(job.job_id, memory)
+            record = msgspec.structs.replace(job.record, attempts=job.record.attempts - 1)
+            self._spool.remember(job.job_id, record)
 
     def handle(self, event: SchedulerEvent) -> None:
         """Take note of what happened."""
@@ -128,23 +128,23 @@ class JobScheduler:
     def take_up(self, job_id: str) -> None:
         """Begin with a job that was committed."""
         seen_s = time.monotonic()
-        memory = self._spool.memory(job_id)
+        record = self._spool.record(job_id)
         try:
             request = self._spool.read_request(job_id)
-            if memory.starts >= MAX_STARTS:
-                raise taken_up_too_often(memory.starts)
+            if record.attempts >= MAX_ATTEMPTS:
+                raise taken_up_too_often(record.attempts)
         except ReaPaintError as error:
             _log.warning("%s refused: %s [%s]", job_id, error, error.code)
             self._commit(failure(job_id, error, self._spool.instance(job_id)))
             return
         seed = next(
             each
-            for each in (request.settings.seed, memory.seed, secrets.randbelow(MAX_SEED + 1))
+            for each in (request.settings.seed, record.seed, secrets.randbelow(MAX_SEED + 1))
             if each is not None
         )
-        memory = msgspec.structs.replace(memory, seed=seed, starts=memory.starts + 1)
-        self._spool.remember(job_id, memory)
-        job = RunningJob(request, memory, seen_s)
+        record = msgspec.structs.replace(record, seed=seed, attempts=record.attempts + 1)
+        self._spool.remember(job_id, record)
+        job = RunningJob(request, record, seen_s)
         _log.info(
             "%s taken up: %d spans, %d takes", job_id, len(request.spans), request.settings.takes
         )
@@ -178,10 +178,12 @@ class JobScheduler:
         """Blame no job where the engine only fell silent, as on a machine with too much to do."""
         if pid == self._engine_pid:
             for job in self._blamed:
-                memory = msgspec.structs.replace(job.memory, deaths=job.memory.deaths - 1)
-                job.memory = memory
+                record = msgspec.structs.replace(
+                    job.record, engine_deaths=job.record.engine_deaths - 1
+                )
+                job.record = record
                 if self.has(job.job_id):
-                    self._spool.remember(job.job_id, memory)
+                    self._spool.remember(job.job_id, record)
         self._blamed.clear()
         self._engine_pid = pid
 
@@ -267,7 +269,7 @@ class JobScheduler:
         But an engine may cancel what it takes for the job of a bridge that has died.
         """
         is_first_answer = "-again-" not in window.request.job_id
-        if job.memory.starts > 1 and is_first_answer:
+        if job.record.attempts > 1 and is_first_answer:
             rename(window)
             unsend(window)
             return
@@ -321,14 +323,14 @@ class JobScheduler:
 
     def _note_death(self, job: RunningJob, error: ReaPaintError) -> None:
         """Have a job that an engine left unfinished sent once more, and no more than that."""
-        memory = msgspec.structs.replace(job.memory, deaths=job.memory.deaths + 1)
-        job.memory = memory
-        if memory.deaths > MAX_DEATHS:
+        record = msgspec.structs.replace(job.record, engine_deaths=job.record.engine_deaths + 1)
+        job.record = record
+        if record.engine_deaths > MAX_ENGINE_DEATHS:
             self._fail(job, error)
             return
         _log.info("%s is sent again", job.job_id)
         self._blamed.append(job)
-        self._spool.remember(job.job_id, memory)
+        self._spool.remember(job.job_id, record)
         self._tell(job, "starting", is_due=True)
 
     # Ends

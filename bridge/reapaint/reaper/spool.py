@@ -57,36 +57,36 @@ RETRY_S = 0.002
 LOCK_PATIENCE_S = 1.0
 """Whoever looks whether a bridge lives holds its lock for a moment."""
 
-RESULT_LOOKS = 24 * 30
+RESULT_HOURS = 24 * 30
 """Hours that bridges run before a result that nobody wanted is given up; its WAVs stay."""
-FAILURE_LOOKS = 24 * 2
-ABANDONED_LOOKS = 24
+FAILURE_HOURS = 24 * 2
+ABANDONED_HOURS = 24
 """For a folder without a request: REAPER ended while it was being written."""
 
 _REQUEST, _RESULT, _PROGRESS = "request.json", "result.json", "progress.json"
-_CANCEL, _APPLIED, _MEMORY, _NOTE = "cancel", "applied", "memory.json", "script.json"
-_DRAFTS = (_REQUEST, _RESULT, _PROGRESS, _MEMORY, _NOTE, _CANCEL, _APPLIED, AUDIO_NAME)
+_CANCEL, _APPLIED, _RECORD, _NOTE = "cancel", "applied", "memory.json", "script.json"
+_DRAFTS = (_REQUEST, _RESULT, _PROGRESS, _RECORD, _NOTE, _CANCEL, _APPLIED, AUDIO_NAME)
 _OURS = (
     _REQUEST,
     *(f"{name}.tmp" for name in _DRAFTS),
-    *(_PROGRESS, _MEMORY, AUDIO_NAME, _NOTE, _RESULT, _CANCEL, _APPLIED),
+    *(_PROGRESS, _RECORD, AUDIO_NAME, _NOTE, _RESULT, _CANCEL, _APPLIED),
 )
 """In the order of their removal: a job that lost only its result would be done again."""
 
 _log = logging.getLogger(__name__)
 
 
-class Memory(msgspec.Struct, frozen=True):
+class JobRecord(msgspec.Struct, frozen=True):
     """What must outlive a bridge: the seed that was drawn, and how often a job went wrong.
 
-    ``starts`` counts the bridges that took the job up, ``deaths`` the engines that died
-    while it ran, ``looks`` the hours it lay here without an end.
+    ``attempts`` counts the bridges that took the job up, ``engine_deaths`` the engines that
+    died while it ran, ``age_hours`` the hours it lay here without an end.
     """
 
     seed: int | None = None
-    starts: int = 0
-    deaths: int = 0
-    looks: int = 0
+    attempts: int = msgspec.field(default=0, name="starts")
+    engine_deaths: int = msgspec.field(default=0, name="deaths")
+    age_hours: int = msgspec.field(default=0, name="looks")
 
 
 class Spool:
@@ -256,7 +256,7 @@ class Spool:
             _replace(path, write(result), PATIENCE_S)
         except OSError as error:
             raise write_error(path, error) from error
-        for name in (AUDIO_NAME, _MEMORY):
+        for name in (AUDIO_NAME, _RECORD):
             with contextlib.suppress(OSError):
                 (folder / name).unlink()
 
@@ -279,19 +279,19 @@ class Spool:
         with contextlib.suppress(OSError):
             self._heartbeat.unlink()
 
-    def memory(self, job_id: str) -> Memory:
+    def record(self, job_id: str) -> JobRecord:
         """Return what an earlier bridge noted of a job."""
         try:
-            data = (self.folder(job_id) / _MEMORY).read_bytes()
-            return msgspec.json.decode(data, type=Memory)
+            data = (self.folder(job_id) / _RECORD).read_bytes()
+            return msgspec.json.decode(data, type=JobRecord)
         except (OSError, msgspec.MsgspecError):
-            return Memory()
+            return JobRecord()
 
-    def remember(self, job_id: str, memory: Memory) -> None:
+    def remember(self, job_id: str, record: JobRecord) -> None:
         """Note what a later bridge must know; without room for it, it won't."""
-        path = self.folder(job_id) / _MEMORY
+        path = self.folder(job_id) / _RECORD
         try:
-            _replace(path, msgspec.json.encode(memory), PROGRESS_PATIENCE_S)
+            _replace(path, msgspec.json.encode(record), PROGRESS_PATIENCE_S)
         except OSError as error:
             _log.warning("%s: no note of it could be written: %s", job_id, error)
 
@@ -331,23 +331,25 @@ class Spool:
             limit = self._most_looks(job_id)
             if limit is None:
                 continue
-            memory = self.memory(job_id)
-            if memory.looks + 1 >= limit:
-                _log.info("%s: removed after %d hours", job_id, memory.looks + 1)
+            record = self.record(job_id)
+            if record.age_hours + 1 >= limit:
+                _log.info("%s: removed after %d hours", job_id, record.age_hours + 1)
                 self.remove(job_id)
             else:
-                self.remember(job_id, msgspec.structs.replace(memory, looks=memory.looks + 1))
+                self.remember(
+                    job_id, msgspec.structs.replace(record, age_hours=record.age_hours + 1)
+                )
 
     def _most_looks(self, job_id: str) -> int | None:
         """Return after how many hours a folder is stale; None for a job that is to be done."""
         if not self.is_answered(job_id):
-            return None if self.is_committed(job_id) else ABANDONED_LOOKS
+            return None if self.is_committed(job_id) else ABANDONED_HOURS
         try:
             head = self._read(self.folder(job_id) / _RESULT)
             is_failure = not msgspec.json.decode(head, type=_Outcome).ok
         except (BridgeError, msgspec.MsgspecError):
-            return RESULT_LOOKS
-        return FAILURE_LOOKS if is_failure else RESULT_LOOKS
+            return RESULT_HOURS
+        return FAILURE_HOURS if is_failure else RESULT_HOURS
 
     def remove(self, job_id: str) -> None:
         """Remove a job's files and, if nothing else is in it, its folder."""

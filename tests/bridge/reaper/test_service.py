@@ -16,9 +16,9 @@ from reapaint.link.thread import Answer, Connected, Disconnected, LinkEvent
 from reapaint.reaper import audio_work, scheduler
 from reapaint.reaper.engine_view import OWN_PATIENCE_S
 from reapaint.reaper.messages import EngineState, Heartbeat
-from reapaint.reaper.scheduler import MAX_STARTS, MAX_WINDOWS, JobScheduler
+from reapaint.reaper.scheduler import MAX_ATTEMPTS, MAX_WINDOWS, JobScheduler
 from reapaint.reaper.service import BridgeConfig, Service, run_bridge
-from reapaint.reaper.spool import Memory, Spool
+from reapaint.reaper.spool import JobRecord, Spool
 from reapaint_engine.protocol import messages
 from reapaint_engine.protocol.messages import (
     BackendInfo,
@@ -486,14 +486,14 @@ def test_a_job_is_taken_up_by_the_next_bridge_with_its_seed(bench: Bench) -> Non
 def test_a_job_that_ends_bridges_is_given_up(bench: Bench) -> None:
     request = bench.scripts.request(bench.source, (3, 4))
     job_id = bench.scripts.send(request)
-    bench.spool.remember(job_id, Memory(seed=1, starts=MAX_STARTS))
+    bench.spool.remember(job_id, JobRecord(seed=1, attempts=MAX_ATTEMPTS))
     bench.scheduler.take_up(job_id)
     assert bench.scripts.result(job_id)["error"]["code"] == "bridge_died"
 
 
 def test_a_bridge_that_ends_in_order_does_not_count_as_dead(bench: Bench) -> None:
     job_id = bench.send()
-    for _ in range(MAX_STARTS + 2):
+    for _ in range(MAX_ATTEMPTS + 2):
         bench.scheduler.close()
         bench.scheduler.give_up()
         bench = Bench(bench.spool, bench.scripts, bench.source)

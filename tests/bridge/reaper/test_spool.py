@@ -18,7 +18,7 @@ from reapaint.reaper.messages import (
     Result,
     read_result,
 )
-from reapaint.reaper.spool import ABANDONED_LOOKS, FAILURE_LOOKS, RESULT_LOOKS, Memory, Spool
+from reapaint.reaper.spool import ABANDONED_HOURS, FAILURE_HOURS, RESULT_HOURS, JobRecord, Spool
 from reapaint.reaper.spool_watch import BLIND_SCAN_S, SpoolWatch
 from reapaint_engine.protocol.errors import ProtocolError
 from tests.integration.script_side import ScriptSide
@@ -117,7 +117,7 @@ def test_a_result_without_room_is_an_error_that_can_pass(
         # What is replaced all the time is only skipped.
         spool.write_progress(Progress(A, 1, "sample", 0.5))
         spool.write_heartbeat(Heartbeat(1, 1, EngineState("ready")))
-        spool.remember(A, Memory(seed=1))
+        spool.remember(A, JobRecord(seed=1))
     assert not (folder / "result.json").exists()
     spool.commit_result(_result(A))
     assert (folder / "result.json").exists()
@@ -227,7 +227,7 @@ def test_a_sweep_that_is_cut_off_never_brings_a_job_back(
 
 @pytest.mark.parametrize(
     ("answer", "looks"),
-    [(_result(A), RESULT_LOOKS), (_failure(A), FAILURE_LOOKS), (None, ABANDONED_LOOKS)],
+    [(_result(A), RESULT_HOURS), (_failure(A), FAILURE_HOURS), (None, ABANDONED_HOURS)],
     ids=["result", "failure", "abandoned"],
 )
 def test_what_is_stale_goes_after_hours_of_running_whatever_the_clock_says(
@@ -249,7 +249,7 @@ def test_what_is_stale_goes_after_hours_of_running_whatever_the_clock_says(
 
 def test_a_job_that_is_to_be_done_is_never_stale(spool: Spool, scripts: ScriptSide) -> None:
     _job(scripts, A)
-    for _ in range(RESULT_LOOKS + 1):
+    for _ in range(RESULT_HOURS + 1):
         spool.look_for_stale()
     assert spool.waiting_jobs() == [A]
 
@@ -286,11 +286,11 @@ def test_one_bridge_at_a_time(spool: Spool) -> None:
 
 def test_what_a_bridge_notes_outlives_it(spool: Spool, scripts: ScriptSide) -> None:
     folder = _job(scripts, A)
-    assert spool.memory(A) == Memory()
-    spool.remember(A, Memory(seed=4, starts=2, deaths=1))
-    assert Spool(spool.root).memory(A) == Memory(seed=4, starts=2, deaths=1)
+    assert spool.record(A) == JobRecord()
+    spool.remember(A, JobRecord(seed=4, attempts=2, engine_deaths=1))
+    assert Spool(spool.root).record(A) == JobRecord(seed=4, attempts=2, engine_deaths=1)
     (folder / "memory.json").write_text("garbage")
-    assert spool.memory(A) == Memory()
+    assert spool.record(A) == JobRecord()
 
 
 def test_the_system_tells_of_jobs_controls_and_ends(spool: Spool, scripts: ScriptSide) -> None:
@@ -334,7 +334,7 @@ def test_our_own_files_are_no_news(spool: Spool, scripts: ScriptSide) -> None:
     with SpoolWatch(spool.root, on_change):
         spool.write_heartbeat(Heartbeat(1, 1, EngineState("ready")))
         spool.write_progress(Progress(A, 1, "sample", 0.5))
-        spool.remember(A, Memory(seed=1))
+        spool.remember(A, JobRecord(seed=1))
         scripts.touch(B, "cancel")
         _wait_for(heard, changes, B)
     # What a draft is renamed from may speak of the folder; the files themselves don't.
