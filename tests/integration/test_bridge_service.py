@@ -214,7 +214,7 @@ def test_a_killed_bridge_is_followed_by_one_that_goes_on(
         scripts.wait_for_stage(slow, "sample")
         quick = scripts.send(scripts.request(source, (4, 5)))
         wait_until(lambda: scripts.progress(quick), "the job's first sign")
-        seed = Spool(scripts.spool).memory(quick).seed
+        seed = Spool(scripts.spool).record(quick).seed
         process.kill()
         process.wait()
     assert seed is not None

@@ -87,7 +87,7 @@ class AudioWork:
 
     def plan(self, job: RunningJob, folder: Path, welcome: Welcome) -> None:
         """Find out what a job asks of the engine; its seed must be known."""
-        seed = job.memory.seed
+        seed = job.record.seed
         assert seed is not None
 
         def work() -> Planned:

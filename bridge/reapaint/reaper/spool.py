@@ -328,7 +328,7 @@ class Spool:
         Hours are counted while a bridge runs: a clock that jumps makes nothing old.
         """
         for job_id in self.job_ids():
-            limit = self._most_looks(job_id)
+            limit = self._most_hours(job_id)
             if limit is None:
                 continue
             record = self.record(job_id)
@@ -340,7 +340,7 @@ class Spool:
                     job_id, msgspec.structs.replace(record, age_hours=record.age_hours + 1)
                 )
 
-    def _most_looks(self, job_id: str) -> int | None:
+    def _most_hours(self, job_id: str) -> int | None:
         """Return after how many hours a folder is stale; None for a job that is to be done."""
         if not self.is_answered(job_id):
             return None if self.is_committed(job_id) else ABANDONED_HOURS
