@@ -18,7 +18,7 @@ from reapaint.http.errors import HttpCode, Refused, not_found
 from reapaint.http.fetching import Network
 from reapaint.http.intake import check_audio, is_data_uri, take_audio
 from reapaint.http.prediction_runner import PredictionRunner
-from reapaint.http.predictions import Ask, Prediction, Predictions, Shape, Take
+from reapaint.http.predictions import Prediction, PredictionRequest, Predictions, Shape, Take
 from reapaint.http.store import Store, StoredFile
 
 SWEEP_S = 30.0
@@ -82,7 +82,7 @@ class Gateway:
         host = request.headers.get("host") or f"{self.config.host}:{self.port}"
         return f"{request.url.scheme}://{host}"
 
-    async def submit(self, ask: Ask) -> Prediction:
+    async def submit(self, request: PredictionRequest) -> Prediction:
         """Take on what was asked, after a first look at it.
 
         Raises
@@ -90,14 +90,14 @@ class Gateway:
         Refused
             It can't be, or not now.
         """
-        check_audio(ask.audio, self.store, self.network)
-        if not is_data_uri(ask.audio):
-            return self.runner.submit(ask)
+        check_audio(request.audio, self.store, self.network)
+        if not is_data_uri(request.audio):
+            return self.runner.submit(request)
         # What waits is on the disk, not in memory.
         limits = self.config.limits
-        file = await asyncio.to_thread(take_audio, ask.audio, self.store, self.network, limits)
+        file = await asyncio.to_thread(take_audio, request.audio, self.store, self.network, limits)
         try:
-            return self.runner.submit(replace(ask, audio=file.file_id, is_inline=True))
+            return self.runner.submit(replace(request, audio=file.file_id, is_inline=True))
         except Refused:
             self.store.remove(file)
             raise
@@ -161,7 +161,7 @@ class Gateway:
         """Return each take as the client wanted it: an address, or the file itself."""
         limit = self.config.limits.max_base64_bytes
         size = sum(take.file.size for take in prediction.takes)
-        if not prediction.ask.wants_base64 or size > limit:
+        if not prediction.request.wants_base64 or size > limit:
             return tuple(self.link(take.file, base_url) for take in prediction.takes)
         try:
             return await asyncio.to_thread(
@@ -174,20 +174,20 @@ class Gateway:
     # In the background
 
     def _tell(self, prediction: Prediction) -> None:
-        if prediction.ask.webhook_url:
+        if prediction.request.webhook_url:
             self._keep(asyncio.create_task(self._send_webhook(prediction)))
 
     async def _send_webhook(self, prediction: Prediction) -> None:
-        ask = prediction.ask
-        links = await self.outputs(prediction, ask.base_url)
-        body = msgspec.json.encode(self.webhook_contents[ask.shape](self, prediction, links))
-        secret = ask.webhook_secret or webhooks.load_secret()
+        request = prediction.request
+        links = await self.outputs(prediction, request.base_url)
+        body = msgspec.json.encode(self.webhook_contents[request.shape](self, prediction, links))
+        secret = request.webhook_secret or webhooks.load_secret()
         headers = {
             "Content-Type": "application/json",
             **webhooks.signed(body, prediction.prediction_id, secret),
         }
         await webhooks.send(
-            ask.webhook_url,
+            request.webhook_url,
             body,
             headers,
             network=self.network,

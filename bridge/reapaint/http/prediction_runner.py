@@ -19,7 +19,7 @@ from reapaint.http.engine import SharedEngine
 from reapaint.http.errors import HttpCode, Refused
 from reapaint.http.fetching import Network
 from reapaint.http.intake import find_own, look_at, take_audio
-from reapaint.http.predictions import Ask, Prediction, Predictions, Take
+from reapaint.http.predictions import Prediction, PredictionRequest, Predictions, Take
 from reapaint.http.store import Store, StoredFile
 from reapaint.repaint import Order, Report, carry_out, prepare
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
@@ -72,7 +72,7 @@ class PredictionRunner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closing = False
 
-    def submit(self, ask: Ask) -> Prediction:
+    def submit(self, request: PredictionRequest) -> Prediction:
         """Take on a prediction; in the event loop.
 
         Raises
@@ -82,7 +82,7 @@ class PredictionRunner:
         """
         if self._is_closing:
             raise _stopping()
-        prediction = self._predictions.add(ask)
+        prediction = self._predictions.add(request)
         task = asyncio.create_task(self._work(prediction))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -149,9 +149,9 @@ class PredictionRunner:
 
     async def _carry_through(self, prediction: Prediction) -> None:
         loop = asyncio.get_running_loop()
-        audio = prediction.ask.audio
+        audio = prediction.request.audio
         is_here = find_own(audio, self._store) is not None
-        is_kept = is_here and not prediction.ask.is_inline
+        is_kept = is_here and not prediction.request.is_inline
         pool = self._readers if is_here else self._fetchers
         file = await loop.run_in_executor(pool, self._take, prediction)
         try:
@@ -169,35 +169,35 @@ class PredictionRunner:
 
     def _take(self, prediction: Prediction) -> StoredFile:
         prediction.check()
-        if find_own(prediction.ask.audio, self._store) is None:
+        if find_own(prediction.request.audio, self._store) is None:
             prediction.move("fetch", 0.0)
-        return take_audio(prediction.ask.audio, self._store, self._network, self._limits)
+        return take_audio(prediction.request.audio, self._store, self._network, self._limits)
 
     def _run(self, prediction: Prediction, info: AudioInfo, number: int) -> None:
         """Repaint and write; in a thread."""
-        ask = prediction.ask
+        request = prediction.request
         folder = self._store.folder / f"work-{prediction.prediction_id}"
-        self._store.check_room(_result_bytes(info, ask))
-        self._turns.admit(number, _held_bytes(info, ask), prediction.check)
+        self._store.check_room(_result_bytes(info, request))
+        self._turns.admit(number, _held_bytes(info, request), prediction.check)
         try:
             folder.mkdir(mode=0o700)
             order = Order(
                 source=info.path,
-                target=folder / f"audio.{ask.output_format}",
-                selections_s=ask.selections_s,
-                settings=ask.settings,
+                target=folder / f"audio.{request.output_format}",
+                selections_s=request.selections_s,
+                settings=request.settings,
             )
             seat = _Seat(self._engine, self._turns, number, prediction)
             report = carry_out(prepare(order, info), seat, prediction.move)
             takes = tuple(
-                Take(self._store.adopt(output.path, f"audio.{ask.output_format}"), output)
+                Take(self._store.adopt(output.path, f"audio.{request.output_format}"), output)
                 for output in report.outputs
             )
         except OSError as error:
             raise _disk_error(error) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        if not prediction.finish(report, takes, _stand_in_warnings(ask, report)):
+        if not prediction.finish(report, takes, _stand_in_warnings(request, report)):
             for take in takes:
                 self._store.remove(take.file)
 
@@ -249,36 +249,36 @@ def disk_full() -> Refused:
     )
 
 
-def _held_bytes(info: AudioInfo, ask: Ask) -> int:
+def _held_bytes(info: AudioInfo, request: PredictionRequest) -> int:
     """Return about how much memory a prediction's windows and patches take."""
-    context_s = ask.settings.context_s
+    context_s = request.settings.context_s
     heard_s = WINDOW_GUESS_S
-    for start_s, end_s in ask.selections_s:
+    for start_s, end_s in request.selections_s:
         length_s = end_s - start_s
         heard_s += length_s + 2 * (max(length_s, 5.0) if context_s is None else context_s)
-    frames = min(heard_s * info.sample_rate, info.frames + _selected_s(ask) * info.sample_rate)
-    return int(frames) * info.channels * 4 * (1 + ask.settings.takes)
+    frames = min(heard_s * info.sample_rate, info.frames + _selected_s(request) * info.sample_rate)
+    return int(frames) * info.channels * 4 * (1 + request.settings.takes)
 
 
-def _result_bytes(info: AudioInfo, ask: Ask) -> int:
+def _result_bytes(info: AudioInfo, request: PredictionRequest) -> int:
     """Return about how much disk a prediction's results take."""
-    duration_s = max(info.duration_s, ask.selections_s[-1][1])
-    if ask.output_format in ("wav", "flac"):
+    duration_s = max(info.duration_s, request.selections_s[-1][1])
+    if request.output_format in ("wav", "flac"):
         one = duration_s * info.sample_rate * info.channels * info.sample_format.bits / 8
     else:
         one = duration_s * _LOSSY_BYTES_PER_S
-    return int(one) * ask.settings.takes
+    return int(one) * request.settings.takes
 
 
-def _selected_s(ask: Ask) -> float:
-    return sum(end_s - start_s for start_s, end_s in ask.selections_s)
+def _selected_s(request: PredictionRequest) -> float:
+    return sum(end_s - start_s for start_s, end_s in request.selections_s)
 
 
-def _stand_in_warnings(ask: Ask, report: Report) -> tuple[str, ...]:
-    if not ask.is_alias or report.backend == STAND_IN_FOR:
+def _stand_in_warnings(request: PredictionRequest, report: Report) -> tuple[str, ...]:
+    if not request.is_alias or report.backend == STAND_IN_FOR:
         return ()
     return (
-        f"{ask.model} is a hosted model; here the {report.backend} backend stood in for it,"
+        f"{request.model} is a hosted model; here the {report.backend} backend stood in for it,"
         " as it does for all that names none. See `reapaint models`.",
     )
 

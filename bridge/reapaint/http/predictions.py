@@ -39,7 +39,7 @@ class Shape(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class PredictionRequest:
     """What is asked for, whichever API it came by.
 
     ``model`` is the path it was asked under, ``given`` the input as it came, but for audio
@@ -75,7 +75,7 @@ class Take:
 class Prediction:
     """One request's life; changed through its own methods, from any thread."""
 
-    ask: Ask
+    request: PredictionRequest
     prediction_id: str = field(default_factory=lambda: secrets.token_hex(16))
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     created_s: float = field(default_factory=time.monotonic)
@@ -192,7 +192,7 @@ class Predictions:
         """Those that have not ended, the oldest first."""
         return tuple(each for each in self._active.values() if not each.has_ended)
 
-    def add(self, ask: Ask) -> Prediction:
+    def add(self, request: PredictionRequest) -> Prediction:
         """Remember a new one.
 
         Raises
@@ -207,7 +207,7 @@ class Predictions:
                 f"{len(self._active)} predictions wait or run already.",
                 hint="Send it again when one has ended, or cancel one.",
             )
-        prediction = Prediction(ask)
+        prediction = Prediction(request)
         self._all[prediction.prediction_id] = prediction
         self._active[prediction.prediction_id] = prediction
         return prediction

@@ -13,11 +13,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from reapaint.http.asks import AUDIO, Name, OwnFields, Seconds, make_ask
 from reapaint.http.errors import HttpCode, Refused, bad_request, not_found
 from reapaint.http.gateway import Gateway
+from reapaint.http.inputs import AUDIO, Name, OwnFields, Seconds, make_request
 from reapaint.http.models import EACHLABS_SLUGS, choose_model
-from reapaint.http.predictions import Ask, Prediction, Shape, State
+from reapaint.http.predictions import Prediction, PredictionRequest, Shape, State
 from reapaint.http.routes import Call, Errors, Route
 from reapaint.http.store import PLACE_S
 
@@ -147,12 +147,12 @@ class Deleted(msgspec.Struct):
 
 
 async def _create(gateway: Gateway, call: Call) -> Created:
-    prediction = await gateway.submit(_ask(gateway, call))
+    prediction = await gateway.submit(_request_of(gateway, call))
     return Created(predictionID=prediction.prediction_id)
 
 
 async def _run(gateway: Gateway, call: Call) -> PredictionData:
-    prediction = await gateway.submit(_ask(gateway, call))
+    prediction = await gateway.submit(_request_of(gateway, call))
     await gateway.wait(prediction, gateway.config.limits.sync_timeout_s)
     return await _described(gateway, prediction, call.base_url)
 
@@ -167,7 +167,7 @@ async def _cancel(gateway: Gateway, call: Call) -> PredictionData:
     return await _described(gateway, prediction, call.base_url)
 
 
-def _ask(gateway: Gateway, call: Call) -> Ask:
+def _request_of(gateway: Gateway, call: Call) -> PredictionRequest:
     body: CreateBody = call.body
     fields = body.input
     audio = fields.audio_url or fields.audio
@@ -176,7 +176,7 @@ def _ask(gateway: Gateway, call: Call) -> Ask:
             "The input names no audio.", "Give its address as `audio_url`.", "invalid_field"
         )
     has_mask = fields.mask_start is not None and fields.mask_end is not None
-    return make_ask(
+    return make_request(
         Shape.EACHLABS,
         body.model,
         fields,
@@ -200,7 +200,7 @@ def webhook_content(
     gateway: Gateway, prediction: Prediction, outputs: tuple[str, ...]
 ) -> msgspec.Struct:
     """Return what a webhook says: the prediction."""
-    return describe(gateway, prediction, prediction.ask.base_url, outputs)
+    return describe(gateway, prediction, prediction.request.base_url, outputs)
 
 
 def describe(
@@ -217,7 +217,7 @@ def describe(
     position = gateway.predictions.position(prediction)
     return PredictionData(
         id=prediction.prediction_id,
-        input=prediction.ask.given,
+        input=prediction.request.given,
         status=_STATUSES[prediction.state],
         output=output,
         logs=str(error) if error else "\n".join(report.notes if report else ()),

@@ -13,11 +13,11 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from starlette.responses import Response
 
-from reapaint.http.asks import AUDIO, OwnFields, Seconds, make_ask
 from reapaint.http.errors import HttpCode, Refused
 from reapaint.http.gateway import Gateway
+from reapaint.http.inputs import AUDIO, OwnFields, Seconds, make_request
 from reapaint.http.models import FAL_APPS, choose_model
-from reapaint.http.predictions import Ask, Prediction, Shape, State
+from reapaint.http.predictions import Prediction, PredictionRequest, Shape, State
 from reapaint.http.routes import Call, Errors, Route, json_response
 from reapaint.http.store import StoredFile
 
@@ -143,7 +143,7 @@ class Webhook(msgspec.Struct, kw_only=True):
 
 
 async def _submit(gateway: Gateway, call: Call) -> Submitted:
-    prediction = await gateway.submit(_ask(gateway, call, call.path.strip("/")))
+    prediction = await gateway.submit(_request_of(gateway, call, call.path.strip("/")))
     request_id = prediction.prediction_id
     url = _url(prediction, call.base_url)
     return Submitted(
@@ -157,8 +157,8 @@ async def _submit(gateway: Gateway, call: Call) -> Submitted:
 
 
 async def _run(gateway: Gateway, call: Call) -> Result:
-    ask = _ask(gateway, call, call.path.strip("/").removeprefix("run/"))
-    prediction = await gateway.submit(ask)
+    request = _request_of(gateway, call, call.path.strip("/").removeprefix("run/"))
+    prediction = await gateway.submit(request)
     limit_s = gateway.config.limits.sync_timeout_s
     if not await gateway.wait(prediction, limit_s):
         prediction.cancel()
@@ -171,11 +171,11 @@ async def _run(gateway: Gateway, call: Call) -> Result:
     return await _finished(gateway, prediction, call.base_url)
 
 
-def _ask(gateway: Gateway, call: Call, app: str) -> Ask:
+def _request_of(gateway: Gateway, call: Call, app: str) -> PredictionRequest:
     body: Input = call.body
     start_s = body.mask_start_seconds if body.mask_start is None else body.mask_start
     end_s = body.mask_end_seconds if body.mask_end is None else body.mask_end
-    return make_ask(
+    return make_request(
         Shape.FAL,
         app,
         body,
@@ -268,7 +268,7 @@ def describe(prediction: Prediction, outputs: tuple[str, ...]) -> Result:
         seed=seeds[0],
         audios=files,
         seeds=seeds,
-        prompt=prediction.ask.settings.prompt,
+        prompt=prediction.request.settings.prompt,
         backend=report.backend,
         warnings=[*report.warnings, *prediction.warnings],
         notes=list(report.notes),
@@ -280,7 +280,7 @@ def _file(url: str, file: StoredFile) -> File:
 
 
 def _url(prediction: Prediction, base_url: str) -> str:
-    app = "/".join(prediction.ask.model.split("/")[:2])
+    app = "/".join(prediction.request.model.split("/")[:2])
     return f"{base_url}/{app}/requests/{prediction.prediction_id}"
 
 

@@ -15,9 +15,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from reapaint.http import webhooks
-from reapaint.http.asks import AUDIO, Name, OwnFields, Seconds, make_ask
 from reapaint.http.bodies import read_multipart
 from reapaint.http.gateway import Gateway
+from reapaint.http.inputs import AUDIO, Name, OwnFields, Seconds, make_request
 from reapaint.http.models import OWN_PREFIX, WAVESPEED_PATHS, choose_model, model_paths
 from reapaint.http.predictions import Prediction, Shape, State
 from reapaint.http.routes import Call, Errors, Route
@@ -298,7 +298,7 @@ class DoneEnvelope(msgspec.Struct, kw_only=True):
 async def _submit(gateway: Gateway, call: Call) -> Envelope:
     path = call.path.removeprefix("/api/v3/")
     body: Input = call.body
-    ask = make_ask(
+    request = make_request(
         Shape.WAVESPEED,
         path,
         body,
@@ -310,7 +310,7 @@ async def _submit(gateway: Gateway, call: Call) -> Envelope:
         webhook_url=call.query.webhook,
         network=gateway.network,
     )
-    prediction = await gateway.submit(ask)
+    prediction = await gateway.submit(request)
     if not body.enable_sync_mode:
         return await _envelope(gateway, prediction, call.base_url)
     limit_s = gateway.config.limits.sync_timeout_s
@@ -354,7 +354,7 @@ async def _list(gateway: Gateway, call: Call) -> PageEnvelope:
 def _is_asked(prediction: Prediction, asked: ListQuery) -> bool:
     after, before = asked.created_after, asked.created_before
     return (
-        asked.model in (None, prediction.ask.model)
+        asked.model in (None, prediction.request.model)
         and asked.status in (None, _STATUSES[prediction.state])
         and (after is None or prediction.created_at >= _aware(after))
         and (before is None or prediction.created_at <= _aware(before))
@@ -369,7 +369,7 @@ def webhook_content(
     gateway: Gateway, prediction: Prediction, outputs: tuple[str, ...]
 ) -> msgspec.Struct:
     """Return what a webhook says: the prediction, without an envelope."""
-    return describe(gateway, prediction, prediction.ask.base_url, outputs)
+    return describe(gateway, prediction, prediction.request.base_url, outputs)
 
 
 async def _envelope(gateway: Gateway, prediction: Prediction, base_url: str) -> Envelope:
@@ -391,8 +391,8 @@ def describe(
     keep = timedelta(seconds=gateway.config.limits.keep_s)
     return PredictionData(
         id=prediction.prediction_id,
-        model=prediction.ask.model,
-        input=prediction.ask.given,
+        model=prediction.request.model,
+        input=prediction.request.given,
         outputs=list(outputs),
         urls=Urls(get=f"{url}/result", cancel=f"{url}/cancel"),
         has_nsfw_contents=[False] * len(outputs),

@@ -9,7 +9,7 @@ from reapaint.http.addresses import parse_url
 from reapaint.http.errors import bad_request
 from reapaint.http.fetching import Network
 from reapaint.http.models import ModelChoice
-from reapaint.http.predictions import Ask, Shape
+from reapaint.http.predictions import PredictionRequest, Shape
 from reapaint.request_settings import MAX_TIME_S, RequestSettings
 from reapaint_engine.protocol.requests import (
     MAX_CROSSFADE_S,
@@ -77,7 +77,7 @@ class OwnFields(msgspec.Struct, kw_only=True):
     ] = False
 
 
-def make_ask(
+def make_request(
     shape: Shape,
     path: str,
     fields: OwnFields,
@@ -90,7 +90,7 @@ def make_ask(
     webhook_url: str,
     webhook_secret: str = "",
     network: Network,
-) -> Ask:
+) -> PredictionRequest:
     """Return what an input asks for.
 
     Parameters
@@ -119,7 +119,7 @@ def make_ask(
             )
     if webhook_url:
         parse_url(webhook_url, network.allowed_hosts)
-    return Ask(
+    return PredictionRequest(
         shape=shape,
         model=path,
         audio=audio,
