@@ -83,7 +83,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
+class PromptClass:
     """What a prompt asks for; ``words`` are those that decided it, if any did."""
 
     kind: Kind
@@ -107,16 +107,16 @@ def choose(prompt: str, plans: Mapping[str, DevicePlan]) -> Choice:
         CPU the small ones first. Never a base checkpoint: those are slow, and for who
         asks for them. Without a name where none is left.
     """
-    hearing = hear(prompt)
+    prompt_class = classify_prompt(prompt)
     here = [model for model in MODELS if model.name in plans]
     able = [model for model in here if not model.is_base and plans[model.name].fits]
     if not able:
         return Choice(None, _why_none(here, plans))
-    best = min(able, key=lambda model: _rank(model, hearing.kind, plans[model.name]))
-    return Choice(best.name, _why(best, hearing, plans[best.name]), plans[best.name])
+    best = min(able, key=lambda model: _rank(model, prompt_class.kind, plans[model.name]))
+    return Choice(best.name, _why(best, prompt_class, plans[best.name]), plans[best.name])
 
 
-def hear(prompt: str) -> Hearing:
+def classify_prompt(prompt: str) -> PromptClass:
     """Tell whether a prompt asks for music or for a sound effect.
 
     Words count by how much they say. At a tie, what is named first is the subject:
@@ -126,10 +126,10 @@ def hear(prompt: str) -> Hearing:
     found = list(_known_words(_UNWANTED.sub(" ", prompt.lower().replace("-", " "))))
     scores = {kind: sum(w for _, k, w in found if k is kind) for kind in (MUSIC, EFFECTS)}
     if not found:
-        return Hearing(EFFECTS, ())
+        return PromptClass(EFFECTS, ())
     is_tie = scores[MUSIC] == scores[EFFECTS]
     kind = found[0][1] if is_tie else max(scores, key=lambda each: scores[each])
-    return Hearing(kind, tuple(dict.fromkeys(word for word, k, _ in found if k is kind)))
+    return PromptClass(kind, tuple(dict.fromkeys(word for word, k, _ in found if k is kind)))
 
 
 # Wording
@@ -184,19 +184,19 @@ def _rank(model: Model, kind: Kind, plan: DevicePlan) -> int:
     return 1 if model.kind is kind else 2
 
 
-def _why(model: Model, hearing: Hearing, plan: DevicePlan) -> str:
+def _why(model: Model, prompt_class: PromptClass, plan: DevicePlan) -> str:
     if model.kind is Kind.BOTH:
         why = "it makes music and sound effects" if plan.is_gpu else "it is the one that is here"
-    elif model.kind is hearing.kind:
-        why = _why_kind(hearing)
+    elif model.kind is prompt_class.kind:
+        why = _why_kind(prompt_class)
     else:
         why = f"of those that are here it comes closest to {hearing.kind.value}"
     return f"{model.name}, for {why}; {OVERRULE}"
 
 
-def _why_kind(hearing: Hearing) -> str:
-    if hearing.words:
-        quoted = " and ".join(f'"{word}"' for word in hearing.words[:2])
+def _why_kind(prompt_class: PromptClass) -> str:
+    if prompt_class.words:
+        quoted = " and ".join(f'"{word}"' for word in prompt_class.words[:2])
         return f"{quoted} {'speak' if len(hearing.words) > 1 else 'speaks'} of {hearing.kind.value}"
     return "the prompt does not speak of music"
 
