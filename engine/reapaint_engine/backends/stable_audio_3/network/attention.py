@@ -25,20 +25,20 @@ class RotaryTables:
     """What turns queries and keys by their position, their norms' gains included.
 
     With ``x`` a normalised head and ``swapped`` its two turning quarters exchanged, the
-    result is ``straight * x + crossed * swapped``; beyond those quarters only
-    ``straight`` counts. Both are float32: at 1420 positions bfloat16 would tell 322 of
+    result is ``cos_table * x + sin_table * swapped``; beyond those quarters only
+    ``cos_table`` counts. Both are float32: at 1420 positions bfloat16 would tell 322 of
     the first 387 apart.
 
     Attributes
     ----------
-    straight
+    cos_table
         (blocks, tokens, 2, 1, head_dim): for queries, then for keys.
-    crossed
+    sin_table
         (blocks, tokens, 2, 1, head_dim / 2).
     """
 
-    straight: Tensor
-    crossed: Tensor
+    cos_table: Tensor
+    sin_table: Tensor
 
 
 def rotary_frequencies(head_dim: int) -> Tensor:
@@ -75,8 +75,8 @@ def rotary_tables(gains: Tensor, tokens: int) -> RotaryTables:
     rest = gains[..., 2 * quarter :]
     still = rest.expand(-1, tokens, -1, -1, -1)
     return RotaryTables(
-        straight=torch.cat([first * cos, second * cos, still], dim=-1),
-        crossed=torch.cat([-second * sin, first * sin], dim=-1),
+        cos_table=torch.cat([first * cos, second * cos, still], dim=-1),
+        sin_table=torch.cat([-second * sin, first * sin], dim=-1),
     )
 
 
@@ -115,16 +115,16 @@ def inverse_rms(x: Tensor, eps: float) -> Tensor:
     return norms.square_().mul_(1 / x.shape[-1]).add_(eps).rsqrt_()
 
 
-def turn_(heads: Tensor, straight: Tensor, crossed: Tensor) -> Tensor:
+def apply_rotary(heads: Tensor, cos_table: Tensor, sin_table: Tensor) -> Tensor:
     """Turn normalised heads by their positions, in place and in float32.
 
     Parameters
     ----------
     heads
         Shape (n, tokens, 2, heads, head_dim), float32: queries, then keys.
-    straight
+    cos_table
         One block's of ``RotaryTables``, shape (tokens, 2, 1, head_dim), float32.
-    crossed
+    sin_table
         The same, shape (tokens, 2, 1, head_dim / 2), float32.
 
     Returns
@@ -132,10 +132,10 @@ def turn_(heads: Tensor, straight: Tensor, crossed: Tensor) -> Tensor:
     Tensor
         ``heads`` itself, (n, tokens, 2, heads, head_dim), float32.
     """
-    quarter = crossed.shape[-1] // 2
+    quarter = sin_table.shape[-1] // 2
     first, second = heads[..., :quarter], heads[..., quarter : 2 * quarter]
-    from_second, from_first = second * crossed[..., :quarter], first * crossed[..., quarter:]
-    heads.mul_(straight)
+    from_second, from_first = second * sin_table[..., :quarter], first * sin_table[..., quarter:]
+    heads.mul_(cos_table)
     first += from_second
     second += from_first
     return heads

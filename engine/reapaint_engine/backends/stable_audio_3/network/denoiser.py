@@ -18,7 +18,7 @@ from reapaint_engine.backends.stable_audio_3.network.attention import (
     rotary_frequencies,
     rotary_tables,
     rows_for,
-    turn_,
+    apply_rotary,
 )
 from reapaint_engine.backends.stable_audio_3.network.context_attention import ContextAttention
 from reapaint_engine.backends.stable_audio_3.network.last_result import LastResult
@@ -72,7 +72,7 @@ class PreparedJob:
         Of the context's rows: see ``padding_mask``.
     local
         (blocks, 1 or branches, 1, latents, width).
-    straight, crossed
+    cos_table, sin_table
         ``RotaryTables`` for the rows of memory tokens and latents together, float32.
     own_mask
         Of those rows.
@@ -83,8 +83,8 @@ class PreparedJob:
     values: Tensor
     context_mask: Tensor
     local: Tensor
-    straight: Tensor
-    crossed: Tensor
+    cos_table: Tensor
+    sin_table: Tensor
     own_mask: Tensor
 
     @property
@@ -179,8 +179,8 @@ class Denoiser:
             values=values,
             context_mask=context_mask,
             local=self._added(local.to(self._memory)),
-            straight=tables.straight,
-            crossed=tables.crossed,
+            cos_table=tables.cos_table,
+            sin_table=tables.sin_table,
             own_mask=padding_mask(tokens, self._memory),
         )
 
@@ -285,7 +285,7 @@ class _Block:
         heads = parts[:, :, :-1].float()
         heads = heads.view(*parts.shape[:2], 2, -1, parts.shape[-1])
         heads *= head_scales(heads)
-        turned = turn_(heads, job.straight[index], job.crossed[index]).to(x.dtype)
+        turned = apply_rotary(heads, job.cos_table[index], job.sin_table[index]).to(x.dtype)
         queries, keys = turned.unbind(2)
         values = self._for_halves(parts[:, :, -1:])
         out = attend(queries, keys, values, job.own_mask, self._heads[0]).view(x.shape)

@@ -50,7 +50,7 @@ class Rotation:
         angles = torch.outer(positions, ROTARY_BASE ** (-steps / dims)).unsqueeze(1)
         return cls(angles.cos(), angles.sin())
 
-    def turn_(self, heads: Tensor) -> Tensor:
+    def apply_rotary(self, heads: Tensor) -> Tensor:
         """Rotate the leading dimensions of every head in place.
 
         Parameters
@@ -259,8 +259,8 @@ class Attention(nn.Module):
         queries = self._heads(F.linear(asked.reshape(-1, x.shape[-1]), asking))
         queries = queries.view(*asked.shape[:2], maps, self.dim_heads)
         keys, values = self._heads(F.linear(x, answering)).tensor_split([maps], dim=-2)
-        queries = view.asking.turn_(self.q_norm(queries)).to(weight.dtype)
-        keys = view.answering.turn_(self.k_norm(keys)).to(weight.dtype)
+        queries = view.asking.apply_rotary(self.q_norm(queries)).to(weight.dtype)
+        keys = view.answering.apply_rotary(self.k_norm(keys)).to(weight.dtype)
         if self.maps == 2:
             # Both maps in one call: they differ in queries and keys and share the values.
             values = torch.cat((values, values), dim=-2)

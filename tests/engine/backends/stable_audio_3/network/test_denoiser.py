@@ -231,7 +231,7 @@ def test_repair_undoes_a_cast_of_the_rotary_frequencies(dtype: torch.dtype) -> N
 def test_two_minutes_of_positions_are_all_distinct(dtype: torch.dtype) -> None:
     tokens = 1356 + 64
     tables = rotary_tables(torch.ones(1, 2, 64, dtype=dtype), tokens)
-    cos, sin = tables.straight[..., :16], tables.crossed[..., 16:]
+    cos, sin = tables.cos_table[..., :16], tables.sin_table[..., 16:]
     angles = torch.atan2(sin, cos)[0, :, 0, 0].double()
     assert len(torch.unique(angles, dim=0)) == tokens
     positions = torch.arange(tokens, dtype=torch.float64)
