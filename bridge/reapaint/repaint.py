@@ -38,7 +38,7 @@ WRITE_SHARE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class RepaintJob:
     """What a person asks for: files, times in seconds, and how to repaint."""
 
     source: Path
@@ -50,9 +50,9 @@ class Order:
 
 @dataclass(frozen=True)
 class Prepared:
-    """An order whose files and times are known to be good; nothing was begun yet."""
+    """A job whose files and times are known to be good; nothing was begun yet."""
 
-    order: Order
+    job: RepaintJob
     info: AudioInfo
     selections: tuple[Span, ...]
     targets: tuple[Path, ...]
@@ -77,7 +77,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of an order."""
+    """What came of a job."""
 
     info: AudioInfo
     selections: tuple[Span, ...]
@@ -113,8 +113,8 @@ class Report:
         }
 
 
-def prepare(order: Order, known: AudioInfo | None = None) -> Prepared:
-    """Look at the files and times of an order before anything is begun.
+def prepare(job: RepaintJob, known: AudioInfo | None = None) -> Prepared:
+    """Look at the files and times of a job before anything is begun.
 
     Parameters
     ----------
@@ -126,24 +126,24 @@ def prepare(order: Order, known: AudioInfo | None = None) -> Prepared:
     InputError
         Something about them is wrong.
     """
-    context_s = order.settings.context_s
+    context_s = job.settings.context_s
     if context_s is not None and not 0 <= context_s <= MAX_TIME_S:
         raise InputError(
             BridgeCode.INVALID_OPTION,
             f"A context of {context_s:g} s is not possible.",
             hint="Give 0 seconds or more, or leave --context out.",
         )
-    info = probe(order.source) if known is None else known
+    info = probe(job.source) if known is None else known
     selections = merge_selections(
-        [_selection(start_s, end_s, info) for start_s, end_s in order.selections_s]
+        [_selection(start_s, end_s, info) for start_s, end_s in job.selections_s]
     )
-    targets = take_paths(order.target, order.settings.takes)
+    targets = take_paths(job.target, job.settings.takes)
     for target in targets:
-        check_output(target, info, force=order.force)
-    return Prepared(order, info, selections, targets)
+        check_output(target, info, force=job.force)
+    return Prepared(job, info, selections, targets)
 
 
-def carry_out(prepared: Prepared, engine: Engine, on_progress: OnProgress) -> Report:
+def run_job(prepared: Prepared, engine: Engine, on_progress: OnProgress) -> Report:
     """Have an engine repaint every selection, and write the results.
 
     Raises
@@ -152,7 +152,7 @@ def carry_out(prepared: Prepared, engine: Engine, on_progress: OnProgress) -> Re
         The engine, the job or the disk failed; no file was written.
     """
     info = prepared.info
-    settings, backend = choose_backend(prepared.order.settings, engine.welcome)
+    settings, backend = choose_backend(prepared.job.settings, engine.welcome)
     plans = plan_windows(
         prepared.selections,
         file_frames=info.frames,
@@ -251,7 +251,7 @@ def _write_takes(
     with contextlib.ExitStack() as stack:
         files = []
         for take, target in enumerate(targets):
-            file = stack.enter_context(new_output(info, target, force=prepared.order.force))
+            file = stack.enter_context(new_output(info, target, force=prepared.job.force))
             warnings += splice_into(
                 file,
                 info,

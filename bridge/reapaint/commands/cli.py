@@ -110,7 +110,7 @@ def _serve(words: Sequence[str]) -> int:
 
 def _inpaint(options: argparse.Namespace, terminal: Terminal) -> None:
     from reapaint.commands import inpaint
-    from reapaint.repaint import Order
+    from reapaint.repaint import RepaintJob
     from reapaint.request_settings import RequestSettings
 
     if len(options.start) != len(options.end):
@@ -135,7 +135,7 @@ def _inpaint(options: argparse.Namespace, terminal: Terminal) -> None:
         backend=options.backend or _library_if_asked(options),
         model=options.model,
     )
-    order = Order(
+    job = RepaintJob(
         source=options.source,
         target=options.target,
         selections_s=tuple(zip(options.start, options.end, strict=True)),
@@ -145,7 +145,7 @@ def _inpaint(options: argparse.Namespace, terminal: Terminal) -> None:
     where = inpaint.Where(
         endpoint=options.engine, in_process=options.in_process, library=_library(options)
     )
-    inpaint.run(order, where, terminal, plot=options.plot, play=options.play)
+    inpaint.run(job, where, terminal, plot=options.plot, play=options.play)
 
 
 def _library(options: argparse.Namespace) -> Path | None:

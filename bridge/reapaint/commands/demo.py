@@ -9,7 +9,7 @@ from reapaint.errors import BridgeCode, InputError
 from reapaint.files.media import probe, read_frames, write_spliced
 from reapaint.link.client import EngineClient
 from reapaint.link.launcher import find_or_start
-from reapaint.repaint import Order, Report, carry_out, prepare
+from reapaint.repaint import RepaintJob, Report, prepare, run_job
 from reapaint.request_settings import RequestSettings
 from reapaint_engine.protocol.discovery import find_engine
 from reapaint_engine.protocol.version import __version__
@@ -40,14 +40,14 @@ def run(folder: Path, terminal: Terminal) -> None:
     # Whoever tries the demo did not ask for a process that stays.
     stop_afterwards = find_engine() is None
     with terminal.progress() as on_progress, EngineClient(find_or_start(None)) as client:
-        order = Order(
+        job = RepaintJob(
             source=before,
             target=after,
             selections_s=(SELECTION_S,),
             settings=RequestSettings(seed=SEED, backend="context"),
             force=True,
         )
-        report = carry_out(prepare(order), client, on_progress)
+        report = run_job(prepare(job), client, on_progress)
         if stop_afterwards:
             client.stop_engine()
     inpaint.draw(report, picture, force=True)

@@ -15,7 +15,7 @@ from reapaint.files.new_file import exists_error
 from reapaint.link.client import EngineClient
 from reapaint.link.in_process import Engine, InProcessEngine
 from reapaint.link.launcher import find_or_start
-from reapaint.repaint import Order, Report, carry_out, prepare
+from reapaint.repaint import RepaintJob, Report, prepare, run_job
 from reapaint_engine.protocol.libraries import library_name
 from reapaint_engine.protocol.spans import Span
 
@@ -37,9 +37,14 @@ class Where:
 
 
 def run(
-    order: Order, where: Where, terminal: Terminal, *, plot: Path | None = None, play: bool = False
+    job: RepaintJob,
+    where: Where,
+    terminal: Terminal,
+    *,
+    plot: Path | None = None,
+    play: bool = False,
 ) -> Report:
-    """Carry out an order and show what came of it.
+    """Run a job and show what came of it.
 
     Raises
     ------
@@ -48,17 +53,17 @@ def run(
     """
     with terminal.progress() as on_progress:
         # Files first: a mistyped name should not cost the start of an engine.
-        prepared = prepare(order)
+        prepared = prepare(job)
         if plot is not None:
-            _check_picture(plot, force=order.force)
-        if order.settings.backend == LIBRARY:
+            _check_picture(plot, force=job.force)
+        if job.settings.backend == LIBRARY:
             _check_folder(where)
         with open_engine(where) as engine:
-            if order.settings.backend == LIBRARY:
+            if job.settings.backend == LIBRARY:
                 _check_library(engine, where)
-            report = carry_out(prepared, engine, on_progress)
+            report = run_job(prepared, engine, on_progress)
     if plot is not None:
-        draw(report, plot, force=order.force)
+        draw(report, plot, force=job.force)
     if play:
         report = _played(report)
     show(report, plot, terminal)

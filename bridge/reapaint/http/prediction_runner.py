@@ -21,7 +21,7 @@ from reapaint.http.fetching import Network
 from reapaint.http.intake import find_own, look_at, take_audio
 from reapaint.http.predictions import Prediction, PredictionRequest, Predictions, Take
 from reapaint.http.store import Store, StoredFile
-from reapaint.repaint import Order, Report, carry_out, prepare
+from reapaint.repaint import RepaintJob, Report, prepare, run_job
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
 
@@ -181,14 +181,14 @@ class PredictionRunner:
         self._turns.admit(number, _held_bytes(info, request), prediction.check)
         try:
             folder.mkdir(mode=0o700)
-            order = Order(
+            job = RepaintJob(
                 source=info.path,
                 target=folder / f"audio.{request.output_format}",
                 selections_s=request.selections_s,
                 settings=request.settings,
             )
             seat = _Seat(self._engine, self._turns, number, prediction)
-            report = carry_out(prepare(order, info), seat, prediction.move)
+            report = run_job(prepare(job, info), seat, prediction.move)
             takes = tuple(
                 Take(self._store.adopt(output.path, f"audio.{request.output_format}"), output)
                 for output in report.outputs

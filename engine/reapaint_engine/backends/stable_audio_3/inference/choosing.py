@@ -190,14 +190,14 @@ def _why(model: Model, prompt_class: PromptClass, plan: DevicePlan) -> str:
     elif model.kind is prompt_class.kind:
         why = _why_kind(prompt_class)
     else:
-        why = f"of those that are here it comes closest to {hearing.kind.value}"
+        why = f"of those that are here it comes closest to {prompt_class.kind.value}"
     return f"{model.name}, for {why}; {OVERRULE}"
 
 
 def _why_kind(prompt_class: PromptClass) -> str:
     if prompt_class.words:
         quoted = " and ".join(f'"{word}"' for word in prompt_class.words[:2])
-        return f"{quoted} {'speak' if len(hearing.words) > 1 else 'speaks'} of {hearing.kind.value}"
+        return f"{quoted} {'speak' if len(prompt_class.words) > 1 else 'speaks'} of {prompt_class.kind.value}"
     return "the prompt does not speak of music"
 
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from reapaint_engine.backends.stable_audio_3.network.attention import (
     RotaryTables,
+    apply_rotary,
     attend,
     head_scales,
     inverse_rms,
@@ -18,7 +19,6 @@ from reapaint_engine.backends.stable_audio_3.network.attention import (
     rotary_frequencies,
     rotary_tables,
     rows_for,
-    apply_rotary,
 )
 from reapaint_engine.backends.stable_audio_3.network.context_attention import ContextAttention
 from reapaint_engine.backends.stable_audio_3.network.last_result import LastResult
