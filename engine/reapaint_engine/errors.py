@@ -29,7 +29,7 @@ class JobError(EngineError):
 
 
 class BackendUnavailable(JobError):
-    """What the backend needs is not here; where it was nobody's wish, another one does."""
+    """What the backend needs is not here; where nobody asked for it, another one does."""
 
 
 class JobCancelled(JobError):

@@ -145,7 +145,7 @@ def _generate(
     seeds = [(_seed_of(resolved) + take) % (MAX_SEED + 1) for take in range(resolved.takes)]
     channel_map = _channel_map(info, window)
     heard = _heard_by(info, window, channel_map)
-    generation = backend.generate(heard, _wish(resolved), seeds, clock)
+    generation = backend.generate(heard, _params(resolved), seeds, clock)
     return _Generated(resolved, info, seeds, channel_map, generation)
 
 
@@ -209,7 +209,7 @@ def _seed_of(resolved: InpaintRequest) -> int:
     return resolved.seed
 
 
-def _wish(resolved: InpaintRequest) -> GenerationParams:
+def _params(resolved: InpaintRequest) -> GenerationParams:
     return GenerationParams(
         prompt=resolved.prompt,
         negative_prompt=resolved.negative_prompt,

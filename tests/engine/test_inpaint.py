@@ -41,7 +41,7 @@ class ToldBackend:
     channels: int | None = None
     honours: tuple[str, ...] = ()
     heard: Window | None = None
-    wish: GenerationParams | None = None
+    params: GenerationParams | None = None
 
     @property
     def info(self) -> BackendInfo:
@@ -51,9 +51,9 @@ class ToldBackend:
         )  # fmt: skip
 
     def generate(
-        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: JobControl
+        self, window: Window, params: GenerationParams, seeds: Sequence[int], control: JobControl
     ) -> Generation:
-        self.heard, self.wish = window, wish
+        self.heard, self.params = window, params
         control.step("encode", 0.1)
         control.step("sample", 0.5)
         fills = tuple(

@@ -117,7 +117,7 @@ class Backend(Protocol):
         """What it can do; cheap, and known before anything is loaded."""
 
     def generate(
-        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: JobControl
+        self, window: Window, params: GenerationParams, seeds: Sequence[int], control: JobControl
     ) -> Generation:
         """Fill every span of the window once for each seed.
 

@@ -32,7 +32,7 @@ class EchoBackend:
         )
 
     def generate(
-        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: JobControl
+        self, window: Window, params: GenerationParams, seeds: Sequence[int], control: JobControl
     ) -> Generation:
         """Return each span's own audio for every seed."""
         control.step("sample", 0.0)
@@ -42,7 +42,7 @@ class EchoBackend:
         )
         return Generation(
             fills=tuple(Fill(passages) for _ in seeds),
-            model=wish.model,
+            model=params.model,
             model_revision=__version__,
             mode="auto",
         )

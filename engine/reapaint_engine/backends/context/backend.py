@@ -72,7 +72,7 @@ class ContextBackend:
         )
 
     def generate(
-        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: JobControl
+        self, window: Window, params: GenerationParams, seeds: Sequence[int], control: JobControl
     ) -> Generation:
         """Fill every span of the window once for each seed.
 
@@ -83,9 +83,9 @@ class ContextBackend:
         JobCancelled
             Somebody asked for the job's end.
         """
-        _check(window, wish)
+        _check(window, params)
         progress = _Progress(control, len(window.spans))
-        short = [_is_short(span, window, wish) for span in window.spans]
+        short = [_is_short(span, window, params) for span in window.spans]
         modes: list[str] = []
         by_span: list[_Takes] = []
         warnings: list[str] = []
@@ -98,12 +98,12 @@ class ContextBackend:
                 warnings += said
                 continue
             for index in indices:
-                mode, passages = _drawn(window, index, wish, seeds, progress.part(1))
+                mode, passages = _drawn(window, index, params, seeds, progress.part(1))
                 modes.append(mode)
                 by_span.append(passages)
         return Generation(
             fills=tuple(Fill(take) for take in zip(*by_span, strict=True)),
-            model=wish.model,
+            model=params.model,
             model_revision=__version__,
             mode="+".join(dict.fromkeys(modes)),
             warnings=tuple(dict.fromkeys(warnings)),
@@ -129,12 +129,12 @@ class _Progress:
         return step
 
 
-def _check(window: Window, wish: GenerationParams) -> None:
+def _check(window: Window, params: GenerationParams) -> None:
     """Refuse what can't be done."""
-    if wish.mode not in MODES:
+    if params.mode not in MODES:
         raise JobError(
             ErrorCode.UNKNOWN_MODE,
-            f"The context backend has no mode {wish.mode!r}.",
+            f"The context backend has no mode {params.mode!r}.",
             hint=f"Use one of: {', '.join(MODES)}.",
         )
     kept = sum(stretch.length for stretch in kept_stretches(window))
@@ -146,19 +146,19 @@ def _check(window: Window, wish: GenerationParams) -> None:
         )
 
 
-def _is_short(span: Span, window: Window, wish: GenerationParams) -> bool:
+def _is_short(span: Span, window: Window, params: GenerationParams) -> bool:
     """Return whether a span is filled by interpolation."""
-    if wish.mode != AUTO:
-        return wish.mode == REPAIR
+    if params.mode != AUTO:
+        return params.mode == REPAIR
     return span.length <= REPAIR_S * window.sample_rate
 
 
 def _drawn(
-    window: Window, index: int, wish: GenerationParams, seeds: Sequence[int], step: StepCall
+    window: Window, index: int, params: GenerationParams, seeds: Sequence[int], step: StepCall
 ) -> tuple[str, _Takes]:
     """Fill one span once for each seed, and say how."""
     span = window.spans[index]
-    prepared = _prepare(window, span, wish.mode, lambda share: step(0.4 * share))
+    prepared = _prepare(window, span, params.mode, lambda share: step(0.4 * share))
     takes = []
     for take, seed in enumerate(seeds):
         rng = np.random.default_rng([seed, index])

@@ -65,7 +65,7 @@ class HostedBackend:
         )
 
     def generate(
-        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: JobControl
+        self, window: Window, params: GenerationParams, seeds: Sequence[int], control: JobControl
     ) -> Generation:
         """Fill every span once for each seed, each by a call of its own.
 
@@ -77,12 +77,12 @@ class HostedBackend:
             Somebody asked for the job's end.
         """
         control.step("encode", 0.0)
-        self._check_prompt(wish)
-        model = next(each for each in self._service.models if each.name == wish.model)
-        plans, warnings = plan_calls(self._service, model, window, wish, seeds)
+        self._check_prompt(params)
+        model = next(each for each in self._service.models if each.name == params.model)
+        plans, warnings = plan_calls(self._service, model, window, params, seeds)
         account = load_account(self._service.login)
         journal = self._journal()
-        self._check_cost(plans, model, journal, wish.max_cost)
+        self._check_cost(plans, model, journal, params.max_cost)
         try:
             from reapaint_engine.backends.hosted.job import HostedJob
         except ImportError as error:
@@ -110,8 +110,8 @@ class HostedBackend:
             f" span, by its prices of {models[0].price_date}{key}"
         )
 
-    def _check_prompt(self, wish: GenerationParams) -> None:
-        if not wish.prompt.strip():
+    def _check_prompt(self, params: GenerationParams) -> None:
+        if not params.prompt.strip():
             raise HostedError(
                 ErrorCode.INVALID_PROMPT,
                 f"{self._service.title} needs a prompt.",

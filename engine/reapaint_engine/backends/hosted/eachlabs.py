@@ -96,7 +96,7 @@ class EachLabs:
         if isinstance(asked, dict):
             headers.update({str(name): str(value) for name, value in asked.items()})
         session.free(Request("PUT", upload_url, content=wav, headers=headers))
-        lacks = tuple(wish for wish in _WISHES if wish not in fields)
+        lacks = tuple(params for params in _WISHES if params not in fields)
         return Prepared(audio=link, fields=fields, lacks=lacks)
 
     def submit(self, session: Session, call: Call, prepared: Prepared) -> Ticket:

@@ -206,10 +206,10 @@ class HostedJob:
 def _asked(plan: Plan) -> set[str]:
     """Return the names of what a call carries that a model might not take."""
     call = plan.call
-    wishes = {
+    given = {
         "negative_prompt": call.negative_prompt or None,
         "steps": call.steps,
         "guidance": call.guidance,
         "seed": call.seed,
     }
-    return {name for name, value in wishes.items() if value is not None}
+    return {name for name, value in given.items() if value is not None}

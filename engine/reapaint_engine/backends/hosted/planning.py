@@ -1,4 +1,4 @@
-"""Which calls a job needs, and what of its wishes each model takes."""
+"""Which calls a job needs, and which of its parameters each model takes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,17 +34,17 @@ def plan_calls(
     service: Service,
     model: HostedModel,
     window: Window,
-    wish: GenerationParams,
+    params: GenerationParams,
     seeds: Sequence[int],
 ) -> tuple[list[Plan], list[str]]:
-    """Return the calls of a job, take by take, and what has to be said about its wishes.
+    """Return the calls of a job, take by take, and what has to be said about its parameters.
 
     Raises
     ------
     HostedError
         ``invalid_spans``: a span is longer than the model takes.
     """
-    steps, guidance, warnings = _settings(service, model, wish)
+    steps, guidance, warnings = _settings(service, model, params)
     sent_seeds = [_seed(service, model, seed, warnings) for seed in seeds]
     plans = []
     for index in range(len(window.spans)):
@@ -58,8 +58,8 @@ def plan_calls(
                 duration_s=section.frames / window.sample_rate,
                 mask_start_s=round(section.mask.start / window.sample_rate, 6),
                 mask_end_s=round(section.mask.end / window.sample_rate, 6),
-                prompt=wish.prompt,
-                negative_prompt=wish.negative_prompt if model.takes.has_negative_prompt else "",
+                prompt=params.prompt,
+                negative_prompt=params.negative_prompt if model.takes.has_negative_prompt else "",
                 steps=steps,
                 guidance=guidance,
                 seed=sent_seed,
@@ -83,7 +83,7 @@ def honoured(models: Sequence[HostedModel]) -> tuple[str, ...]:
 
 
 def _settings(
-    service: Service, model: HostedModel, wish: GenerationParams
+    service: Service, model: HostedModel, params: GenerationParams
 ) -> tuple[int | None, float | None, list[str]]:
     """Return steps and guidance as the model takes them, and warnings.
 
@@ -91,7 +91,7 @@ def _settings(
     """
     fields = honoured(service.models)
     warnings: list[str] = []
-    wanted = wish.negative_prompt
+    wanted = params.negative_prompt
     if wanted and not model.takes.has_negative_prompt and "negative_prompt" in fields:
         warnings.append(not_taken(service, model.name, "negative_prompt"))
 
@@ -110,8 +110,8 @@ def _settings(
             )
         return fitted
 
-    steps = fit("steps", wish.steps, model.takes.steps)
-    guidance = fit("guidance", wish.guidance, model.takes.guidance)
+    steps = fit("steps", params.steps, model.takes.steps)
+    guidance = fit("guidance", params.guidance, model.takes.guidance)
     return None if steps is None else int(steps), guidance, warnings
 
 

@@ -94,7 +94,7 @@ class LibraryBackend:
             self._indexer = None
 
     def generate(
-        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: JobControl
+        self, window: Window, params: GenerationParams, seeds: Sequence[int], control: JobControl
     ) -> Generation:
         """Fill every span with the match that is the seed's.
 
@@ -106,13 +106,13 @@ class LibraryBackend:
         JobCancelled
             Somebody asked for the job's end.
         """
-        self._check(wish)
+        self._check(params)
         control.step("encode", 0.0)
-        matches, notices = self._search(wish, control)
+        matches, notices = self._search(params, control)
         takes = []
         for number, seed in enumerate(seeds):
             step = _part_of(control, number / len(seeds), 1 / len(seeds))
-            takes.append(self._take(window, wish, seed, matches, step))
+            takes.append(self._take(window, params, seed, matches, step))
         used = list(dict.fromkeys(take.path for take in takes))
         named = (
             (f"Filled with {takes[0].path}.",)
@@ -121,7 +121,7 @@ class LibraryBackend:
         )
         return Generation(
             fills=tuple(take.fill for take in takes),
-            model=wish.model,
+            model=params.model,
             model_revision="; ".join(used),
             mode="+".join(dict.fromkeys(take.mode for take in takes)),
             warnings=(*named, *notices),
@@ -129,41 +129,43 @@ class LibraryBackend:
 
     # Finding
 
-    def _check(self, wish: GenerationParams) -> None:
+    def _check(self, params: GenerationParams) -> None:
         if not self._folder.is_dir():
             raise JobError(
                 ErrorCode.NO_LIBRARY,
                 f"The library folder {self._folder} is not there.",
                 hint="Connect its disk, or name another folder with --library.",
             )
-        if not wish.prompt.strip():
+        if not params.prompt.strip():
             raise JobError(
                 ErrorCode.INVALID_PROMPT,
                 "The library needs a prompt to look for.",
                 hint="Say what should be there with --prompt, or use the context backend.",
             )
 
-    def _search(self, wish: GenerationParams, control: JobControl) -> tuple[list[Match], list[str]]:
+    def _search(
+        self, params: GenerationParams, control: JobControl
+    ) -> tuple[list[Match], list[str]]:
         indexer = self._running_indexer()
         self._await_names(indexer, control)
         database = self._database()
         with contextlib.closing(open_store(database)) as connection:
             try:
-                matches, notices = self._find(connection, wish, control)
+                matches, notices = self._find(connection, params, control)
                 is_empty = not matches and _is_empty(connection)
                 missing = _missing(connection, indexer.progress)
             except sqlite3.Error as error:
                 raise unusable(database, error) from error
         if not matches:
-            raise self._nothing_found(wish, is_empty=is_empty, missing=missing)
+            raise self._nothing_found(params, is_empty=is_empty, missing=missing)
         if missing:
             notices.append(f"The library's index is still being built: {missing}.")
         return matches, notices
 
     def _find(
-        self, connection: sqlite3.Connection, wish: GenerationParams, control: JobControl
+        self, connection: sqlite3.Connection, params: GenerationParams, control: JobControl
     ) -> tuple[list[Match], list[str]]:
-        query = parse(connection, wish.prompt, wish.negative_prompt)
+        query = parse(connection, params.prompt, params.negative_prompt)
         matches = find(connection, query, WALKED)
         notices = []
         if query.unknown and matches:
@@ -177,7 +179,7 @@ class LibraryBackend:
                     connection, self._meaning, query, lambda share: control.step("encode", share)
                 )
                 matches = find(connection, query, WALKED)
-            return reranked(connection, self._meaning, wish.prompt, matches), notices
+            return reranked(connection, self._meaning, params.prompt, matches), notices
         except (ImportError, OSError, RuntimeError, ValueError) as error:
             _log.warning("the model for meanings can't be used: %s", error)
             self._meaning = None
@@ -195,7 +197,7 @@ class LibraryBackend:
         # After a few new files this is next to nothing; a new library is not waited for.
         indexer.wait_read(POLL_S)
 
-    def _nothing_found(self, wish: GenerationParams, *, is_empty: bool, missing: str) -> JobError:
+    def _nothing_found(self, params: GenerationParams, *, is_empty: bool, missing: str) -> JobError:
         if is_empty and not missing:
             return JobError(
                 ErrorCode.NO_LIBRARY,
@@ -211,7 +213,7 @@ class LibraryBackend:
             )
         return JobError(
             ErrorCode.NO_MATCH,
-            f"Nothing in the library fits {wish.prompt.strip()[:80]!r}.",
+            f"Nothing in the library fits {params.prompt.strip()[:80]!r}.",
             hint="Use other words, or fewer.",
         )
 
@@ -231,7 +233,7 @@ class LibraryBackend:
     def _take(
         self,
         window: Window,
-        wish: GenerationParams,
+        params: GenerationParams,
         seed: int,
         matches: Sequence[Match],
         step: Callable[[float], None],
@@ -239,7 +241,7 @@ class LibraryBackend:
         longest_s = max(span.length for span in window.spans) / window.sample_rate
         variation, rank = divmod(seed, len(matches))
         path, clip = self._clip(matches, rank, max(SHORTEST_READ_S, 2 * longest_s), window)
-        loops = clip.sustained is not None if wish.mode == AUTO else wish.mode == LOOP
+        loops = clip.sustained is not None if params.mode == AUTO else params.mode == LOOP
         # An event near an edge, over background, is no reason to turn that background down.
         levelling = Levelling.MATCH if loops else Levelling.LEAVE
         passages = []
@@ -254,7 +256,7 @@ class LibraryBackend:
                 window,
                 span,
                 variation=variation + index,
-                match_level=wish.match_level,
+                match_level=params.match_level,
                 rng=np.random.default_rng([seed, index]),
                 step=step_span,
             )

@@ -134,7 +134,7 @@ class StableAudio3Backend:
         self._holder.close()
 
     def generate(
-        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: JobControl
+        self, window: Window, params: GenerationParams, seeds: Sequence[int], control: JobControl
     ) -> Generation:
         """Do what ``Backend.generate`` documents.
 
@@ -145,14 +145,14 @@ class StableAudio3Backend:
         JobError
             The model is unknown or broken, or the job is too large for it.
         """
-        named = self._named(wish.model)
-        found = self._find(named, wish.prompt)
+        named = self._named(params.model)
+        found = self._find(named, params.prompt)
         adapters = [
             (open_adapter(self._find_adapter(each.name)), each.strength) for each in named.adapters
         ]
         with self._holder.borrow(found.folder, control) as model:
             model.use_adapters(adapters)
-            generation = model.generate(window, wish, seeds, control)
+            generation = model.generate(window, params, seeds, control)
             notes = (
                 *found.notes,
                 *((f"{model.name}: {model.plan.reason}",) if found.notes else ()),

@@ -39,7 +39,7 @@ class JobControl:
             raise JobCancelled
 
 
-def wish(mode: str = "auto") -> GenerationParams:
+def params(mode: str = "auto") -> GenerationParams:
     return GenerationParams(
         prompt="",
         negative_prompt="",
@@ -66,7 +66,7 @@ def generate(
     seeds: Sequence[int] = (1,),
     control: JobControl | None = None,
 ) -> Generation:
-    made = ContextBackend().generate(window, wish(mode), seeds, control or JobControl())
+    made = ContextBackend().generate(window, params(mode), seeds, control or JobControl())
     assert len(made.fills) == len(seeds)
     for fill in made.fills:
         for span, passage in zip(window.spans, fill.passages, strict=True):

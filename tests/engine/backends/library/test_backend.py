@@ -45,7 +45,7 @@ def library(folder: Path) -> Iterator[LibraryBackend]:
     backend.close()
 
 
-def _wish(
+def _params(
     prompt: str, mode: str = "auto", *, negative: str = "", match: bool = True
 ) -> GenerationParams:
     return GenerationParams(prompt, negative, None, None, 1.0, mode, "sounds", match_level=match)
@@ -63,9 +63,9 @@ def _window(
 
 
 def _fill(
-    library: LibraryBackend, window: Window, wish: GenerationParams, seeds: tuple[int, ...] = (0,)
+    library: LibraryBackend, window: Window, params: GenerationParams, seeds: tuple[int, ...] = (0,)
 ) -> tuple[Generation, list[np.ndarray]]:
-    generation = library.generate(window, wish, seeds, Watcher())
+    generation = library.generate(window, params, seeds, Watcher())
     audio = [fill.passages[0].audio for fill in generation.fills]
     for fill, each in zip(generation.fills, audio, strict=True):
         assert fill.passages[0].start == window.spans[0].start
@@ -84,7 +84,7 @@ def _levels(audio: np.ndarray, seconds: float = 0.01) -> np.ndarray:
 def test_the_first_seed_gives_the_best_match_and_names_it(
     library: LibraryBackend, noise: Make
 ) -> None:
-    generation, _ = _fill(library, _window(noise), _wish("a wooden door slams"))
+    generation, _ = _fill(library, _window(noise), _params("a wooden door slams"))
     assert generation.model_revision == WOODEN
     assert generation.warnings == (f"Filled with {WOODEN}.",)
     assert library.info.first_seed == 0
@@ -93,20 +93,20 @@ def test_the_first_seed_gives_the_best_match_and_names_it(
 def test_seeds_walk_down_the_ranking_and_repeat_exactly(
     library: LibraryBackend, noise: Make
 ) -> None:
-    window, wish = _window(noise), _wish("door slam")
-    generation, takes = _fill(library, window, wish, (0, 1))
+    window, params = _window(noise), _params("door slam")
+    generation, takes = _fill(library, window, params, (0, 1))
     assert set(generation.model_revision.split("; ")) == {WOODEN, METAL}
     assert [text.startswith(f"Take {n}: ") for n, text in enumerate(generation.warnings, 1)]
     for seed, take in enumerate(takes):
-        _, (alone,) = _fill(library, window, wish, (seed,))
+        _, (alone,) = _fill(library, window, params, (seed,))
         np.testing.assert_array_equal(alone, take)
 
 
 def test_seeds_beyond_the_ranking_take_other_performances(
     library: LibraryBackend, noise: Make
 ) -> None:
-    window, wish = _window(noise, level=1e-6), _wish("wooden heavy", match=False)
-    generation, takes = _fill(library, window, wish, (0, 1, 2, 3))
+    window, params = _window(noise, level=1e-6), _params("wooden heavy", match=False)
+    generation, takes = _fill(library, window, params, (0, 1, 2, 3))
     assert generation.model_revision == WOODEN
     for other in takes[1:3]:
         assert np.abs(takes[0] - other).max() > 0.1
@@ -115,25 +115,25 @@ def test_seeds_beyond_the_ranking_take_other_performances(
 
 
 def test_the_highest_seed_is_one_like_any_other(library: LibraryBackend, noise: Make) -> None:
-    _fill(library, _window(noise), _wish("rain"), (2**32 - 1,))
+    _fill(library, _window(noise), _params("rain"), (2**32 - 1,))
 
 
 def test_unwanted_words_are_honoured(library: LibraryBackend, noise: Make) -> None:
-    generation, _ = _fill(library, _window(noise), _wish("slam", negative="wood"))
+    generation, _ = _fill(library, _window(noise), _params("slam", negative="wood"))
     assert generation.model_revision == METAL
 
 
 def test_a_file_that_went_silent_or_away_gives_way_to_the_next(
     library: LibraryBackend, noise: Make, folder: Path, write_wav: Callable[..., Path]
 ) -> None:
-    wish = _wish("a wooden door slam")
-    _fill(library, _window(noise), wish)
+    params = _params("a wooden door slam")
+    _fill(library, _window(noise), params)
     (folder / WOODEN).unlink()
-    assert _fill(library, _window(noise), wish)[0].model_revision == METAL
+    assert _fill(library, _window(noise), params)[0].model_revision == METAL
     write_wav(folder / METAL, np.zeros((1, RATE), np.float32))
     with pytest.raises(JobError) as caught:
         library.generate(
-            _window(noise), _wish("metal gate slam", negative="garden"), [0], Watcher()
+            _window(noise), _params("metal gate slam", negative="garden"), [0], Watcher()
         )
     assert caught.value.code == "no_match"
 
@@ -143,7 +143,7 @@ def test_a_file_that_went_silent_or_away_gives_way_to_the_next(
 
 def test_an_event_happens_over_the_background(library: LibraryBackend, noise: Make) -> None:
     window = _window(noise)
-    generation, (audio,) = _fill(library, window, _wish("wooden slam"))
+    generation, (audio,) = _fill(library, window, _params("wooden slam"))
     assert generation.mode == "once"
     assert generation.fills[0].passages[0].levelling is Levelling.LEAVE
     levels = _levels(audio, 0.05)
@@ -163,7 +163,7 @@ def test_an_event_replaces_the_old_one_in_time_and_level(
     old = slam(99)
     audio[:, at : at + old.shape[1]] += old
     window = Window(audio, RATE, window.spans, window.audio_frames)
-    _, (fill,) = _fill(library, window, _wish("wooden slam"))
+    _, (fill,) = _fill(library, window, _params("wooden slam"))
     onset = int(np.argmax(_levels(fill) > _levels(fill).max() - 15))
     assert onset / 100 == pytest.approx(1.7, abs=0.021)
     assert _levels(fill, 0.05).max() == pytest.approx(_levels(old, 0.05).max(), abs=1.5)
@@ -172,13 +172,13 @@ def test_an_event_replaces_the_old_one_in_time_and_level(
 def test_without_level_matching_a_clip_is_as_loud_as_in_its_file(
     library: LibraryBackend, noise: Make, slam: Make
 ) -> None:
-    _, (audio,) = _fill(library, _window(noise), _wish("metal gate", match=False))
+    _, (audio,) = _fill(library, _window(noise), _params("metal gate", match=False))
     assert np.abs(audio).max() == pytest.approx(np.abs(slam(7)).max(), rel=0.05)
 
 
 def test_what_is_too_long_is_cut_between_its_events(library: LibraryBackend, noise: Make) -> None:
     window = _window(noise, span_s=(3.0, 4.3))
-    _, (audio,) = _fill(library, window, _wish("footsteps gravel"))
+    _, (audio,) = _fill(library, window, _params("footsteps gravel"))
     loud = _levels(audio) > _levels(audio).max() - 12
     onsets = np.flatnonzero(loud[1:] & ~loud[:-1]) / 100
     assert len(onsets) == 3
@@ -189,7 +189,7 @@ def test_what_is_too_long_is_cut_between_its_events(library: LibraryBackend, noi
 def test_a_span_shorter_than_any_event_is_filled_too(library: LibraryBackend, noise: Make) -> None:
     for seconds in (0.1, 0.01, 0.0005, 1 / RATE):
         window = _window(noise, span_s=(3.0, 3.0 + seconds))
-        _, (audio,) = _fill(library, window, _wish("wooden slam"))
+        _, (audio,) = _fill(library, window, _params("wooden slam"))
         assert np.isfinite(audio).all()
 
 
@@ -197,7 +197,7 @@ def test_a_sustained_sound_goes_on_at_the_level_around_it(
     library: LibraryBackend, noise: Make
 ) -> None:
     window = _window(noise, seconds=20.0, span_s=(3.0, 15.0), level=0.02)
-    generation, (audio,) = _fill(library, window, _wish("rain"))
+    generation, (audio,) = _fill(library, window, _params("rain"))
     assert generation.mode == "loop"
     levels = _levels(audio, 0.2)
     wanted = float(_levels(window.audio, 1.0).mean())
@@ -218,7 +218,7 @@ def test_a_hum_goes_on_in_phase(
     hum = sum(np.sin(2 * np.pi * 61.7 * part * time_s) / part for part in range(1, 6))
     write_wav(folder / "transformer hum.wav", 0.1 * hum[None].astype(np.float32))
     window = _window(noise, seconds=12.0, span_s=(2.0, 10.0), level=0.05)
-    _, (audio,) = _fill(library, window, _wish("transformer"))
+    _, (audio,) = _fill(library, window, _params("transformer"))
     levels = _levels(audio, 10 / 61.7)[1:-1]
     assert np.ptp(levels) < 0.5
     spectrum = np.abs(np.fft.rfft(audio[0] * np.hanning(audio.shape[1])))
@@ -229,7 +229,7 @@ def test_a_hum_goes_on_in_phase(
 
 @pytest.mark.parametrize(("prompt", "mode"), [("rain", "once"), ("wooden slam", "loop")])
 def test_a_mode_overrules(library: LibraryBackend, noise: Make, prompt: str, mode: str) -> None:
-    generation, (audio,) = _fill(library, _window(noise), _wish(prompt, mode))
+    generation, (audio,) = _fill(library, _window(noise), _params(prompt, mode))
     assert generation.mode == mode
     assert np.abs(audio).max() > 1e-4
 
@@ -240,13 +240,13 @@ def test_any_rate_and_channels(library: LibraryBackend, channels: int, rate: int
     audio = np.random.default_rng(0).standard_normal((channels, 2 * rate), np.float32) * 0.01
     window = Window(audio, rate, (Span(rate // 2, rate),), audio.shape[1])
     for prompt in ("metal gate", "rain"):
-        _fill(library, window, _wish(prompt))
+        _fill(library, window, _params(prompt))
 
 
 def test_nothing_around_is_no_obstacle(library: LibraryBackend) -> None:
     window = Window(np.zeros((1, RATE), np.float32), RATE, (Span(0, RATE),), 0)
     for prompt in ("metal gate", "rain"):
-        _, (audio,) = _fill(library, window, _wish(prompt))
+        _, (audio,) = _fill(library, window, _params(prompt))
         assert np.abs(audio).max() > 0.01
 
 
@@ -254,7 +254,7 @@ def test_several_spans_get_several_performances(library: LibraryBackend, noise: 
     audio = noise(8.0, 1e-6, channels=2)
     spans = (Span(RATE, 2 * RATE), Span(4 * RATE, 5 * RATE))
     window = Window(audio, RATE, spans, audio.shape[1])
-    generation = library.generate(window, _wish("wooden heavy", match=False), [0], Watcher())
+    generation = library.generate(window, _params("wooden heavy", match=False), [0], Watcher())
     first, second = (passage.audio for passage in generation.fills[0].passages)
     assert np.abs(first - second).max() > 0.1
 
@@ -269,12 +269,12 @@ def test_prompts_that_find_nothing(
     library: LibraryBackend, noise: Make, prompt: str, code: str
 ) -> None:
     with pytest.raises(JobError) as caught:
-        library.generate(_window(noise), _wish(prompt), [0], Watcher())
+        library.generate(_window(noise), _params(prompt), [0], Watcher())
     assert (caught.value.code, bool(caught.value.hint)) == (code, True)
 
 
 def test_words_that_no_file_has_are_told(library: LibraryBackend, noise: Make) -> None:
-    generation, _ = _fill(library, _window(noise), _wish("purple rain"))
+    generation, _ = _fill(library, _window(noise), _params("purple rain"))
     assert any("purple" in warning for warning in generation.warnings)
 
 
@@ -286,7 +286,7 @@ def test_a_missing_and_an_empty_folder(tmp_path: Path, noise: Make) -> None:
         backend = LibraryBackend(folder)
         backend.start()
         with pytest.raises(JobError) as caught:
-            backend.generate(_window(noise), _wish("rain"), [0], Watcher())
+            backend.generate(_window(noise), _params("rain"), [0], Watcher())
         backend.close()
         assert caught.value.code == "no_library"
         assert str(folder) in caught.value.message
@@ -295,27 +295,27 @@ def test_a_missing_and_an_empty_folder(tmp_path: Path, noise: Make) -> None:
 def test_an_unfinished_index_is_searched_and_said_to_be_so(
     library: LibraryBackend, noise: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _fill(library, _window(noise), _wish("rain"))
+    _fill(library, _window(noise), _params("rain"))
     indexer = library._running_indexer()
     monkeypatch.setattr(indexer, "wait_listed", lambda _timeout_s: True)
     monkeypatch.setattr(indexer, "wait_read", lambda _timeout_s: False)
     unlisted = type(indexer.progress)(listed=3, finished_s=indexer.progress.finished_s)
     monkeypatch.setattr(type(indexer), "progress", property(lambda _self: unlisted))
-    generation, _ = _fill(library, _window(noise), _wish("rain"))
+    generation, _ = _fill(library, _window(noise), _params("rain"))
     assert generation.warnings[-1].endswith("still being built: 3 files are listed so far.")
     with pytest.raises(JobError, match="yet: 3 files") as caught:
-        library.generate(_window(noise), _wish("purple"), [0], Watcher())
+        library.generate(_window(noise), _params("purple"), [0], Watcher())
     assert caught.value.code == "no_match"
 
 
 def test_cancelling_and_progress(library: LibraryBackend, noise: Make) -> None:
     watcher = Watcher()
-    library.generate(_window(noise), _wish("rain"), [0, 1], watcher)
+    library.generate(_window(noise), _params("rain"), [0, 1], watcher)
     assert watcher.fractions == sorted(watcher.fractions)
     assert 0.5 < watcher.fractions[-1] <= 1
     for steps in (0, 5):
         with pytest.raises(JobCancelled):
-            library.generate(_window(noise), _wish("rain"), [0, 1], Watcher(steps))
+            library.generate(_window(noise), _params("rain"), [0, 1], Watcher(steps))
 
 
 def test_the_recipe_keeps_the_background_under_an_event(

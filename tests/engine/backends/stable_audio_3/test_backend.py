@@ -30,7 +30,7 @@ WINDOW = Window(
     (SPAN,),
     12 * HOP,
 )
-WISH = GenerationParams("rain", "", 2, None, 1.0, "auto", "")
+PARAMS = GenerationParams("rain", "", 2, None, 1.0, "auto", "")
 
 
 class Free:
@@ -51,8 +51,8 @@ def _backend(**options: object) -> StableAudio3Backend:
     return StableAudio3Backend(StableAudioOptions(device="cpu", **options))
 
 
-def _generate(backend: StableAudio3Backend, model: object = "", **wish: object) -> Generation:
-    return backend.generate(WINDOW, replace(WISH, model=str(model), **wish), [1], Free())
+def _generate(backend: StableAudio3Backend, model: object = "", **params: object) -> Generation:
+    return backend.generate(WINDOW, replace(PARAMS, model=str(model), **params), [1], Free())
 
 
 def _audio(generation: Generation) -> np.ndarray:

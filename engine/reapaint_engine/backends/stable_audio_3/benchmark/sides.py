@@ -116,7 +116,7 @@ class Ours:
             return self._generate(job)
 
     def _generate(self, job: Job) -> Generation:
-        wish = GenerationParams(
+        params = GenerationParams(
             prompt=job.prompt,
             negative_prompt="",
             steps=job.steps,
@@ -125,7 +125,7 @@ class Ours:
             mode="auto",
             model="",
         )
-        return self._model.generate(job.window, wish, job.seeds, _Unwatched())
+        return self._model.generate(job.window, params, job.seeds, _Unwatched())
 
     def places(self) -> Sequence[Place]:
         """Return where its stages can be timed."""

@@ -1,4 +1,4 @@
-"""One loaded model: a window and a wish in, new passages for its spans out."""
+"""One loaded model: a window and its parameters in, new passages for its spans out."""
 
 import logging
 import time
@@ -180,7 +180,7 @@ class Model:
         _log.info("%s is warm after %.1f s", self.name, time.monotonic() - began_s)
 
     def generate(
-        self, window: Window, wish: GenerationParams, seeds: Sequence[int], control: JobControl
+        self, window: Window, params: GenerationParams, seeds: Sequence[int], control: JobControl
     ) -> Generation:
         """Do what ``Backend.generate`` documents.
 
@@ -191,7 +191,7 @@ class Model:
             ``out_of_memory``: not even one take fits.
         """
         with torch.inference_mode():
-            job = self._prepare(window, wish, control)
+            job = self._prepare(window, params, control)
             fills = [fill for made in self._in_batches(job, seeds, control) for fill in made]
         return Generation(
             fills=tuple(fills),
@@ -200,14 +200,14 @@ class Model:
                 [self.checkpoint.revision, *(each.revision for each in self._adapters)]
             ),
             mode="auto",
-            warnings=(*job.warnings, *_guidance_warnings(wish, self.settings.objective)),
+            warnings=(*job.warnings, *_guidance_warnings(params, self.settings.objective)),
             steps=job.steps,
             guidance=job.guidance.scale,
         )
 
     # Once a job
 
-    def _prepare(self, window: Window, wish: GenerationParams, control: JobControl) -> "_Job":
+    def _prepare(self, window: Window, params: GenerationParams, control: JobControl) -> "_Job":
         settings, codec = self.settings, self.codec
         plan = plan_latents(
             window.spans,
@@ -218,17 +218,17 @@ class Model:
             multiple=LATENTS_MULTIPLE if self._runner.captures else self.codec.alignment,
         )
         control.step("encode", 0.0)
-        guidance = Guidance.for_checkpoint(settings.objective, wish.guidance)
-        conditioning, warnings = self._condition(wish, guidance, plan)
+        guidance = Guidance.for_checkpoint(settings.objective, params.guidance)
+        conditioning, warnings = self._condition(params, guidance, plan)
         mask = _mask(plan).to(self._device)
         latents = self._context.encode(
             window,
             plan,
             lambda fraction: control.step("encode", ENCODED * fraction),
-            is_whole=wish.strength < 1,
+            is_whole=params.strength < 1,
         )
-        steps = wish.steps or DEFAULT_STEPS[settings.objective]
-        sigmas = log_snr_sigmas(steps, wish.strength)
+        steps = params.steps or DEFAULT_STEPS[settings.objective]
+        sigmas = log_snr_sigmas(steps, params.strength)
         return _Job(
             plan=plan,
             spans=window.spans,
@@ -247,13 +247,13 @@ class Model:
         )
 
     def _condition(
-        self, wish: GenerationParams, guidance: Guidance, plan: LatentPlan
+        self, params: GenerationParams, guidance: Guidance, plan: LatentPlan
     ) -> tuple[Conditioning, tuple[str, ...]]:
-        prompt = self.text.encode(wish.prompt)
+        prompt = self.text.encode(params.prompt)
         unheard = [prompt.unheard]
         negative = None
-        if wish.negative_prompt and guidance.branches == 2:
-            encoded = self.text.encode(wish.negative_prompt)
+        if params.negative_prompt and guidance.branches == 2:
+            encoded = self.text.encode(params.negative_prompt)
             negative = encoded.tokens.to(self._device)
             unheard.append(encoded.unheard)
         padding: Any = self._parts.transformer.prompt_padding_embedding
@@ -397,16 +397,16 @@ def _mask(plan: LatentPlan) -> Tensor:
     return mask
 
 
-def _guidance_warnings(wish: GenerationParams, objective: Objective) -> Iterator[str]:
+def _guidance_warnings(params: GenerationParams, objective: Objective) -> Iterator[str]:
     if objective is Objective.DISTILLED:
         for what, is_asked in (
-            ("Guidance", wish.guidance not in (None, 1.0)),
-            ("A negative prompt", bool(wish.negative_prompt)),
+            ("Guidance", params.guidance not in (None, 1.0)),
+            ("A negative prompt", bool(params.negative_prompt)),
         ):
             if is_asked:
                 yield (
                     f"{what} has no documented effect on a distilled model;"
                     " a model whose name ends in -base follows it."
                 )
-    elif wish.negative_prompt and wish.guidance == 1.0:
+    elif params.negative_prompt and params.guidance == 1.0:
         yield "The negative prompt had no effect: that takes a guidance other than 1."

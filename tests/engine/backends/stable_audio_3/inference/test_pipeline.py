@@ -19,7 +19,7 @@ from tests.tiny_checkpoints import HOP, write_original
 
 RATE = 44100
 PLAN = DevicePlan("cpu", "float32", "float32", "cpu", "For tests.")
-WISH = GenerationParams(
+PARAMS = GenerationParams(
     prompt="rain",
     negative_prompt="",
     steps=None,
@@ -73,9 +73,9 @@ def _window(spans: tuple[Span, ...] = SPANS, frames: int = 40 * HOP, missing: in
 
 
 def _passages(
-    model: Model, seeds: list[int], window: Window | None = None, wish: GenerationParams = WISH
+    model: Model, seeds: list[int], window: Window | None = None, params: GenerationParams = PARAMS
 ):
-    generation = model.generate(window or _window(), wish, seeds, Steps())
+    generation = model.generate(window or _window(), params, seeds, Steps())
     return [fill.passages for fill in generation.fills]
 
 
@@ -107,7 +107,7 @@ def test_a_batch_is_equal_but_for_rounding(model: Model, monkeypatch: pytest.Mon
 
 def test_another_prompt_or_context_makes_another_sound(model: Model) -> None:
     ((rain,),) = _passages(model, [7])
-    ((doors,),) = _passages(model, [7], wish=replace(WISH, prompt="doors"))
+    ((doors,),) = _passages(model, [7], params=replace(PARAMS, prompt="doors"))
     assert np.abs(rain.audio - doors.audio).max() > 1e-3
     window = _window()
     louder = replace(window, audio=window.audio * 1.5)
@@ -120,11 +120,11 @@ def test_a_faint_strength_keeps_what_was_there(model: Model) -> None:
     with torch.inference_mode():
         audio = torch.tensor(window.audio[:, 1000:])[None]
         kept = model.codec.decode(model.codec.encode(audio))[0].numpy()
-    ((passage,),) = _passages(model, [7], wish=replace(WISH, strength=0.0))
+    ((passage,),) = _passages(model, [7], params=replace(PARAMS, strength=0.0))
     start = passage.start - 1000
     length = passage.audio.shape[1]
     np.testing.assert_allclose(passage.audio, kept[:, start : start + length], atol=1e-3)
-    ((half,),) = _passages(model, [7], wish=replace(WISH, strength=0.2))
+    ((half,),) = _passages(model, [7], params=replace(PARAMS, strength=0.2))
     ((whole,),) = _passages(model, [7])
     reference = passage.audio.ravel()
     likeness = [np.corrcoef(reference, p.audio.ravel())[0, 1] for p in (half, whole)]
@@ -170,14 +170,14 @@ def test_cancel_is_seen_between_two_steps(model: Model) -> None:
     for stage, at in (("encode", 0.0), ("sample", 0.3), ("decode", 0.0)):
         control = Steps(lambda s, f, stage=stage, at=at: s == stage and f >= at)
         with pytest.raises(JobCancelled):
-            model.generate(_window((Span(9 * HOP, 11 * HOP),)), WISH, [1], control)
+            model.generate(_window((Span(9 * HOP, 11 * HOP),)), PARAMS, [1], control)
         assert control.told[-1][0] == stage
     assert control.count("sample") >= 8
 
 
 def test_progress_only_moves_on(model: Model) -> None:
     control = Steps()
-    model.generate(_window(), WISH, [1, 2], control)
+    model.generate(_window(), PARAMS, [1, 2], control)
     fractions = [fraction for _, fraction in control.told]
     assert fractions == sorted(fractions)
     assert fractions[0] >= 0
@@ -216,7 +216,7 @@ def test_when_nothing_fits_the_sentence_says_so_and_the_model_lives_on(
 
         patch.setattr(pipeline, "sample_captured", no_memory)
         with pytest.raises(JobError) as caught:
-            model.generate(_window(), WISH, [1], Steps())
+            model.generate(_window(), PARAMS, [1], Steps())
     assert caught.value.code == "out_of_memory"
     assert "Select less" in caught.value.hint
     assert _passages(model, [1])
@@ -230,18 +230,18 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(
 
     monkeypatch.setattr(pipeline, "sample_captured", fail)
     with pytest.raises(RuntimeError, match="shapes"):
-        model.generate(_window(), WISH, [1], Steps())
+        model.generate(_window(), PARAMS, [1], Steps())
 
 
 def test_too_long_a_selection_is_refused(model: Model) -> None:
     frames = model.settings.max_frames
     with pytest.raises(JobError) as caught:
-        model.generate(_window((Span(0, frames),), frames), WISH, [1], Steps())
+        model.generate(_window((Span(0, frames),), frames), PARAMS, [1], Steps())
     assert caught.value.code == "too_large"
 
 
-def _warnings(model: Model, **wish: object) -> Iterator[str]:
-    return iter(model.generate(_window(), replace(WISH, **wish), [1], Steps()).warnings)
+def _warnings(model: Model, **params: object) -> Iterator[str]:
+    return iter(model.generate(_window(), replace(PARAMS, **params), [1], Steps()).warnings)
 
 
 def test_a_distilled_model_says_what_it_does_not_follow(model: Model) -> None:
@@ -254,15 +254,15 @@ def test_a_distilled_model_says_what_it_does_not_follow(model: Model) -> None:
 def test_guidance_on_a_distilled_model_gives_no_silence(model: Model) -> None:
     ((plain,),) = _passages(model, [1])
     for scale in (0.0, 7.0, 25.0):
-        ((guided,),) = _passages(model, [1], wish=replace(WISH, guidance=scale))
+        ((guided,),) = _passages(model, [1], params=replace(PARAMS, guidance=scale))
         assert 0.3 < guided.audio.std() / plain.audio.std() < 3
 
 
 def test_a_base_model_follows_guidance_and_negative_prompt(base: Model) -> None:
-    wish = replace(WISH, steps=6)
-    ((seven,),) = _passages(base, [1], wish=wish)
-    ((one,),) = _passages(base, [1], wish=replace(wish, guidance=1.0))
-    ((avoided,),) = _passages(base, [1], wish=replace(wish, negative_prompt="wind"))
+    params = replace(PARAMS, steps=6)
+    ((seven,),) = _passages(base, [1], params=params)
+    ((one,),) = _passages(base, [1], params=replace(params, guidance=1.0))
+    ((avoided,),) = _passages(base, [1], params=replace(params, negative_prompt="wind"))
     assert np.abs(seven.audio - one.audio).max() > 1e-2
     assert np.abs(seven.audio - avoided.audio).max() > 1e-3
     assert list(_warnings(base, steps=2, negative_prompt="wind")) == []
@@ -273,7 +273,7 @@ def test_a_base_model_follows_guidance_and_negative_prompt(base: Model) -> None:
 def test_the_models_own_steps_and_guidance_are_reported(model: Model, base: Model) -> None:
     for each, steps, guidance in ((model, 8, 1.0), (base, 50, 7.0)):
         control = Steps()
-        generation = each.generate(_window(), WISH, [1], control)
+        generation = each.generate(_window(), PARAMS, [1], control)
         assert (generation.steps, generation.guidance) == (steps, guidance)
 
 
