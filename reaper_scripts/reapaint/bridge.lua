@@ -60,7 +60,7 @@ local function look(state)
 end
 
 --- Count a tick, and look at the heartbeat now and then.
-local function tick(state)
+local function count_tick(state)
   state.quiet_ticks = state.quiet_ticks + 1
   state.launch_ticks = state.launch_ticks + 1
   if state.quiet_ticks % LOOK_EVERY_TICKS == 1 then
@@ -198,7 +198,7 @@ end
 
 --- Let a new job, or a person, try again what was given up.
 ---@param state reapaint.BridgeState
-function M.hope_again(state)
+function M.reset_retries(state)
   state.is_foreign_told = false
   if state.launches > MAX_LAUNCHES then
     state.launches = 0
@@ -208,8 +208,8 @@ end
 --- See to what a person asked of the bridge.
 ---@param state reapaint.BridgeState
 ---@param is_engine boolean whether to tell how starting the engine went
-function M.want(state, is_engine)
-  M.hope_again(state)
+function M.request(state, is_engine)
+  M.reset_retries(state)
   state.is_wanted = true
   state.engine_ticks = is_engine and 0 or nil
 end
@@ -231,8 +231,8 @@ end
 ---@param state reapaint.BridgeState
 ---@param has_jobs boolean
 ---@return string? news for the person
-function M.attend(state, has_jobs)
-  tick(state)
+function M.tick(state, has_jobs)
+  count_tick(state)
   if has_jobs or state.is_wanted or state.engine_ticks then
     state.is_wanted = false
     local ok, err = ensure(state)

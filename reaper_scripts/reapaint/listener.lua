@@ -3,7 +3,7 @@
 local bridge = require("reapaint.bridge")
 local channel = require("reapaint.channel")
 local display = require("reapaint.display")
-local following = require("reapaint.following")
+local job_steps = require("reapaint.job_steps")
 local instances = require("reapaint.instances")
 local jobs = require("reapaint.jobs")
 local settings = require("reapaint.settings")
@@ -31,15 +31,15 @@ local function add_job(listener, job_id)
   if not job then
     return say(listener, "A job of ReaPaint got lost: its folder can't be read.")
   end
-  following.begin(listener, job)
-  bridge.hope_again(listener.bridge)
+  job_steps.begin(listener, job)
+  bridge.reset_retries(listener.bridge)
 end
 
 --- The jobs that this REAPER waits for, the oldest first.
 local function own_jobs(listener)
   local own = {}
   for _, job in ipairs(listener.jobs) do
-    if following.is_active(job) and following.is_own(listener, job) then
+    if job_steps.is_active(job) and job_steps.is_own(listener, job) then
       own[#own + 1] = job
     end
   end
@@ -49,7 +49,7 @@ end
 local function cancel_last(listener)
   local own = own_jobs(listener)
   if #own > 0 then
-    following.cancel(own[#own])
+    job_steps.cancel(own[#own])
   end
   say(listener, #own > 0 and "Cancelled." or "Nothing to cancel.")
 end
@@ -57,7 +57,7 @@ end
 local function cancel_all(listener)
   local own = own_jobs(listener)
   for _, job in ipairs(own) do
-    following.cancel(job)
+    job_steps.cancel(job)
   end
   local count = #own
   say(listener, count > 0 and string.format("Cancelled %d.", count) or "Nothing to cancel.")
@@ -79,12 +79,12 @@ local WORDS = {
   cancel = cancel_last,
   cancel_all = cancel_all,
   dismiss = about_kept(function(_, job)
-    following.finish(job)
+    job_steps.finish(job)
   end),
-  place = about_kept(following.place),
+  place = about_kept(job_steps.place),
   said = say,
   launch = function(listener, what)
-    bridge.want(listener.bridge, what == "start_engine")
+    bridge.request(listener.bridge, what == "start_engine")
   end,
   display = function(listener)
     display.close(listener.display)
@@ -116,17 +116,17 @@ end
 --- Take up what an earlier run of this REAPER left, or one that is gone: jobs go on, and what
 --- came while REAPER was closed is offered.
 local function take_up(listener, job)
-  local is_own = following.is_own(listener, job)
+  local is_own = job_steps.is_own(listener, job)
   local has_result = spool.has(job.job_id, "result.json")
   local is_sent = spool.has(job.job_id, "request.json")
-  following.begin(listener, job)
+  job_steps.begin(listener, job)
   if
     spool.has(job.job_id, "cancel")
     or (has_result and not has_good_result(job.job_id))
     or not (is_sent or has_result or job.reading)
   then
     -- The last: the action ended before it sent anything.
-    following.finish(job)
+    job_steps.finish(job)
   elseif has_result and not is_own then
     job.state, job.reason = "kept", "REAPER was closed before it came"
   elseif not is_own and job.state == "reading" then
@@ -212,7 +212,7 @@ end
 local function progress_lines(listener)
   local lines = {}
   for index, job in ipairs(own_jobs(listener)) do
-    local text = string.format("%s: %s", job.label, following.STAGES[job.stage] or job.stage)
+    local text = string.format("%s: %s", job.label, job_steps.STAGES[job.stage] or job.stage)
     lines[index] = { text = text, fraction = job.fraction }
   end
   return lines
@@ -227,9 +227,9 @@ function M.tick(listener)
   end
   listener.ticks = listener.ticks + 1
   obey(listener)
-  following.step(listener)
+  job_steps.step(listener)
   local busy = forget_done(listener)
-  local news = bridge.attend(listener.bridge, busy > 0)
+  local news = bridge.tick(listener.bridge, busy > 0)
   if news then
     say(listener, news)
   end
@@ -243,7 +243,7 @@ end
 ---@param listener reapaint.Listener
 function M.close(listener)
   for _, job in ipairs(listener.jobs) do
-    following.close(job)
+    job_steps.close(job)
   end
   display.close(listener.display)
   if channel.holds(listener.token) then

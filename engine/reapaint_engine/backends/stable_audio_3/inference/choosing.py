@@ -197,7 +197,8 @@ def _why(model: Model, prompt_class: PromptClass, plan: DevicePlan) -> str:
 def _why_kind(prompt_class: PromptClass) -> str:
     if prompt_class.words:
         quoted = " and ".join(f'"{word}"' for word in prompt_class.words[:2])
-        return f"{quoted} {'speak' if len(prompt_class.words) > 1 else 'speaks'} of {prompt_class.kind.value}"
+        verb = "speak" if len(prompt_class.words) > 1 else "speaks"
+        return f"{quoted} {verb} of {prompt_class.kind.value}"
     return "the prompt does not speak of music"
 
 
