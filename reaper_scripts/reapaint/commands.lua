@@ -32,9 +32,9 @@ local function spans_in(item, spans)
   return inside
 end
 
-local function razor_targets(in_project)
+local function razor_targets(proj)
   local targets = {}
-  for _, area in ipairs(project.razor_areas(in_project)) do
+  for _, area in ipairs(project.razor_areas(proj)) do
     local reach = { start_s = area.spans[1].start_s, end_s = area.spans[#area.spans].end_s }
     for _, item in ipairs(project.heard_items(area.track, reach)) do
       local spans = spans_in(item, area.spans)
@@ -48,17 +48,17 @@ end
 
 --- What a person means: razor areas, else the time selection on the selected items (or on the
 --- one track it can mean), else the selected items as they are.
----@param in_project ReaProject
+---@param proj ReaProject
 ---@return reapaint.Target[]?, reapaint.Error?
-local function find_targets(in_project)
-  local targets = razor_targets(in_project)
+local function find_targets(proj)
+  local targets = razor_targets(proj)
   if #targets > 0 then
     return targets
   end
-  local span = project.time_selection(in_project)
-  local items = project.selected_items(in_project)
+  local span = project.time_selection(proj)
+  local items = project.selected_items(proj)
   if #items == 0 and span then
-    items = project.implied_items(in_project, span)
+    items = project.implied_items(proj, span)
   end
   if #items == 0 then
     return nil,
@@ -87,8 +87,8 @@ end
 
 --- Of several targets without a time selection, the painted ones alone, if there are any: the
 --- rest of a painted item stays selected with its part, and is not meant.
-local function prefer_painted(in_project, targets)
-  if project.time_selection(in_project) then
+local function prefer_painted(proj, targets)
+  if project.time_selection(proj) then
     return targets
   end
   local painted = {}
@@ -100,10 +100,10 @@ local function prefer_painted(in_project, targets)
   return #painted > 0 and painted or targets
 end
 
-local function first_refusal(in_project, targets)
+local function first_refusal(proj, targets)
   local refused
   for _, target in ipairs(targets) do
-    local err = project.refusal(in_project, target.item)
+    local err = project.refusal(proj, target.item)
     if not err then
       return nil
     end
@@ -114,10 +114,10 @@ end
 
 -- Handing over
 
-local function send(plan, chosen, in_project)
+local function send(plan, chosen, proj)
   local job = jobs.new(plan, chosen, {
-    name = project.name(in_project),
-    media_folder = project.media_folder(in_project),
+    name = project.name(proj),
+    media_folder = project.media_folder(proj),
   })
   instances.appear()
   local ok, err = jobs.store(job)
@@ -133,12 +133,12 @@ local function send(plan, chosen, in_project)
 end
 
 --- Plan and send a job for each target. What can't be painted is said; the rest goes on.
----@param in_project ReaProject
+---@param proj ReaProject
 ---@param targets reapaint.Target[]
 ---@param choose fun(item: MediaItem): reapaint.Settings
 ---@param folder string
 ---@return boolean?, reapaint.Error?
-local function submit(in_project, targets, choose, folder)
+local function submit(proj, targets, choose, folder)
   local count = channel.jobs_under_way() + #targets
   if count > MAX_JOBS then
     local message = "That would make %d jobs at once; %d are the most."
@@ -149,10 +149,10 @@ local function submit(in_project, targets, choose, folder)
   for _, target in ipairs(targets) do
     local chosen = choose(target.item)
     local extend_to_s = target.extend_to_s
-    local plan, err = planning.plan(in_project, target.item, target.spans, chosen, extend_to_s)
+    local plan, err = planning.plan(proj, target.item, target.spans, chosen, extend_to_s)
     local ok
     if plan then
-      ok, err = send(plan, chosen, in_project)
+      ok, err = send(plan, chosen, proj)
     end
     sent = sent + (ok and 1 or 0)
     problem = problem or err
@@ -178,12 +178,12 @@ local function last_settings(item)
 end
 
 local function paint_again(folder, changes)
-  local in_project = project.current()
-  local targets, err = find_targets(in_project)
+  local proj = project.current()
+  local targets, err = find_targets(proj)
   if not targets then
     return nil, err
   end
-  return submit(in_project, prefer_painted(in_project, targets), function(item)
+  return submit(proj, prefer_painted(proj, targets), function(item)
     return settings.with(last_settings(item), changes)
   end, folder)
 end
@@ -220,9 +220,9 @@ function M.inpaint(folder)
   if #channel.kept() > 0 then
     offer_kept(folder)
   end
-  local in_project = project.current()
-  local targets, err = find_targets(in_project)
-  err = err or first_refusal(in_project, targets)
+  local proj = project.current()
+  local targets, err = find_targets(proj)
+  err = err or first_refusal(proj, targets)
   if err then
     return nil, err
   end
@@ -231,7 +231,7 @@ function M.inpaint(folder)
     return true
   end
   settings.remember(chosen)
-  return submit(in_project, targets, function()
+  return submit(proj, targets, function()
     return chosen
   end, folder)
 end
@@ -253,10 +253,10 @@ function M.fill(folder)
 end
 
 function M.extend(folder)
-  local in_project = project.current()
-  local span = project.time_selection(in_project)
+  local proj = project.current()
+  local span = project.time_selection(proj)
   local targets = {}
-  for _, item in ipairs(span and project.selected_items(in_project) or {}) do
+  for _, item in ipairs(span and project.selected_items(proj) or {}) do
     local item_end = project.item_span(item).end_s
     if span.end_s > item_end then
       local spans = { { start_s = item_end, end_s = span.end_s } }
@@ -271,7 +271,7 @@ function M.extend(folder)
         "Select the item, and set a time selection that ends after it."
       )
   end
-  return submit(in_project, targets, function()
+  return submit(proj, targets, function()
     return settings.with(settings.last(), { prompt = "", takes = 1, strength = 1.0 })
   end, folder)
 end

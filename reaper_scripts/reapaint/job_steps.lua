@@ -31,7 +31,7 @@ M.STAGES = {
 ---@field state "reading"|"waiting"|"opening"|"placing"|"kept"|"done"
 ---@field stage string
 ---@field fraction number
----@field in_project ReaProject?
+---@field proj ReaProject?
 ---@field reader reapaint.Reader?
 ---@field result table?
 ---@field opened table?
@@ -103,8 +103,8 @@ function M.cancel(job)
 end
 
 local function project_of(job)
-  job.in_project = job.in_project or jobs.home(job)
-  return job.in_project
+  job.proj = job.proj or jobs.home(job)
+  return job.proj
 end
 
 --- Follow a job from now on.
@@ -121,14 +121,14 @@ end
 -- Reading
 
 local function start_reading(listener, job)
-  local in_project = project_of(job)
-  local is_open = in_project and project.is_open(in_project)
-  if is_open and not project.is_current(in_project) then
+  local proj = project_of(job)
+  local is_open = proj and project.is_open(proj)
+  if is_open and not project.is_current(proj) then
     return
   end
   local _, take
   if is_open then
-    _, take = splice.target(job, in_project)
+    _, take = splice.target(job, proj)
   end
   if not take then
     return fail(listener, job, errors.new("item_changed", "The item changed before it was read."))
@@ -146,11 +146,11 @@ local function read(listener, job)
     start_reading(listener, job)
     return
   end
-  local is_open = project.is_open(job.in_project)
-  if is_open and not project.is_current(job.in_project) then
+  local is_open = project.is_open(job.proj)
+  if is_open and not project.is_current(job.proj) then
     -- Handles into a project that is not in front are not to be touched.
     return
-  elseif not is_open or not splice.target(job, job.in_project) then
+  elseif not is_open or not splice.target(job, job.proj) then
     return fail(listener, job, errors.new("item_changed", "The item changed while it was read."))
   end
   local finished, err = sound.read_on(job.reader)
@@ -225,12 +225,12 @@ end
 --- What stands against splicing now: a wait, or a reason to keep the result. Handles into a
 --- project are touched only while it is in front.
 ---@return "wait"|"keep"|nil, string? reason
-local function obstacle(in_project)
-  if not in_project then
+local function obstacle(proj)
+  if not proj then
     return "keep", "its item is gone"
-  elseif not project.is_open(in_project) then
+  elseif not project.is_open(proj) then
     return "keep", "its project was closed"
-  elseif not project.is_current(in_project) or project.is_recording(in_project) then
+  elseif not project.is_current(proj) or project.is_recording(proj) then
     return "wait"
   end
   return nil
@@ -244,21 +244,21 @@ local function report_done(listener, job)
 end
 
 local function splice_in(listener, job)
-  local in_project = project_of(job)
-  local what, reason = obstacle(in_project)
+  local proj = project_of(job)
+  local what, reason = obstacle(proj)
   if what == "wait" then
     return
   elseif what == "keep" then
     return M.keep(listener, job, reason)
   end
-  local item, take = splice.target(job, in_project)
+  local item, take = splice.target(job, proj)
   if not item then
     return M.keep(listener, job, "its item has changed")
   elseif project.is_locked(item) then
     return M.keep(listener, job, "its item is locked")
   end
-  local waiting = splice.waiting_for(others(listener, job), item, in_project)
-  local pieces, err = splice.apply(job, job.result, job.opened, in_project, item, take)
+  local waiting = splice.waiting_for(others(listener, job), item, proj)
+  local pieces, err = splice.apply(job, job.result, job.opened, proj, item, take)
   if not pieces then
     M.keep(listener, job, "it could not be spliced in")
     return say(listener, errors.sentence(err))
@@ -283,7 +283,7 @@ local function place_apart(listener, job)
     return
   end
   local elsewhere = jobs.made_elsewhere(job)
-  local done, err = splice.place_apart(job, job.result, job.opened, job.in_project)
+  local done, err = splice.place_apart(job, job.result, job.opened, job.proj)
   if not done then
     M.keep(listener, job, "it could not be placed")
     return say(listener, errors.sentence(err))
@@ -351,8 +351,8 @@ function M.place(listener, job)
     job.state = "done"
     return say(listener, err and errors.sentence(err) or "This result was taken meanwhile.")
   end
-  job.result, job.opened, job.in_project = result, {}, project.current()
-  job.state = splice.target(job, job.in_project) and "opening" or "placing"
+  job.result, job.opened, job.proj = result, {}, project.current()
+  job.state = splice.target(job, job.proj) and "opening" or "placing"
 end
 
 -- The tick

@@ -24,11 +24,11 @@ local M = {}
 --- A job of a plan.
 ---@param plan reapaint.Plan
 ---@param chosen reapaint.Settings
----@param in_project { name: string, media_folder: string }
+---@param project_info { name: string, media_folder: string }
 ---@return reapaint.Job
-function M.new(plan, chosen, in_project)
+function M.new(plan, chosen, project_info)
   local job_id = spool.new_job_id()
-  local request = planning.request(plan, job_id, settings.as_message(chosen), in_project)
+  local request = planning.request(plan, job_id, settings.as_message(chosen), project_info)
   request.instance = channel.instance()
   return {
     job_id = job_id,

@@ -199,13 +199,13 @@ local function plan_reading(plan, take, settings)
   return true
 end
 
-local function plan_parts(plan, item, in_project)
+local function plan_parts(plan, item, proj)
   local shape = project.shape(item)
   if plan.extend_to_s then
     shape.length = plan.extend_to_s - shape.position
     shape.fade_out_s = 0
   end
-  local parts = geometry.parts(shape, plan.spans, project.sample_rate(in_project))
+  local parts = geometry.parts(shape, plan.spans, project.sample_rate(proj))
   if not parts then
     return nil,
       errors.new(
@@ -232,14 +232,14 @@ local function plan_parts(plan, item, in_project)
 end
 
 --- Plan one job on one item.
----@param in_project ReaProject
+---@param proj ReaProject
 ---@param item MediaItem
 ---@param spans reapaint.Span[] project seconds, inside the item unless it is extended
 ---@param settings reapaint.Settings
 ---@param extend_to_s number?
 ---@return reapaint.Plan?, reapaint.Error?
-function M.plan(in_project, item, spans, settings, extend_to_s)
-  local refused = project.refusal(in_project, item)
+function M.plan(proj, item, spans, settings, extend_to_s)
+  local refused = project.refusal(proj, item)
   if refused then
     return nil, refused
   end
@@ -250,7 +250,7 @@ function M.plan(in_project, item, spans, settings, extend_to_s)
     extend_to_s = extend_to_s,
     name = project.take_name(take),
   }
-  local shape, err = plan_parts(plan, item, in_project)
+  local shape, err = plan_parts(plan, item, proj)
   if not shape then
     return nil, err
   end
@@ -275,14 +275,14 @@ end
 ---@param plan reapaint.Plan
 ---@param job_id string
 ---@param settings_message table
----@param in_project { name: string, media_folder: string }
+---@param project_info { name: string, media_folder: string }
 ---@return table
-function M.request(plan, job_id, settings_message, in_project)
+function M.request(plan, job_id, settings_message, project_info)
   local source_end_s = plan.source.route == "file" and plan.source.end_s or nil
   return {
     protocol = "1.0",
     job_id = job_id,
-    project = in_project,
+    project = project_info,
     item = { name = plan.name },
     source = plan.source,
     spans = geometry.shifted(plan.spans, plan.axis_shift_s, source_end_s),

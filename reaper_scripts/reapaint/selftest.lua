@@ -76,17 +76,17 @@ end
 local RENDER_SETTINGS = { BOUNDSFLAG = 0, STARTPOS = 0, ENDPOS = 2, SETTINGS = 0, CHANNELS = 2 }
 
 local function rendering(test)
-  local in_project = test.scene.project
+  local proj = test.scene.project
   local name = "self-test rendered"
   table.insert(test.scene.files, test.scene.folder .. "/" .. name .. ".wav")
   for key, value in pairs(RENDER_SETTINGS) do
-    reaper.GetSetProjectInfo(in_project, "RENDER_" .. key, value, true)
+    reaper.GetSetProjectInfo(proj, "RENDER_" .. key, value, true)
   end
   for key, text in pairs({ FILE = test.scene.folder, PATTERN = name, FORMAT = "evaw" }) do
-    reaper.GetSetProjectInfo_String(in_project, "RENDER_" .. key, text, true)
+    reaper.GetSetProjectInfo_String(proj, "RENDER_" .. key, text, true)
   end
   local started, cycles = reaper.time_precise(), #test.stamps
-  reaper.Main_OnCommandEx(RENDER, 0, in_project)
+  reaper.Main_OnCommandEx(RENDER, 0, proj)
   local seconds = reaper.time_precise() - started
   local text = string.format("%d in %.3f s", #test.stamps - cycles, seconds)
   note(test, "Defer cycles while rendering", text)

@@ -56,12 +56,12 @@ function M.write_media(scene, name, subfolder)
   return ok and path or nil, err
 end
 
----@param in_project ReaProject
+---@param proj ReaProject
 ---@return MediaTrack
-function M.add_track(in_project)
-  local index = reaper.CountTracks(in_project)
+function M.add_track(proj)
+  local index = reaper.CountTracks(proj)
   reaper.InsertTrackAtIndex(index, false)
-  return reaper.GetTrack(in_project, index)
+  return reaper.GetTrack(proj, index)
 end
 
 ---@param track MediaTrack

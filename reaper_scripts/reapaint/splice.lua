@@ -29,11 +29,11 @@ end
 
 --- The item and take that a job's result belongs to, unless they changed.
 ---@param job reapaint.Job
----@param in_project ReaProject
+---@param proj ReaProject
 ---@return MediaItem?, MediaItem_Take?
-function M.target(job, in_project)
+function M.target(job, proj)
   for _, facts in ipairs(job.targets) do
-    local take = project.find_take(facts.take, in_project)
+    local take = project.find_take(facts.take, proj)
     local item = take and project.item_of(take)
     if item and project.same_facts(facts, project.facts(item, take)) then
       -- A cut concerns what is heard on all sides; another take of a painted part does not.
@@ -127,22 +127,22 @@ local function hand_over(opened)
 end
 
 --- Add all takes of a result to one painted part; the first becomes the one that is heard.
-local function add_takes(job, result, opened, part_index, item, like, origin, in_project)
+local function add_takes(job, result, opened, part_index, item, like, origin, proj)
   local part_start_s = project.item_span(item).start_s
   local like_guid = project.take_guid(like)
   local first_guid
   for index, result_take in ipairs(result.takes) do
     local file = file_for(result_take, part_index)
     local source = hand_over(opened[index][part_index])
-    local take = project.add_take(item, project.find_take(like_guid, in_project), source, {
+    local take = project.add_take(item, project.find_take(like_guid, proj), source, {
       name = file_name(file.path),
       offset = part_start_s + job.axis_shift_s - file.file_start_s,
       ext = stored(job, result, result_take, file, origin),
     })
     first_guid = first_guid or project.take_guid(take)
-    project.copy_envelopes_to_last(item, project.find_take(like_guid, in_project))
+    project.copy_envelopes_to_last(item, project.find_take(like_guid, proj))
   end
-  project.activate(project.find_take(first_guid, in_project))
+  project.activate(project.find_take(first_guid, proj))
 end
 
 --- What a part that is painted already was cut from: a further take does not change that.
@@ -151,7 +151,7 @@ local function origin_of(part)
   return before and before.origin
 end
 
-local function change(job, result, opened, item, take, in_project)
+local function change(job, result, opened, item, take, proj)
   local loops = project.value(item, "B_LOOPSRC")
   local whole = project.item_span(item)
   local length = project.value(item, "D_LENGTH")
@@ -182,7 +182,7 @@ local function change(job, result, opened, item, take, in_project)
     if #pieces > 1 and text ~= "" and #text <= MAX_TEXT then
       project.set_item_ext(part, planning.ORIGINAL_KEY, text)
     end
-    add_takes(job, result, opened, part_index, part, like, origin, in_project)
+    add_takes(job, result, opened, part_index, part, like, origin, proj)
   end
   for _, piece in ipairs(pieces) do
     project.refresh(piece)
@@ -194,14 +194,14 @@ end
 ---@param job reapaint.Job
 ---@param result table
 ---@param opened { source: PCM_source }[][] by take, then by span
----@param in_project ReaProject
+---@param proj ReaProject
 ---@param item MediaItem
 ---@param take MediaItem_Take
 ---@return MediaItem[]? pieces what the item became
 ---@return reapaint.Error?
-function M.apply(job, result, opened, in_project, item, take)
-  local pieces, problem = project.edit(in_project, "ReaPaint: " .. job.label, function()
-    return change(job, result, opened, item, take, in_project)
+function M.apply(job, result, opened, proj, item, take)
+  local pieces, problem = project.edit(proj, "ReaPaint: " .. job.label, function()
+    return change(job, result, opened, item, take, proj)
   end, project.remember(item))
   if not pieces then
     return nil,
@@ -218,12 +218,12 @@ end
 --- which of its takes.
 ---@param jobs reapaint.Job[]
 ---@param item MediaItem
----@param in_project ReaProject
+---@param proj ReaProject
 ---@return { job: reapaint.Job, index: integer }[]
-function M.waiting_for(jobs, item, in_project)
+function M.waiting_for(jobs, item, proj)
   local waiting = {}
   for _, job in ipairs(jobs) do
-    local target, take = M.target(job, in_project)
+    local target, take = M.target(job, proj)
     if target == item then
       waiting[#waiting + 1] = { job = job, index = take_index(item, take) }
     end
@@ -254,15 +254,15 @@ end
 ---@param job reapaint.Job
 ---@param result table
 ---@param opened { source: PCM_source }[][]
----@param in_project ReaProject
+---@param proj ReaProject
 ---@return boolean?, reapaint.Error?
-function M.place_apart(job, result, opened, in_project)
+function M.place_apart(job, result, opened, proj)
   local label = "ReaPaint: " .. job.label .. " (on a new track)"
-  local done, problem = project.edit(in_project, label, function()
+  local done, problem = project.edit(proj, label, function()
     for take_number, result_take in ipairs(result.takes) do
       for index, part in ipairs(job.parts) do
         local file = file_for(result_take, index)
-        project.add_item(in_project, part, hand_over(opened[take_number][index]), {
+        project.add_item(proj, part, hand_over(opened[take_number][index]), {
           name = file_name(file.path),
           offset = part.start_s + job.axis_shift_s - file.file_start_s,
           ext = stored(job, result, result_take, file),
@@ -272,7 +272,7 @@ function M.place_apart(job, result, opened, in_project)
       end
     end
     return true
-  end, project.remember_tracks(in_project))
+  end, project.remember_tracks(proj))
   if not done then
     local reason = tostring(problem):match("[^\n]*")
     return nil, errors.new("splice_failed", "The result could not be placed: " .. reason)

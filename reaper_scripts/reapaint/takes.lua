@@ -19,10 +19,10 @@ end
 
 --- The painted items that are meant: selected and in the time selection; else the selected;
 --- else those in the time selection.
----@param in_project ReaProject
+---@param proj ReaProject
 ---@return MediaItem[]
-function M.painted_items(in_project)
-  local span = project.time_selection(in_project)
+function M.painted_items(proj)
+  local span = project.time_selection(proj)
   local function painted(items, must_overlap)
     local found = {}
     for _, item in ipairs(items) do
@@ -33,19 +33,19 @@ function M.painted_items(in_project)
     end
     return found
   end
-  local selected = project.selected_items(in_project)
+  local selected = project.selected_items(proj)
   local found = span and painted(selected, true) or {}
   if #found == 0 then
     found = painted(selected, false)
   end
   if #found == 0 and span and #selected == 0 then
-    found = painted(project.implied_items(in_project, span), true)
+    found = painted(project.implied_items(proj, span), true)
   end
   return found
 end
 
-local function unlocked_parts(in_project)
-  local items = M.painted_items(in_project)
+local function unlocked_parts(proj)
+  local items = M.painted_items(proj)
   if #items == 0 then
     return nil, none_found()
   end
@@ -54,7 +54,7 @@ local function unlocked_parts(in_project)
       return nil, errors.new("locked_item", "This item is locked.", "Unlock it first.")
     end
   end
-  if project.is_recording(in_project) then
+  if project.is_recording(proj) then
     return nil, errors.new("recording", "REAPER is recording.", "Stop recording first.")
   end
   return items
@@ -79,17 +79,17 @@ local function neighbour_take(item, step)
 end
 
 --- Hear the next or the previous take of each painted part.
----@param in_project ReaProject
+---@param proj ReaProject
 ---@param step integer
 ---@return string? said
 ---@return reapaint.Error?
-function M.step(in_project, step)
-  local items, err = unlocked_parts(in_project)
+function M.step(proj, step)
+  local items, err = unlocked_parts(proj)
   if not items then
     return nil, err
   end
   local label = step > 0 and "ReaPaint: next take" or "ReaPaint: previous take"
-  return report(project.edit(in_project, label, function()
+  return report(project.edit(proj, label, function()
     local said
     for _, item in ipairs(items) do
       local take, number, count = neighbour_take(item, step)
@@ -102,17 +102,17 @@ function M.step(in_project, step)
 end
 
 --- Drop all takes of each painted part but the one that is heard.
----@param in_project ReaProject
+---@param proj ReaProject
 ---@return string?, reapaint.Error?
-function M.keep(in_project)
-  local items, err = unlocked_parts(in_project)
+function M.keep(proj)
+  local items, err = unlocked_parts(proj)
   if not items then
     return nil, err
   end
-  return report(project.edit(in_project, "ReaPaint: keep this take", function()
+  return report(project.edit(proj, "ReaPaint: keep this take", function()
     for _, item in ipairs(items) do
       if #project.takes(item) > 1 then
-        project.crop_to_active_take(in_project, item)
+        project.crop_to_active_take(proj, item)
       end
     end
     return "Kept the take that is heard; undo brings the others back."
@@ -129,7 +129,7 @@ local function originals(item)
   return kept
 end
 
-local function drop_painted_takes(in_project, item, origin)
+local function drop_painted_takes(proj, item, origin)
   local guids = {}
   for _, take in ipairs(project.takes(item)) do
     if planning.job_of(take) then
@@ -137,9 +137,9 @@ local function drop_painted_takes(in_project, item, origin)
     end
   end
   for _, guid in ipairs(guids) do
-    project.delete_take(in_project, project.find_take(guid, in_project))
+    project.delete_take(proj, project.find_take(guid, proj))
   end
-  local like = origin.like and project.find_take(origin.like, in_project)
+  local like = origin.like and project.find_take(origin.like, proj)
   project.activate(like or project.takes(item)[1])
 end
 
@@ -197,10 +197,10 @@ local function rejoin_by_text(item, left, right, origin, text)
   return first
 end
 
-local function restore_one(in_project, item)
+local function restore_one(proj, item)
   local _, job = planning.painted_take(item)
   local origin = job.origin or {}
-  drop_painted_takes(in_project, item, origin)
+  drop_painted_takes(proj, item, origin)
   if origin.loops then
     project.set_value(item, "B_LOOPSRC", origin.loops)
   end
@@ -215,17 +215,17 @@ local function restore_one(in_project, item)
   if not whole and project.is_plain_cut(item) then
     whole = join_plain(item, left, right, origin)
   elseif not whole then
-    project.heal(in_project, { left or item, item, right or item })
+    project.heal(proj, { left or item, item, right or item })
     return
   end
   project.refresh(whole)
 end
 
 --- Drop the new takes and heal the cuts: the item as it was before it was painted.
----@param in_project ReaProject
+---@param proj ReaProject
 ---@return string?, reapaint.Error?
-function M.restore(in_project)
-  local items, err = unlocked_parts(in_project)
+function M.restore(proj)
+  local items, err = unlocked_parts(proj)
   if not items then
     return nil, err
   end
@@ -239,20 +239,20 @@ function M.restore(in_project)
         )
     end
   end
-  return report(project.edit(in_project, "ReaPaint: restore original", function()
+  return report(project.edit(proj, "ReaPaint: restore original", function()
     -- Restoring one part may swallow its neighbours, but no other painted part.
     for _, item in ipairs(items) do
-      restore_one(in_project, item)
+      restore_one(proj, item)
     end
     return "Restored the original."
   end))
 end
 
 --- Take the settings of the painted take that is heard into the next prompt.
----@param in_project ReaProject
+---@param proj ReaProject
 ---@return string?, reapaint.Error?
-function M.recall(in_project)
-  local item = M.painted_items(in_project)[1]
+function M.recall(proj)
+  local item = M.painted_items(proj)[1]
   if not item then
     return nil, none_found()
   end

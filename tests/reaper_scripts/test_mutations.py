@@ -211,7 +211,7 @@ BUGS: list[tuple[str, str, str, str]] = [
     ("handles too short for the part", "geometry.lua", "reach > 0.5 and reach + 1 or 0", "0"),
     ("accessor leaked", "sound.lua", "reaper.DestroyAudioAccessor(reader.accessor)", "do end"),
     ("new take not active", "splice.lua",
-     "project.activate(project.find_take(first_guid, in_project))", "do end"),
+     "project.activate(project.find_take(first_guid, proj))", "do end"),
     ("take volume lost", EDITING, '{ "D_VOL", "D_PAN", ', '{ "D_PAN", '),
     ("polarity lost", EDITING, "set(take, key, reading.take_value(like, key))",
      "set(take, key, math.abs(reading.take_value(like, key)))"),

@@ -44,7 +44,7 @@ MUTANTS = {
     ),
     "an undo flag is missing": ("UNDO_TRACKS | UNDO_ITEMS", "UNDO_TRACKS"),
     "the new take is not heard": (
-        "  project.activate(project.find_take(first_guid, in_project))\n",
+        "  project.activate(project.find_take(first_guid, proj))\n",
         "",
     ),
     "volume and polarity are lost": ('{ "D_VOL", "D_PAN", "D_PANLAW",', '{ "D_PAN", "D_PANLAW",'),
@@ -59,7 +59,7 @@ MUTANTS = {
         "    if a[key] ~= b[key] then\n      return false",
         "    if a[key] ~= b[key] then\n      return true",
     ),
-    "recording does not hinder": (" or project.is_recording(in_project) then", " then"),
+    "recording does not hinder": (" or project.is_recording(proj) then", " then"),
     "commas end a prompt": (",extrawidth=300,separator=\\n", ",extrawidth=300"),
     "an action leaves an undo point": ("  leave_no_undo_point()\n  local ok", "  local ok"),
     "files are written as text": ('io.open(draft, "wb")', 'io.open(draft, "w")'),
