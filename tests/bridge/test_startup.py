@@ -1,27 +1,31 @@
 """What a command costs before it does anything."""
 
+import os
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
-ALLOWED_S = 0.3
+ALLOWED_CPU_S = 0.3
 TRIES = 5
 
 
+def _cpu_of_children_s() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows doesn't count what children take")
 @pytest.mark.parametrize(
     "words",
     [("-c", "import reapaint.commands.cli"), ("-m", "reapaint", "--help")],
     ids=["import", "help"],
 )
 def test_starting_takes_less_than_a_blink(words: tuple[str, ...]) -> None:
-    """The best of several tries: what the machine does besides is not ours."""
+    """The best of several tries, in the processor's time: what else the machine does is not ours."""
     times_s = []
     for _ in range(TRIES):
-        started_s = time.perf_counter()
-        subprocess.run([sys.executable, *words], cwd=ROOT, check=True, capture_output=True)
-        times_s.append(time.perf_counter() - started_s)
-    assert min(times_s) < ALLOWED_S
+        before_s = _cpu_of_children_s()
+        subprocess.run([sys.executable, *words], check=True, capture_output=True)
+        times_s.append(_cpu_of_children_s() - before_s)
+    assert min(times_s) < ALLOWED_CPU_S
