@@ -22,7 +22,7 @@ def _cpu_of_children_s() -> float:
     ids=["import", "help"],
 )
 def test_starting_takes_less_than_a_blink(words: tuple[str, ...]) -> None:
-    """The best of several tries, in the processor's time: what else the machine does is not ours."""
+    """The best of several tries, in time of the processor: the rest of the machine is not ours."""
     times_s = []
     for _ in range(TRIES):
         before_s = _cpu_of_children_s()
