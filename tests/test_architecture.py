@@ -20,7 +20,7 @@ PROTOCOL = "reapaint_engine.protocol"
 STABLE_AUDIO_3 = "reapaint_engine.backends.stable_audio_3"
 
 MAY_IMPORT = {
-    # The bridge: its root modules serve all wings, and know none.
+    # The bridge: what is at its root serves all wings and knows none, but for the main job.
     "reapaint": ("errors",),
     "reapaint.files": ("errors",),
     "reapaint.link": ("errors", "request_settings"),

@@ -84,9 +84,9 @@ def inpaint(
     try:
         generated = _generate(request, window, backend, clock)
     except BackendUnavailable as error:
-        # Who asked for no backend wants new sound more than this one's excuse.
-        is_wish = request.backend is not None or request.model is not None
-        if is_wish or backend.info.name == FALLBACK or FALLBACK not in backends:
+        # Where none was named, any new sound is better than none.
+        was_named = request.backend is not None or request.model is not None
+        if was_named or backend.info.name == FALLBACK or FALLBACK not in backends:
             raise
         generated = _generate(request, window, backends[FALLBACK], clock)
         generated = replace(generated, warnings=(f"Filled from the surroundings: {error}",))

@@ -1,5 +1,5 @@
-"""The program ``reapaint``: one module for each command, and what they show with.
+"""The program ``reapaint``: a module for each command or family of them, and their display.
 
 In: the words that a person typed (``cli`` reads them). Out: what they see, or one JSON
-object, and an exit code. Nothing but this wing prints.
+object, and an exit code.
 """

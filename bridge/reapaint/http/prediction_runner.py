@@ -65,7 +65,7 @@ class PredictionRunner:
         self._limits = limits
         self._predictions = predictions
         self._on_end = on_end
-        self._turns = AdmissionQueue(HELD_BYTES)
+        self._admission = AdmissionQueue(HELD_BYTES)
         self._fetchers = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
         self._runners = ThreadPoolExecutor(RUNNERS, thread_name_prefix="run")
@@ -118,7 +118,7 @@ class PredictionRunner:
         self._is_closing = True
         for prediction in self._predictions.active:
             prediction.fail(_stopping())
-            prediction.is_unwanted = True
+            prediction.is_cancelled = True
         await asyncio.to_thread(self._engine.close)
         for pool in (self._fetchers, self._readers, self._runners):
             pool.shutdown(wait=False, cancel_futures=True)
@@ -157,11 +157,11 @@ class PredictionRunner:
         try:
             with self._store.using(file, lambda: prediction.has_ended):
                 info = await loop.run_in_executor(self._readers, look_at, file, self._limits)
-                number = self._turns.join()
+                number = self._admission.join()
                 try:
                     await loop.run_in_executor(self._runners, self._run, prediction, info, number)
                 finally:
-                    self._turns.leave(number)
+                    self._admission.leave(number)
         finally:
             if not is_kept:
                 # Nobody knows its id.
@@ -178,7 +178,7 @@ class PredictionRunner:
         request = prediction.request
         folder = self._store.folder / f"work-{prediction.prediction_id}"
         self._store.check_room(_result_bytes(info, request))
-        self._turns.admit(number, _held_bytes(info, request), prediction.check)
+        self._admission.admit(number, _held_bytes(info, request), prediction.check)
         try:
             folder.mkdir(mode=0o700)
             job = RepaintJob(
@@ -187,7 +187,7 @@ class PredictionRunner:
                 selections_s=request.selections_s,
                 settings=request.settings,
             )
-            seat = _Seat(self._engine, self._turns, number, prediction)
+            seat = _Seat(self._engine, self._admission, number, prediction)
             report = run_job(prepare(job, info), seat, prediction.move)
             takes = tuple(
                 Take(self._store.adopt(output.path, f"audio.{request.output_format}"), output)
@@ -216,10 +216,10 @@ class _Seat:
     """One prediction's place at the shared engine."""
 
     def __init__(
-        self, engine: SharedEngine, turns: AdmissionQueue, number: int, prediction: Prediction
+        self, engine: SharedEngine, admission: AdmissionQueue, number: int, prediction: Prediction
     ) -> None:
         self._engine = engine
-        self._turns = turns
+        self._admission = admission
         self._number = number
         self._prediction = prediction
 
@@ -234,7 +234,7 @@ class _Seat:
         """Do one window, in its turn."""
 
         def put(send: Callable[[], None]) -> None:
-            self._turns.enter(self._number, self._prediction.check, send)
+            self._admission.enter(self._number, self._prediction.check, send)
 
         return self._engine.run(request, audio, on_progress, put=put)
 

@@ -88,7 +88,7 @@ class Prediction:
     report: Report | None = None
     takes: tuple[Take, ...] = ()
     warnings: tuple[str, ...] = ()
-    is_unwanted: bool = False
+    is_cancelled: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -111,7 +111,7 @@ class Prediction:
         PredictionCancelled
             Somebody asked for its end.
         """
-        if self.is_unwanted:
+        if self.is_cancelled:
             raise PredictionCancelled
 
     def move(self, stage: str, fraction: float) -> None:
@@ -146,7 +146,7 @@ class Prediction:
             if self.has_ended:
                 return
             self.error = error
-            is_cancelled = error.code == ErrorCode.CANCELLED and self.is_unwanted
+            is_cancelled = error.code == ErrorCode.CANCELLED and self.is_cancelled
             self._end(State.CANCELLED if is_cancelled else State.FAILED)
 
     def cancel(self) -> bool:
@@ -154,7 +154,7 @@ class Prediction:
         with self._lock:
             if self.has_ended:
                 return False
-            self.is_unwanted = True
+            self.is_cancelled = True
             if self.state is State.QUEUED:
                 self.error = PredictionCancelled()
                 self._end(State.CANCELLED)

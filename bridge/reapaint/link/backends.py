@@ -34,7 +34,7 @@ def choose_backend(
         _check_choice("model", settings.model, backend.models)
     _check_choice("mode", settings.mode, backend.modes)
     if settings.model is not None:
-        # A named model is a wish for its backend, also where that is the default.
+        # Who names a model asks for its backend, also where that is the default.
         settings = replace(settings, backend=name)
     return settings, backend
 

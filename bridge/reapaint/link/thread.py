@@ -98,7 +98,7 @@ class EngineLink:
         self._commands.put(self._close)
         self._thread.join(STOP_PATIENCE_S)
 
-    # Wishes, from any thread
+    # Commands, from any thread
 
     def connect(self) -> None:
         """Find an engine, or start one; answered by Connected or Disconnected."""
@@ -189,7 +189,7 @@ class EngineLink:
         self._in_flight.clear()
         self._on_event(Disconnected(error, was_told))
 
-    # Wishes, in the thread
+    # Commands, in the thread
 
     def _connect(self) -> None:
         if self._client is None:

@@ -77,10 +77,11 @@ _log = logging.getLogger(__name__)
 
 
 class JobRecord(msgspec.Struct, frozen=True):
-    """What must outlive a bridge: the seed that was drawn, and how often a job went wrong.
+    """What must outlive a bridge: the seed that was drawn, how often a job went wrong, its age.
 
     ``attempts`` counts the bridges that took the job up, ``engine_deaths`` the engines that
-    died while it ran, ``age_hours`` the hours it lay here without an end.
+    died while it ran, ``age_hours`` the hours that an answer, or a
+    folder without a request, lay here.
     """
 
     seed: int | None = None

@@ -4,7 +4,7 @@ Short grains of the surroundings follow each other as their sources did, without
 running on into what really followed. Where a band is noise its phases are drawn anew,
 so that nothing of the waveform is left to recognise. One decision holds for all
 channels, which keeps the image. Events that belong to the background come last
-(``calls``).
+(``sound_events``).
 
 Notes
 -----

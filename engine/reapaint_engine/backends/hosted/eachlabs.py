@@ -61,7 +61,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 """What the inputs may be called; the model's own description says which it is."""
 
 _NEEDED = ("prompt", "audio", "mask_start", "mask_end")
-_WISHES = ("negative_prompt", "steps", "guidance", "seed")
+_OPTIONAL = ("negative_prompt", "steps", "guidance", "seed")
 
 
 class EachLabs:
@@ -96,7 +96,7 @@ class EachLabs:
         if isinstance(asked, dict):
             headers.update({str(name): str(value) for name, value in asked.items()})
         session.free(Request("PUT", upload_url, content=wav, headers=headers))
-        lacks = tuple(params for params in _WISHES if params not in fields)
+        lacks = tuple(name for name in _OPTIONAL if name not in fields)
         return Prepared(audio=link, fields=fields, lacks=lacks)
 
     def submit(self, session: Session, call: Call, prepared: Prepared) -> Ticket:

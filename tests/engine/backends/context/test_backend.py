@@ -26,7 +26,7 @@ def read_speech() -> tuple[Audio, int]:
         return np.concatenate([frame.to_ndarray() for frame in frames], axis=1), stream.rate
 
 
-class JobControl:
+class FakeControl:
     """Keeps what was told; ends the job at a chosen step."""
 
     def __init__(self, cancel_at: int | None = None) -> None:
@@ -64,9 +64,9 @@ def generate(
     window: Window,
     mode: str = "auto",
     seeds: Sequence[int] = (1,),
-    control: JobControl | None = None,
+    control: FakeControl | None = None,
 ) -> Generation:
-    made = ContextBackend().generate(window, params(mode), seeds, control or JobControl())
+    made = ContextBackend().generate(window, params(mode), seeds, control or FakeControl())
     assert len(made.fills) == len(seeds)
     for fill in made.fills:
         for span, passage in zip(window.spans, fill.passages, strict=True):
@@ -225,17 +225,17 @@ def test_a_gap_in_speech_is_filled_with_its_pauses() -> None:
 
 def test_cancel_ends_the_job_wherever_it_is() -> None:
     window = windowed(ticks(), Span(2 * RATE, 3 * RATE), Span(4 * RATE, 4 * RATE + 100))
-    control = JobControl()
+    control = FakeControl()
     generate(window, control=control)
     steps = len(control.told)
     assert steps > 20
     for at in (1, steps // 2, steps):
         with pytest.raises(JobCancelled):
-            generate(window, control=JobControl(cancel_at=at))
+            generate(window, control=FakeControl(cancel_at=at))
 
 
 def test_progress_never_leaves_the_whole() -> None:
-    control = JobControl()
+    control = FakeControl()
     spans = (Span(8000, 8100), Span(20_000, 36_000), Span(50_000, 50_200))
     generate(windowed(noise(), *spans), seeds=(1, 2), control=control)
     fractions = [fraction for _, fraction in control.told]
