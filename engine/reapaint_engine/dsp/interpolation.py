@@ -36,7 +36,7 @@ TINY = 1e-300
 
 
 def interpolate(
-    audio: Real, missing: Mask, coefficients: Real, innovation: Real | None = None
+    audio: Real, missing: Mask, coefficients: Real, excitation: Real | None = None
 ) -> Real:
     """Fill missing frames so that the prediction error of the whole is least.
 
@@ -50,7 +50,7 @@ def interpolate(
     coefficients
         Shape (order + 1,), float64, from ``lpc``. A known stretch of ``order`` frames on
         one side makes the result exact; zeros are assumed where it is shorter on both.
-    innovation
+    excitation
         Shape (signals, frames), float64: the prediction error that the result shall have,
         as far as both sides allow; none is silence. White noise with the power of the
         sound's own prediction error makes the fill a draw from all sounds that fit.
@@ -66,7 +66,7 @@ def interpolate(
     least-squares solution is a sample of the conditional distribution (perturb and
     maximise; Papandreou and Yuille, 2010).
     """
-    wanted = np.zeros_like(audio) if innovation is None else innovation
+    wanted = np.zeros_like(audio) if excitation is None else excitation
     return interpolator(missing, coefficients)(audio, wanted)
 
 
@@ -83,7 +83,7 @@ def interpolator(missing: Mask, coefficients: Real) -> Interpolator:
     Returns
     -------
     Interpolator
-        From audio, float32 or float64, and innovation, float64, each of shape
+        From audio, float32 or float64, and excitation, float64, each of shape
         (signals, frames), to the filled audio, which has the audio's dtype.
     """
     if not missing.any():

@@ -25,7 +25,7 @@ def holes(frames: int, *gaps: tuple[int, int]) -> np.ndarray:
 
 
 def by_brute_force(
-    audio: np.ndarray, missing: np.ndarray, coefficients: np.ndarray, innovation: np.ndarray
+    audio: np.ndarray, missing: np.ndarray, coefficients: np.ndarray, excitation: np.ndarray
 ) -> np.ndarray:
     """The least-squares problem written out, every equation from the first gap on."""
     frames, first = missing.size, int(np.argmax(missing))
@@ -34,7 +34,7 @@ def by_brute_force(
         for delay, value in enumerate(coefficients[:frames])
     )[first:]
     filled = np.where(missing, 0.0, audio)
-    known = equations @ filled.T - innovation.T[first:]
+    known = equations @ filled.T - excitation.T[first:]
     filled[:, missing] = np.linalg.lstsq(equations[:, missing], -known, rcond=None)[0].T
     return filled
 
@@ -58,12 +58,12 @@ def test_every_way_of_solving_finds_the_least_squares_solution(
     monkeypatch.setattr(interpolation, "DIRECT_FRAMES", most_at_once)
     audio, missing = sound(400, signals=2), holes(400, *gaps)
     coefficients = lpc(audio[0], ORDER, noise_floor=1e-4)
-    innovation = 0.1 * sound(400, seed=1, signals=2)
-    filled = interpolate(np.where(missing, np.nan, audio), missing, coefficients, innovation)
+    excitation = 0.1 * sound(400, seed=1, signals=2)
+    filled = interpolate(np.where(missing, np.nan, audio), missing, coefficients, excitation)
     if gaps[0][0] >= 400 - gaps[-1][1]:
-        expected = by_brute_force(audio, missing, coefficients, innovation)
+        expected = by_brute_force(audio, missing, coefficients, excitation)
     else:
-        turned = audio[:, ::-1], missing[::-1], coefficients, innovation[:, ::-1]
+        turned = audio[:, ::-1], missing[::-1], coefficients, excitation[:, ::-1]
         expected = by_brute_force(*turned)[:, ::-1]
     assert filled == pytest.approx(expected, abs=1e-3)
 
@@ -88,7 +88,7 @@ def test_a_predictable_sound_comes_back() -> None:
     assert filled == pytest.approx(audio, abs=0.01)
 
 
-def test_innovation_keeps_the_power_of_noise() -> None:
+def test_excitation_keeps_the_power_of_noise() -> None:
     rng = np.random.default_rng(0)
     audio = rng.standard_normal((1, 4000))
     missing = holes(4000, (1500, 2500))

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import fft
 
 from reapaint_engine.backends.base import Window
-from reapaint_engine.backends.context.grain_selection import Chain, Grain, Slot
+from reapaint_engine.backends.context.grain_selection import Grain, GrainSelector, Slot
 from reapaint_engine.backends.context.sound_events import put_in
 from reapaint_engine.backends.context.surroundings import (
     JITTER,
@@ -96,7 +96,7 @@ def synthesise(
         they stand beside; it may be any number of times as long as the context.
     """
     centres = _grain_centres(frames, surroundings.grain, rng)
-    chain = Chain(surroundings, frames, rng)
+    chain = GrainSelector(surroundings, frames, rng)
     fill = np.zeros((surroundings.channels, frames), dtype=np.float32)
     tail = fill[:, :0]
     for number, centre in enumerate(centres):
@@ -169,10 +169,10 @@ def _scattered(audio: Samples, hop: int, rng: np.random.Generator) -> Samples:
     taper = np.sin((np.arange(2 * hop) + 0.5) / (2 * hop) * np.pi).astype(np.float32)
     spectra = fft.rfft(views * (taper * np.float32(np.sqrt(2))), axis=2)
     turns = rng.uniform(-np.pi, np.pi, spectra.shape[1:])
-    pieces = fft.irfft(spectra * np.exp(1j * turns).astype(np.complex64), 2 * hop, axis=2) * taper
+    segments = fft.irfft(spectra * np.exp(1j * turns).astype(np.complex64), 2 * hop, axis=2) * taper
     added = np.zeros((channels, count + 2, hop), dtype=np.float32)
-    added[:, : pieces.shape[1]] += pieces[:, :, :hop]
-    added[:, 1 : pieces.shape[1] + 1] += pieces[:, :, hop:]
+    added[:, : segments.shape[1]] += segments[:, :, :hop]
+    added[:, 1 : segments.shape[1] + 1] += segments[:, :, hop:]
     return added.reshape(channels, -1)[:, hop : hop + frames]
 
 

@@ -49,7 +49,7 @@ LARGEST_GAIN = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Innovation:
+class Excitation:
     """What is known about the prediction errors in a gap, for some channels.
 
     ``ends`` are those before and after, shapes (channels, any frames), and ``place`` says
@@ -85,9 +85,9 @@ class Innovation:
         return np.asarray(np.clip(errors, -self.bound, self.bound))
 
 
-def innovation(
+def estimate_excitation(
     audio: Real, hole: Mask, coefficients: Real, sample_rate: int, passage: Real | None
-) -> Innovation | None:
+) -> Excitation | None:
     """Measure the prediction errors beside gaps.
 
     Parameters
@@ -105,7 +105,7 @@ def innovation(
 
     Returns
     -------
-    Innovation or None
+    Excitation or None
         None where too little is known. The level in dB passes evenly from that before
         the gaps to that after. The passage is trusted as far as its errors are like
         those of the known sound.
@@ -135,7 +135,7 @@ def innovation(
     usual = np.quantile(np.abs(beside), USUAL_QUANTILE, axis=1, keepdims=True)
     bound = np.where(_is_near_known(hole, round(SEAM_S * sample_rate)), usual, np.inf)
     ends = (sides[0], sides[-1])
-    return Innovation(ends, place, level, heard, unknown, loudest, bound, sample_rate)
+    return Excitation(ends, place, level, heard, unknown, loudest, bound, sample_rate)
 
 
 def _is_near_known(hole: Mask, frames: int) -> Mask:

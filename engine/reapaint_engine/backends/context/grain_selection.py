@@ -73,7 +73,7 @@ class Grain:
     gains_db: Floats
 
 
-class Chain:
+class GrainSelector:
     """Chooses one grain after the other, each to follow from the one before."""
 
     def __init__(self, around: Surroundings, frames: int, rng: np.random.Generator) -> None:

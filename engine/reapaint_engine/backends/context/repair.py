@@ -8,8 +8,8 @@ import numpy.typing as npt
 from scipy.signal import lfilter, lfiltic
 
 from reapaint_engine.backends.base import Fill, Passage, Window
-from reapaint_engine.backends.context.excitation import LEAST_FRAMES, innovation
-from reapaint_engine.backends.context.repetition import find_recurrence
+from reapaint_engine.backends.context.excitation import LEAST_FRAMES, estimate_excitation
+from reapaint_engine.backends.context.repetition import find_repetition
 from reapaint_engine.dsp.interpolation import Interpolator, interpolator, runs
 from reapaint_engine.dsp.prediction import autocorrelation, burg, lpc
 from reapaint_engine.protocol.spans import Span
@@ -214,7 +214,7 @@ def _recurring(window: Window, missing: Mask, region: _Region, spans: Sequence[S
     """Return the passage most like a region, of its shape; silence where there is none."""
     extent = Span(region.start, region.start + region.hole.size)
     hull = Span(spans[0].start, spans[-1].end)
-    shift = find_recurrence(window.audio, missing, extent, hull, window.sample_rate)
+    shift = find_repetition(window.audio, missing, extent, hull, window.sample_rate)
     if shift is None:
         return np.zeros_like(region.audio)
     return window.audio[:, extent.start + shift : extent.end + shift].astype(np.float64)
@@ -310,7 +310,7 @@ def _takes(
     open_to_chance = None
     if share > 0.0:
         audio, rate = region.audio[channels], region.sample_rate
-        open_to_chance = innovation(audio, region.hole, coefficients, rate, passage)
+        open_to_chance = estimate_excitation(audio, region.hole, coefficients, rate, passage)
     if open_to_chance is not None:
         bound = np.maximum(bound, SWELL_BOUND * open_to_chance.loudest)
     for seed in seeds:

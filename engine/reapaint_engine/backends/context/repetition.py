@@ -36,7 +36,7 @@ class _Searched:
     step: int
 
 
-def find_recurrence(
+def find_repetition(
     audio: Audio, missing: Mask, region: Span, hull: Span, sample_rate: int
 ) -> int | None:
     """Return how many frames from a gap the passage lies that is most like its surroundings.

@@ -1,4 +1,4 @@
-"""Pieces of kept audio laid end to end: moved into phase, joined, brought to level."""
+"""Segments of kept audio laid end to end: moved into phase, joined, brought to level."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,13 +19,13 @@ Scores = npt.NDArray[np.float64]
 BEYOND_S = 0.05
 """How far a passage reaches beyond its span where its source allows, for crossfades."""
 ALIGN_S = 0.06
-"""Audio compared when a piece is moved into phase."""
+"""Audio compared when a segment is moved into phase."""
 MEET_S = 0.02
 """Where two sounds meet, this much of both is compared."""
 STAY = 0.05
 """A move to the limit must gain this much correlation."""
 JOIN_SEARCH_S = 0.15
-"""How far from where the path jumps two pieces may be joined."""
+"""How far from where the path jumps two segments may be joined."""
 QUIET = 0.5
 """How much correlation a join may give up to lie where nothing sounds."""
 LEVEL_S = 0.3
@@ -40,7 +40,7 @@ LEAD_CONTEXT_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Segment:
     """Kept audio heard over ``target``; ``lag`` frames later it stands in the window.
 
     ``home`` is the stretch of kept audio that it may be read from.
@@ -55,21 +55,21 @@ class Piece:
         return self.home.shifted(-self.lag)
 
 
-def pieces_of(window: Window, span: Span, runs: Sequence[Run]) -> tuple[Piece, ...]:
-    """Return the pieces that fill a span when the given runs are followed."""
+def segments_of(window: Window, span: Span, runs: Sequence[Run]) -> tuple[Segment, ...]:
+    """Return the segments that fill a span when the given runs are followed."""
     stretches = kept_stretches(window)
     ends = [run.target for run in runs[1:]] + [span.end]
-    pieces = []
+    segments = []
     for run, end in zip(runs, ends, strict=True):
         home = next(stretch for stretch in stretches if stretch.start <= run.node < stretch.end)
-        pieces.append(Piece(Span(run.target, end), run.source - run.target, home))
-    return tuple(pieces)
+        segments.append(Segment(Span(run.target, end), run.source - run.target, home))
+    return tuple(segments)
 
 
 def aligned(
-    window: Window, span: Span, pieces: Sequence[Piece], slide_s: float, step: StepCall
-) -> tuple[Piece, ...]:
-    """Move pieces by up to ``slide_s`` until their waveforms agree with what they meet.
+    window: Window, span: Span, segments: Sequence[Segment], slide_s: float, step: StepCall
+) -> tuple[Segment, ...]:
+    """Move segments by up to ``slide_s`` until their waveforms agree with what they meet.
 
     The first is moved to agree with what stands before the span, the last with what
     stands after it, a single one with both; those between follow each other.
@@ -77,23 +77,23 @@ def aligned(
     slide = round(slide_s * window.sample_rate)
     reach = max(1, round(ALIGN_S * window.sample_rate))
     context = _surroundings(window, span)
-    moved: list[Piece] = []
-    for index, piece in enumerate(pieces):
-        step(0.2 + 0.3 * index / len(pieces))
+    moved: list[Segment] = []
+    for index, segment in enumerate(segments):
+        step(0.2 + 0.3 * index / len(segments))
         scores = -STAY * np.abs(np.arange(-slide, slide + 1)) / max(slide, 1)
         if index == 0:
             near = Span(max(context.start, span.start - reach), span.start)
-            scores += _agreement(window, near, 0, piece, slide)
-        if index == len(pieces) - 1:
+            scores += _agreement(window, near, 0, segment, slide)
+        if index == len(segments) - 1:
             near = Span(span.end, min(context.end, span.end + reach))
-            scores += _agreement(window, near, 0, piece, slide)
+            scores += _agreement(window, near, 0, segment, slide)
         elif index > 0:
             before = moved[-1]
             start, end = before.reach().start, before.reach().end
-            middle = piece.target.start
+            middle = segment.target.start
             near = Span(max(start, middle - reach // 2), min(end, middle + reach // 2))
-            scores += _agreement(window, near, before.lag, piece, slide)
-        moved.append(replace(piece, lag=piece.lag + int(np.argmax(scores)) - slide))
+            scores += _agreement(window, near, before.lag, segment, slide)
+        moved.append(replace(segment, lag=segment.lag + int(np.argmax(scores)) - slide))
     return tuple(moved)
 
 
@@ -105,8 +105,8 @@ def _surroundings(window: Window, span: Span) -> Span:
     return Span(start, end)
 
 
-def _agreement(window: Window, near: Span, lag: int, piece: Piece, slide: int) -> Scores:
-    """Return how well a piece agrees with other audio, moved by -slide to slide frames.
+def _agreement(window: Window, near: Span, lag: int, segment: Segment, slide: int) -> Scores:
+    """Return how well a segment agrees with other audio, moved by -slide to slide frames.
 
     Parameters
     ----------
@@ -117,17 +117,17 @@ def _agreement(window: Window, near: Span, lag: int, piece: Piece, slide: int) -
     Returns
     -------
     ndarray of float64, shape (2 * slide + 1,)
-        Correlation over all channels, -1 to 1; -2 where the piece has no audio.
+        Correlation over all channels, -1 to 1; -2 where the segment has no audio.
     """
     scores = np.zeros(2 * slide + 1)
-    reach = piece.reach()
+    reach = segment.reach()
     low, high = -slide, slide
-    # Moving by m needs the piece's audio m frames later.
+    # Moving by m needs the segment's audio m frames later.
     near = Span(max(near.start, reach.start + slide), min(near.end, reach.end - slide))
     if near.length < 16:
         return scores
     other = window.audio[:, near.start + lag : near.end + lag].astype(np.float64)
-    own = window.audio[:, near.start + piece.lag + low : near.end + piece.lag + high].astype(
+    own = window.audio[:, near.start + segment.lag + low : near.end + segment.lag + high].astype(
         np.float64
     )
     other -= other.mean(axis=1, keepdims=True)
@@ -147,7 +147,7 @@ def _running_sum(values: Scores, length: int) -> Scores:
     return np.asarray(total[length:] - total[:-length])
 
 
-def mismatch(window: Window, span: Span, pieces: Sequence[Piece]) -> float:
+def mismatch(window: Window, span: Span, segments: Sequence[Segment]) -> float:
     """Return how badly waveforms meet at both edges of a span.
 
     Returns
@@ -160,18 +160,18 @@ def mismatch(window: Window, span: Span, pieces: Sequence[Piece]) -> float:
     reach = max(1, round(MEET_S * window.sample_rate))
     before = Span(max(context.start, span.start - reach), span.start)
     after = Span(span.end, min(context.end, span.end + reach))
-    edges = ((before, pieces[0]), (after, pieces[-1]))
-    misses = [_miss(window, near, piece) for near, piece in edges if near.length > 0]
+    edges = ((before, segments[0]), (after, segments[-1]))
+    misses = [_miss(window, near, segment) for near, segment in edges if near.length > 0]
     return sum(misses) / len(misses) if misses else 0.0
 
 
-def _miss(window: Window, near: Span, piece: Piece) -> float:
-    reach = piece.reach()
+def _miss(window: Window, near: Span, segment: Segment) -> float:
+    reach = segment.reach()
     near = Span(max(near.start, reach.start), min(near.end, reach.end))
     if near.length <= 0:
         return 1.0
     context = window.audio[:, near.start : near.end]
-    return _difference(context, window.audio[:, near.start + piece.lag : near.end + piece.lag])
+    return _difference(context, window.audio[:, near.start + segment.lag : near.end + segment.lag])
 
 
 def _difference(one: Audio, other: Audio) -> float:
@@ -182,48 +182,48 @@ def _difference(one: Audio, other: Audio) -> float:
     return powers[2] / (powers[0] + powers[1]) if powers[0] + powers[1] > 0 else 0.0
 
 
-def join_pieces(
-    window: Window, span: Span, pieces: Sequence[Piece], join_s: float, step: StepCall
+def join_segments(
+    window: Window, span: Span, segments: Sequence[Segment], join_s: float, step: StepCall
 ) -> Passage:
-    """Lay pieces end to end, each joined to the next where both agree.
+    """Lay segments end to end, each joined to the next where both agree.
 
     Parameters
     ----------
     join_s
-        How long two pieces are heard together.
+        How long two segments are heard together.
 
     Returns
     -------
     Passage
-        Covers the span, and goes beyond it where the outer pieces have kept audio.
+        Covers the span, and goes beyond it where the outer segments have kept audio.
     """
     rate = window.sample_rate
     beyond = round(BEYOND_S * rate)
-    start = min(span.start, max(span.start - beyond, pieces[0].reach().start))
-    end = max(span.end, min(span.end + beyond, pieces[-1].reach().end))
+    start = min(span.start, max(span.start - beyond, segments[0].reach().start))
+    end = max(span.end, min(span.end + beyond, segments[-1].reach().end))
     audio = np.empty((window.audio.shape[0], end - start), dtype=np.float32)
     written = start
-    for index, piece in enumerate(pieces):
-        step(0.5 + 0.5 * index / len(pieces))
-        if index + 1 == len(pieces):
-            audio[:, written - start :] = _read(window, piece, Span(written, end))
+    for index, segment in enumerate(segments):
+        step(0.5 + 0.5 * index / len(segments))
+        if index + 1 == len(segments):
+            audio[:, written - start :] = _read(window, segment, Span(written, end))
             break
-        join = _best_join(window, written, piece, pieces[index + 1], join_s)
+        join = _best_join(window, written, segment, segments[index + 1], join_s)
         audio[:, written - start : join.start - start] = _read(
-            window, piece, Span(written, join.start)
+            window, segment, Span(written, join.start)
         )
         if join.length > 0:
-            mix = crossfade(_read(window, piece, join), _read(window, pieces[index + 1], join))
+            mix = crossfade(_read(window, segment, join), _read(window, segments[index + 1], join))
             audio[:, join.start - start : join.end - start] = mix.audio
         written = join.end
-    _level(window, span, pieces, audio, start)
+    _level(window, span, segments, audio, start)
     return Passage(start, audio)
 
 
-def _read(window: Window, piece: Piece, target: Span) -> Audio:
-    """Return a piece's audio; past its home's ends, home is mirrored."""
-    source = target.shifted(piece.lag)
-    home = piece.home
+def _read(window: Window, segment: Segment, target: Span) -> Audio:
+    """Return a segment's audio; past its home's ends, home is mirrored."""
+    source = target.shifted(segment.lag)
+    home = segment.home
     if source.start >= home.start and source.end <= home.end:
         return window.audio[:, source.start : source.end]
     index = np.arange(source.start, source.end) - home.start
@@ -233,8 +233,10 @@ def _read(window: Window, piece: Piece, target: Span) -> Audio:
     return window.audio[:, home.start + index]
 
 
-def _best_join(window: Window, written: int, piece: Piece, following: Piece, join_s: float) -> Span:
-    """Return where to go from one piece to the next.
+def _best_join(
+    window: Window, written: int, segment: Segment, following: Segment, join_s: float
+) -> Span:
+    """Return where to go from one segment to the next.
 
     Where the waveforms agree nothing dips or swells; where little sounds, nothing that
     has begun is cut off.
@@ -244,12 +246,12 @@ def _best_join(window: Window, written: int, piece: Piece, following: Piece, joi
     search = min(round(JOIN_SEARCH_S * rate), following.target.length // 2)
     middle = following.target.start - fade // 2
     low = max(written, middle - search, following.reach().start)
-    high = min(middle + search, piece.reach().end - fade, following.target.end - fade)
+    high = min(middle + search, segment.reach().end - fade, following.target.end - fade)
     if high < low:
         at = min(max(written, middle), following.target.end - fade)
         return Span(at, at + fade)
     both = Span(low, high + fade)
-    old = _read(window, piece, both).astype(np.float64)
+    old = _read(window, segment, both).astype(np.float64)
     new = _read(window, following, both).astype(np.float64)
     old_energy = _running_sum(np.sum(old**2, axis=0), fade)
     new_energy = _running_sum(np.sum(new**2, axis=0), fade)
@@ -261,15 +263,17 @@ def _best_join(window: Window, written: int, piece: Piece, following: Piece, joi
     return Span(at, at + fade)
 
 
-def _level(window: Window, span: Span, pieces: Sequence[Piece], audio: Audio, start: int) -> None:
+def _level(
+    window: Window, span: Span, segments: Sequence[Segment], audio: Audio, start: int
+) -> None:
     """Bring both ends of a passage to the level of what they meet, in place."""
     rate = window.sample_rate
     context = _surroundings(window, span)
     reach = round(LEVEL_S * rate)
     before = Span(max(context.start, span.start - reach), span.start)
     after = Span(span.end, min(context.end, span.end + reach))
-    left = _level_gap_db(window, before, pieces[0])
-    right = _level_gap_db(window, after, pieces[-1])
+    left = _level_gap_db(window, before, segments[0])
+    right = _level_gap_db(window, after, segments[-1])
     if left == 0 and right == 0:
         return
     release = max(1.0, min(span.length, LEVEL_RELEASE_S * rate))
@@ -319,14 +323,14 @@ def _lead(context: Audio, past: Audio, audio: Audio, frames: int, sample_rate: i
     audio[:, :frames] = crossfade(lead, audio[:, :frames]).audio
 
 
-def _level_gap_db(window: Window, near: Span, piece: Piece) -> float:
-    """Return how much louder the context is than the piece where both exist, in dB."""
-    reach = piece.reach()
+def _level_gap_db(window: Window, near: Span, segment: Segment) -> float:
+    """Return how much louder the context is than the segment where both exist, in dB."""
+    reach = segment.reach()
     near = Span(max(near.start, reach.start), min(near.end, reach.end))
     if near.length < round(LEVEL_S * window.sample_rate) // 4:
         return 0.0
     context = window.audio[:, near.start : near.end]
-    own = window.audio[:, near.start + piece.lag : near.end + piece.lag]
+    own = window.audio[:, near.start + segment.lag : near.end + segment.lag]
     powers = (float(np.mean(np.square(part, dtype=np.float64))) for part in (context, own))
     wanted, given = powers
     if min(wanted, given) < 1e-10:

@@ -16,10 +16,10 @@ from reapaint_engine.backends.context.features import StepCall, kept_stretches
 from reapaint_engine.backends.context.paths import Routes, Weights, find_routes, walk
 from reapaint_engine.backends.context.segments import (
     aligned,
-    join_pieces,
+    join_segments,
     led_in,
     mismatch,
-    pieces_of,
+    segments_of,
 )
 from reapaint_engine.protocol.spans import Span
 
@@ -138,10 +138,10 @@ def fill_planned(
     entry = plan.entries[variation % len(plan.entries)]
     runs = walk(plan.routes, entry, rng, CHANCE)
     step(0.2)
-    pieces = pieces_of(plan.window, plan.span, runs)
+    segments = segments_of(plan.window, plan.span, runs)
     manner = MANNERS.get(plan.analysis.character, OTHERWISE)
-    pieces = aligned(plan.window, plan.span, pieces, manner.slide_s, step)
-    passage = join_pieces(plan.window, plan.span, pieces, manner.join_s, step)
+    segments = aligned(plan.window, plan.span, segments, manner.slide_s, step)
+    passage = join_segments(plan.window, plan.span, segments, manner.join_s, step)
     return led_in(plan.window, plan.span, passage, manner.lead_s)
 
 
@@ -167,9 +167,9 @@ def _entries(
     costs = []
     for index, entry in enumerate(routes.entries[:TRIED]):
         step(0.9 + 0.1 * index / TRIED)
-        pieces = pieces_of(window, span, walk(routes, int(entry), rng, 0.0))
-        pieces = aligned(window, span, pieces, manner.slide_s, lambda _: None)
-        costs.append(routes.entry_costs[index] + MISMATCH_COST * mismatch(window, span, pieces))
+        segments = segments_of(window, span, walk(routes, int(entry), rng, 0.0))
+        segments = aligned(window, span, segments, manner.slide_s, lambda _: None)
+        costs.append(routes.entry_costs[index] + MISMATCH_COST * mismatch(window, span, segments))
     order = np.argsort(costs, kind="stable")
     good = int(np.sum(np.asarray(costs) <= min(costs) + NEAR_BEST))
     count = min(max(good, MIN_TAKES), len(costs))

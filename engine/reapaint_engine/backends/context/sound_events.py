@@ -33,7 +33,7 @@ semitone. With less, it would be a copy."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Calls:
+class SoundEvents:
     """The calls of a background.
 
     ``sounds`` have shape (channels, frames), with their margins. ``pause`` is how long it
@@ -65,7 +65,7 @@ def runs_of(flags: npt.NDArray[np.bool_], bridged: int) -> list[tuple[int, int]]
     return runs
 
 
-def put_in(fill: Samples, calls: Calls, rng: np.random.Generator) -> None:
+def put_in(fill: Samples, calls: SoundEvents, rng: np.random.Generator) -> None:
     """Put new calls into a fill, in place; each takes the background's place.
 
     Parameters

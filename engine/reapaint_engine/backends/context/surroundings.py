@@ -10,7 +10,7 @@ from scipy import signal
 from reapaint_engine.backends.base import Window
 from reapaint_engine.backends.context import sound_events
 from reapaint_engine.backends.context.features import near_stretches
-from reapaint_engine.backends.context.sound_events import Calls
+from reapaint_engine.backends.context.sound_events import SoundEvents
 from reapaint_engine.backends.context.texture import (
     Bands,
     Flags,
@@ -179,7 +179,7 @@ class Surroundings:
     offsets: Floats
     noisiness: Floats
     grain: int
-    calls: Calls | None
+    calls: SoundEvents | None
 
     @property
     def left_end(self) -> int | None:
@@ -224,8 +224,8 @@ def analyse(window: Window, span: Span, step: StepCall) -> Surroundings | None:
     bands = bands_for(window.sample_rate)
     offsets = _offsets(window, span, kept)
     stretches, powers, noisiness = [], [], []
-    for number, piece in enumerate(kept):
-        stretch = _stretch(window, piece, offsets, is_right=piece.start >= span.end)
+    for number, segment in enumerate(kept):
+        stretch = _stretch(window, segment, offsets, is_right=segment.start >= span.end)
         measured: list[Floats] = []
         for channel in range(stretch.audio.shape[0]):
             step((number + channel / stretch.audio.shape[0]) / len(kept))
@@ -244,10 +244,10 @@ def _offsets(window: Window, span: Span, kept: Sequence[Span]) -> Floats:
     """Return each side's mean, shape (2, channels)."""
     sides = []
     for right in (False, True):
-        pieces = [piece for piece in kept if (piece.start >= span.end) == right]
-        sums = [window.audio[:, p.start : p.end].sum(axis=1, dtype=np.float64) for p in pieces]
-        frames = sum(piece.length for piece in pieces)
-        sides.append(np.sum(sums, axis=0) / frames if pieces else None)
+        segments = [segment for segment in kept if (segment.start >= span.end) == right]
+        sums = [window.audio[:, p.start : p.end].sum(axis=1, dtype=np.float64) for p in segments]
+        frames = sum(segment.length for segment in segments)
+        sides.append(np.sum(sums, axis=0) / frames if segments else None)
     return _pair(*sides)
 
 
@@ -257,10 +257,10 @@ def _pair(left: Floats | None, right: Floats | None) -> Floats:
     return np.stack([known[0], known[-1]])
 
 
-def _stretch(window: Window, piece: Span, offsets: Floats, *, is_right: bool) -> Stretch:
+def _stretch(window: Window, segment: Span, offsets: Floats, *, is_right: bool) -> Stretch:
     """Find a stretch in the window and prepare its guide."""
     offset = offsets[int(is_right)].astype(np.float32)[:, np.newaxis]
-    audio = window.audio[:, piece.start : piece.end]
+    audio = window.audio[:, segment.start : segment.end]
     powers = [
         float(np.vdot(each - shift, each - shift))
         for each, shift in zip(audio, offset, strict=True)
@@ -323,7 +323,7 @@ def _described(
 
 def _calls(
     stretches: Sequence[Stretch], stretch: Indices, standing_out: Flags, bands: Bands
-) -> Calls | None:
+) -> SoundEvents | None:
     """Collect the events that come again on every side there is; None where they are few."""
     hop_s = bands.hop / bands.sample_rate
     margin = int(sound_events.MARGIN_S * bands.sample_rate)
@@ -343,7 +343,7 @@ def _calls(
         return None
     length = sum(sound.shape[1] for sound in sounds)
     frames = sum(each.frames for each in stretches)
-    return Calls(tuple(sounds), (frames - length) / len(sounds), margin)
+    return SoundEvents(tuple(sounds), (frames - length) / len(sounds), margin)
 
 
 def _db(powers: Floats, floor: float) -> Floats:
