@@ -1,5 +1,6 @@
 """The files shared with REAPER: committed whole, counted rather than dated, never lost."""
 
+import json
 import os
 import threading
 import time
@@ -289,6 +290,8 @@ def test_what_a_bridge_notes_outlives_it(spool: Spool, scripts: ScriptSide) -> N
     assert spool.record(A) == JobRecord()
     spool.remember(A, JobRecord(seed=4, attempts=2, engine_deaths=1))
     assert Spool(spool.root).record(A) == JobRecord(seed=4, attempts=2, engine_deaths=1)
+    written = json.loads((folder / "memory.json").read_text())
+    assert written == {"seed": 4, "starts": 2, "deaths": 1, "looks": 0}, "as every version reads it"
     (folder / "memory.json").write_text("garbage")
     assert spool.record(A) == JobRecord()
 
