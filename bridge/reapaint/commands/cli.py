@@ -19,6 +19,7 @@ from reapaint.commands.flags import make_parser
 from reapaint.commands.terminal import Terminal
 from reapaint.errors import BridgeCode, BridgeError, InputError, OutputLost
 from reapaint_engine.protocol.errors import ReaPaintError
+from reapaint_engine.protocol.version import __version__
 
 EXIT_INTERNAL_ERROR = 1
 EXIT_BAD_INPUT = 2
@@ -246,6 +247,9 @@ def _bridge(options: argparse.Namespace, terminal: Terminal) -> None:
     from reapaint.commands.reaper import default_spool
     from reapaint.reaper.service import BridgeConfig
 
+    if options.is_trial:
+        terminal.say(f"reapaint {__version__}")
+        return
     spool = (options.spool or default_spool()).absolute()
     service.run(BridgeConfig(spool, options.engine, options.idle_exit), terminal)
 

@@ -125,7 +125,7 @@ def _check_engine_program() -> Finding:
     if answer.returncode == 0:
         return Finding("engine program", Verdict.GOOD, " ".join(command[:-2]))
     said = answer.stderr.strip().splitlines()[-1:] or [f"it ends with code {answer.returncode}"]
-    advice = "Run `pip install --force-reinstall reapaint`."
+    advice = "Install ReaPaint again from where it came."
     return Finding("engine program", Verdict.WRONG, f"does not start: {said[0]}.", advice)
 
 

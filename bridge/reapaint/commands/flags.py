@@ -167,6 +167,8 @@ def _add_bridge_flags(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="end after so long without work once REAPER is gone; 0 = never (default: %(default)g)",
     )
+    # What an installation is tried with: all that a bridge needs is loaded, and that was it.
+    parser.add_argument("--try", dest="is_trial", action="store_true", help=argparse.SUPPRESS)
     _add_engine_flag(parser)
 
 

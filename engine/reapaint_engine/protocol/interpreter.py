@@ -7,22 +7,23 @@ that lies there would be taken for Python's own.
 import os
 import site
 import sys
+import sysconfig
+from collections.abc import Sequence
 from importlib import util
 from pathlib import Path
 
-PACKAGES = ("reapaint", "reapaint_engine")
-
-ISOLATED = ("-E", "-P")
-"""Python without its variables and without the working directory.
-
-``-I`` would also leave out the user's own packages, where pip may have put this one.
-"""
+NEEDED = (
+    *("reapaint", "reapaint_engine"),
+    *("av", "filelock", "matplotlib", "msgspec", "numpy", "pedalboard", "platformdirs"),
+    *("rich", "scipy", "soxr", "watchdog", "zmq"),
+)
+"""Our packages, and those that they can't do without."""
 
 _STARTER = """\
 import runpy, sys
 packages = (k for k, path in enumerate(sys.path) if path.endswith("-packages"))
 place = next(packages, len(sys.path))
-sys.path[place:place] = {roots!r}
+sys.path[place:place] = {folders!r}
 runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 """
 """Our folders come behind Python's own modules, and before what is installed."""
@@ -38,31 +39,46 @@ def module_command(module: str, *arguments: str) -> tuple[str, ...]:
     arguments
         What comes behind it.
     """
-    how = ("-m", module) if is_installed() else ("-c", starter(module))
-    return (sys.executable, *ISOLATED, *how, *arguments)
+    folders = missing_folders()
+    how = ("-c", starter(module, folders)) if folders else ("-m", module)
+    return (sys.executable, *isolation(), *how, *arguments)
 
 
-def starter(module: str) -> str:
-    """Return a program that runs a module of ours from where it lies, installed or not."""
-    return _STARTER.format(roots=[str(root) for root in package_folders()], module=module)
+def isolation() -> tuple[str, ...]:
+    """Return Python's flags for a process without its variables and the working directory.
+
+    The user's own packages, where pip may have put this one, are left out only where this
+    process does without them.
+    """
+    return ("-E", "-P", "-s") if sys.flags.no_user_site else ("-E", "-P")
+
+
+def starter(module: str, folders: Sequence[Path]) -> str:
+    """Return a program that runs a module of ours, with folders that Python doesn't know."""
+    return _STARTER.format(folders=[str(folder) for folder in folders], module=module)
 
 
 def package_folders() -> tuple[Path, ...]:
-    """Return the folders in which our packages lie: one, or in the sources two."""
-    found = (util.find_spec(name) for name in PACKAGES)
+    """Return the folders in which the needed packages lie, as this process finds them."""
+    found = (util.find_spec(name) for name in NEEDED)
     origins = (Path(spec.origin) for spec in found if spec is not None and spec.origin)
-    return tuple(dict.fromkeys(origin.resolve().parent.parent for origin in origins))
+    folders = (
+        origin.parent.parent if origin.name == "__init__.py" else origin.parent
+        for origin in origins
+    )
+    return tuple(dict.fromkeys(folder.resolve() for folder in folders))
 
 
-def is_installed() -> bool:
-    """Tell whether a Python without variables finds our packages, and finds these."""
+def missing_folders() -> tuple[Path, ...]:
+    """Return those folders that a Python without variables doesn't look into."""
     paths = [_normal(path) for path in sys.path]
-    folders = {_normal(path) for path in (*site.getsitepackages(), site.getusersitepackages())}
-    # What stands behind the first of these was put there by them: the folders that their
-    # .pth files name. Before it are Python's own, and the caller's.
-    first = next((index for index, path in enumerate(paths) if path in folders), len(paths))
-    lasting = set(paths[first:])
-    return all(_normal(folder) in lasting for folder in package_folders())
+    # What stands behind Python's own modules was put there by ``site``: the folders of
+    # installed packages, and those that their .pth files name. Before it is the caller's.
+    own = _normal(sysconfig.get_path("stdlib"))
+    behind = paths[paths.index(own) + 1 :] if own in paths else []
+    packages = (_normal(path) for path in (*site.getsitepackages(), site.getusersitepackages()))
+    lasting = {*behind, *(set(packages) & set(paths))}
+    return tuple(folder for folder in package_folders() if _normal(folder) not in lasting)
 
 
 def _normal(path: str | Path) -> str:

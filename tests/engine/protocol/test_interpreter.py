@@ -9,7 +9,7 @@ import pytest
 
 import reapaint_engine
 from reapaint_engine.protocol import interpreter
-from reapaint_engine.protocol.interpreter import is_installed, module_command, package_folders
+from reapaint_engine.protocol.interpreter import module_command, package_folders
 
 OURS = Path(reapaint_engine.__file__).parent
 WHERE = "reapaint_engine.protocol.version"
@@ -34,7 +34,8 @@ def _run(command: tuple[str, ...], cwd: Path) -> str:
 def test_the_very_copy_runs_and_no_stranger(
     strangers: Path, monkeypatch: pytest.MonkeyPatch, is_found: bool
 ) -> None:
-    monkeypatch.setattr(interpreter, "is_installed", lambda: is_found)
+    if not is_found:
+        monkeypatch.setattr(interpreter, "missing_folders", package_folders)
     command = module_command("reapaint_engine", "serve", "--help")
     assert ("-c" in command) is not is_found
     assert "usage: reapaint serve" in _run(command, strangers)
@@ -48,19 +49,44 @@ def test_a_copy_that_is_not_installed_comes_before_one_that_is(
     (package / "__init__.py").touch()
     (package / "where.py").write_text("print(__file__)")
     monkeypatch.setattr(interpreter, "package_folders", lambda: (package.parent,))
-    assert not is_installed()
+    assert interpreter.missing_folders() == (package.parent,)
     command = module_command("reapaint_engine.where")
     assert _run(command, tmp_path) == str(package / "where.py")
 
 
-def test_an_installation_is_known_by_what_a_python_without_variables_finds(
-    monkeypatch: pytest.MonkeyPatch,
+def test_what_the_caller_alone_looks_into_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever PYTHONPATH puts it, and site-packages itself beside it."""
+    folders = package_folders()
+    assert OURS.parent in folders
+    assert interpreter.missing_folders() == ()
+    theirs = [path for path in sys.path if path.endswith("-packages")]
+    own = [path for path in sys.path if path not in map(str, folders) and path not in theirs]
+    monkeypatch.setattr(sys, "path", [*theirs, *map(str, folders), *own])
+    assert OURS.parent in interpreter.missing_folders()
+    assert not {Path(path) for path in theirs} & set(interpreter.missing_folders())
+
+
+def test_packages_are_taken_along_from_where_the_caller_found_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert OURS.parent in package_folders()
-    monkeypatch.setattr(sys, "path", [str(folder) for folder in package_folders()])
-    assert not is_installed()
-    monkeypatch.setattr(sys, "path", [])
-    assert not is_installed()
+    """A copy of the sources, whose needed packages are only on PYTHONPATH."""
+    bare = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
+    python = bare / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    code = "from reapaint_engine.protocol.interpreter import *; print(*module_command('reapaint_engine', 'serve', '--help'), sep='|')"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, package_folders()))}
+    made = subprocess.run(
+        [python, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    command = tuple(made.strip().split("|"))
+    assert command[1:4] == ("-E", "-P", "-c")
+    assert "usage: reapaint serve" in _run(command, tmp_path)
+
+
+def test_who_does_without_the_users_packages_starts_others_without() -> None:
+    code = "from reapaint_engine.protocol.interpreter import isolation; print(*isolation())"
+    for flags, expected in (((), "-E -P"), (("-s",), "-E -P -s"), (("-I",), "-E -P -s")):
+        assert _run((sys.executable, *flags, "-c", code), Path.cwd()) == expected
 
 
 def test_the_working_directory_is_dropped_before_anything_is_imported(strangers: Path) -> None:

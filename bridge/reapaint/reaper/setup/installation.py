@@ -17,7 +17,12 @@ from reapaint.reaper.sandbox import SPAWN, flatpak_app, host_command, program_ou
 from reapaint.reaper.spool import Spool
 from reapaint.reaper.take_names import alternatives
 from reapaint_engine.protocol.errors import ProtocolError
-from reapaint_engine.protocol.interpreter import ISOLATED, is_installed, starter
+from reapaint_engine.protocol.interpreter import (
+    isolation,
+    missing_folders,
+    package_folders,
+    starter,
+)
 from reapaint_engine.protocol.version import __version__
 
 SCRIPTS_FOLDER = Path("Scripts") / "ReaPaint"
@@ -97,7 +102,7 @@ def scripts_source() -> Path:
     raise BridgeError(
         "scripts_missing",
         "REAPER's scripts are not in this installation of ReaPaint.",
-        hint="Install it again with `pip install --force-reinstall reapaint`.",
+        hint="Install ReaPaint again from where it came.",
     )
 
 
@@ -216,13 +221,14 @@ def make_launch(resource_folder: Path) -> Launch:
         ``python_not_usable``: this Python can't run it.
     """
     python = str(_python())
-    program: tuple[str, ...]
-    trial: tuple[str, ...]
-    if is_installed():
-        program = trial = ("-m", _MODULE)
+    folders = missing_folders()
+    installed = ("-m", _MODULE)
+    copied = ("-c", starter(_MODULE, package_folders()))
+    if not folders and version_of((python, *isolation(), *installed)) is not None:
+        program: tuple[str, ...] = installed
+    elif version_of((python, *isolation(), *copied)) is not None:
+        program = (str(resource_folder / STARTER),)
     else:
-        program, trial = (str(resource_folder / STARTER),), ("-c", starter(_MODULE))
-    if version_of((python, *ISOLATED, *trial)) is None:
         raise BridgeError(
             "python_not_usable",
             f"{python} can't run ReaPaint's bridge.",
@@ -230,7 +236,7 @@ def make_launch(resource_folder: Path) -> Launch:
         )
     outside = host_command() if flatpak_app(resource_folder) else ()
     spool = str(resource_folder / SPOOL)
-    command = (*outside, python, *ISOLATED, *program, _COMMAND, _SPOOL_FLAG, spool)
+    command = (*outside, python, *isolation(), *program, _COMMAND, _SPOOL_FLAG, spool)
     return Launch(command[0], command[1:])
 
 
@@ -244,16 +250,16 @@ def program_of(launch: Launch) -> tuple[str, ...]:
 
 
 def version_of(program: tuple[str, ...]) -> str | None:
-    """Return what a program says of its version, run as REAPER would run it, or None.
+    """Return the version of the bridge that a program can run, or None.
 
-    That is from another folder, and without a shell's settings.
+    It is run as REAPER would run it: from another folder, and without a shell's settings.
     """
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
     }
     try:
         answer = subprocess.run(  # noqa: S603 - our own interpreter and module
-            (*program, "--version"),
+            (*program, _COMMAND, "--try"),
             cwd=Path.home() if Path.home().is_dir() else None,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -277,7 +283,7 @@ def _python() -> Path:
 
 def _starter_file() -> bytes:
     comment = "# Starts ReaPaint's bridge from the folder it lies in.\n"
-    return (comment + starter(_MODULE)).encode()
+    return (comment + starter(_MODULE, package_folders())).encode()
 
 
 def _replace(resource_folder: Path, old: Manifest | None, new: dict[Path, bytes]) -> Iterator[Path]:

@@ -17,12 +17,11 @@ from reapaint.reaper.setup import folders, installation
 from reapaint.reaper.setup.checks import check_folder, find_reaper
 from reapaint.reaper.setup.installation import DATA_FOLDER, LAUNCH, MANIFEST, SCRIPTS_FOLDER, SPOOL
 from reapaint.reaper.spool import Spool
-from reapaint_engine.protocol.interpreter import ISOLATED
 from reapaint_engine.protocol.version import __version__
 from tests.integration.script_side import ROOT, ScriptSide, wait_until
 
 A = "a" * 32
-PROGRAM = (*ISOLATED, "-m", "reapaint")
+PROGRAM = ("-E", "-P", "-m", "reapaint")
 
 
 @pytest.fixture
@@ -402,7 +401,9 @@ def test_the_doctor_runs_what_reaper_would_run(
     installation.install(resources)
     for said, verdict in (("reapaint 0.0.1", Verdict.NOTE), ("", Verdict.WRONG)):
         program = tmp_path / "program"
-        program.write_text(f"#!/bin/sh\n[ '{said}' ] && [ $1 = --version ] && echo '{said}'\n")
+        program.write_text(
+            f"#!/bin/sh\n[ '{said}' ] && [ \"$*\" = 'bridge --try' ] && echo '{said}'\n"
+        )
         program.chmod(0o755)
         arguments = ("bridge", "--spool", str(resources / SPOOL))
         (resources / LAUNCH).write_bytes(write(Launch(str(program), arguments)))
