@@ -67,13 +67,16 @@ def test_what_the_caller_alone_looks_into_is_missing(monkeypatch: pytest.MonkeyP
 
 
 def test_packages_are_taken_along_from_where_the_caller_found_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """A copy of the sources, whose needed packages are only on PYTHONPATH."""
     bare = tmp_path / "bare"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
     python = bare / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    code = "from reapaint_engine.protocol.interpreter import *; print(*module_command('reapaint_engine', 'serve', '--help'), sep='|')"
+    code = (
+        "from reapaint_engine.protocol.interpreter import module_command\n"
+        "print(*module_command('reapaint_engine', 'serve', '--help'), sep='|')"
+    )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, package_folders()))}
     made = subprocess.run(
         [python, "-c", code], env=environment, capture_output=True, text=True, check=True
