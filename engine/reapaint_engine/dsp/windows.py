@@ -82,8 +82,10 @@ def passage_at_rate(
         return audio[:, wanted.start - start : wanted.end - start]
     # Only frames that are whole at both rates can be counted in either.
     period = from_rate // gcd(from_rate, to_rate)
-    shared = (start - EDGE_FRAMES) // period * period
-    padded = np.pad(audio, ((0, 0), (start - shared, EDGE_FRAMES)), mode="edge")
+    # The filter is as long in frames of the slower rate.
+    edge = EDGE_FRAMES * max(from_rate // to_rate, 1)
+    shared = (start - edge) // period * period
+    padded = np.pad(audio, ((0, 0), (start - shared, edge)), mode="edge")
     offset = wanted.start - shared * to_rate // from_rate
     resampled = resample(padded, from_rate, to_rate)
     return np.ascontiguousarray(resampled[:, offset : offset + wanted.length])

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reapaint_engine.dsp.resampling import resampled_frames
@@ -66,6 +66,7 @@ def test_a_passage_keeps_its_place_in_time(rate_pair, start, length):
 
 @settings(max_examples=50 * SCALE)
 @given(rates, rates, spans_in_windows().filter(lambda window: window[0] < 5_000))
+@example(8000, 384_000, (1, Span(0, 1)))
 def test_a_passage_of_exactly_the_moved_span_fills_the_span(source_rate, backend_rate, window):
     _, span = window
     inside = span_at_rate(span, source_rate, backend_rate, 10**9)
