@@ -15,6 +15,8 @@ from reapaint_engine.config import (
     optional_number,
 )
 from reapaint_engine.protocol.errors import ReaPaintError
+from reapaint_engine.protocol.interpreter import TRY_FLAG
+from reapaint_engine.protocol.version import __version__
 
 EXIT_BAD_INPUT = 2
 
@@ -51,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         backends = make_backends(backend_options(config))
         check_config(config, backends)
+        if options.is_trial:
+            print(f"reapaint {__version__}")  # noqa: T201 - this is the command line
+            return 0
         with at_work(backends, preferred_backend(backends, config.backend)):
             serve(config, backends)
     except ReaPaintError as error:
@@ -144,4 +149,5 @@ def _make_parser() -> argparse.ArgumentParser:
         default=environment_default("log_level", defaults.log_level).upper(),
         help="how much the log tells (default: %(default)s)",
     )
+    parser.add_argument(TRY_FLAG, dest="is_trial", action="store_true", help=argparse.SUPPRESS)
     return parser

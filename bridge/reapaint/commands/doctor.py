@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -18,24 +17,12 @@ from reapaint.reaper.setup.checks import find_reaper
 from reapaint_engine.protocol import discovery, keys
 from reapaint_engine.protocol.errors import ReaPaintError
 from reapaint_engine.protocol.folders import config_folder, log_folder, runtime_folder
-from reapaint_engine.protocol.interpreter import module_command
+from reapaint_engine.protocol.interpreter import NEEDED, module_command
+from reapaint_engine.protocol.trials import run_trial
 from reapaint_engine.protocol.version import __version__
 
 OLDEST_PYTHON = (3, 11)
-NEEDED = (
-    "av",
-    "filelock",
-    "matplotlib",
-    "msgspec",
-    "numpy",
-    "pedalboard",
-    "pyzmq",
-    "scipy",
-    "soxr",
-    "watchdog",
-)
 EXIT_SOMETHING_WRONG = 1
-TRIAL_TIMEOUT_S = 60.0
 
 
 def run(terminal: Terminal, resource_path: Path | None) -> int:
@@ -61,7 +48,7 @@ def run(terminal: Terminal, resource_path: Path | None) -> int:
 def _guarded(check: Callable[[], Finding]) -> Finding:
     try:
         return check()
-    except (OSError, subprocess.TimeoutExpired, ReaPaintError) as error:
+    except (OSError, ReaPaintError) as error:
         name = check.__name__.removeprefix("_check_").replace("_", " ")
         return Finding(name, Verdict.WRONG, str(error))
 
@@ -74,7 +61,7 @@ def _check_python() -> Finding:
 
 
 def _check_packages() -> Finding:
-    missing = [name for name in NEEDED if not _version_of(name)]
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         return Finding(
             "packages",
@@ -112,21 +99,12 @@ def _check_loopback() -> Finding:
 
 def _check_engine_program() -> Finding:
     """Run the very command by which an engine is started, up to what it would do."""
-    command = module_command("reapaint_engine", "serve", "--help")
-    answer = subprocess.run(  # noqa: S603 - our own interpreter and module
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=TRIAL_TIMEOUT_S,
-        check=False,
-    )
-    if answer.returncode == 0:
-        return Finding("engine program", Verdict.GOOD, " ".join(command[:-2]))
-    said = answer.stderr.strip().splitlines()[-1:] or [f"it ends with code {answer.returncode}"]
+    command = module_command("reapaint_engine", "serve")
+    trial = run_trial(command)
+    if trial.said:
+        return Finding("engine program", Verdict.GOOD, " ".join(command[:-1]))
     advice = "Install ReaPaint again from where it came."
-    return Finding("engine program", Verdict.WRONG, f"does not start: {said[0]}.", advice)
+    return Finding("engine program", Verdict.WRONG, f"does not start: {trial.complaint}.", advice)
 
 
 def _check_engine() -> Finding:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from reapaint.errors import BridgeCode, InputError
+from reapaint_engine.protocol.interpreter import TRY_FLAG
 from reapaint_engine.protocol.version import __version__
 
 MAX_DIGITS = 18
@@ -168,7 +169,7 @@ def _add_bridge_flags(parser: argparse.ArgumentParser) -> None:
         help="end after so long without work once REAPER is gone; 0 = never (default: %(default)g)",
     )
     # What an installation is tried with: all that a bridge needs is loaded, and that was it.
-    parser.add_argument("--try", dest="is_trial", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument(TRY_FLAG, dest="is_trial", action="store_true", help=argparse.SUPPRESS)
     _add_engine_flag(parser)
 
 

@@ -19,6 +19,9 @@ NEEDED = (
 )
 """Our packages, and those that they can't do without."""
 
+TRY_FLAG = "--try"
+"""Makes the engine or the bridge load all that it needs, tell its version and end."""
+
 _STARTER = """\
 import runpy, sys
 packages = (k for k, path in enumerate(sys.path) if path.endswith("-packages"))

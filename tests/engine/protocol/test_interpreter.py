@@ -9,7 +9,12 @@ import pytest
 
 import reapaint_engine
 from reapaint_engine.protocol import interpreter
-from reapaint_engine.protocol.interpreter import module_command, package_folders
+from reapaint_engine.protocol.interpreter import (
+    TRY_FLAG,
+    module_command,
+    package_folders,
+)
+from reapaint_engine.protocol.version import __version__
 
 OURS = Path(reapaint_engine.__file__).parent
 WHERE = "reapaint_engine.protocol.version"
@@ -36,9 +41,9 @@ def test_the_very_copy_runs_and_no_stranger(
 ) -> None:
     if not is_found:
         monkeypatch.setattr(interpreter, "missing_folders", package_folders)
-    command = module_command("reapaint_engine", "serve", "--help")
+    command = module_command("reapaint_engine", "serve", TRY_FLAG)
     assert ("-c" in command) is not is_found
-    assert "usage: reapaint serve" in _run(command, strangers)
+    assert _run(command, strangers) == f"reapaint {__version__}"
 
 
 def test_a_copy_that_is_not_installed_comes_before_one_that_is(
@@ -75,7 +80,7 @@ def test_packages_are_taken_along_from_where_the_caller_found_them(
     python = bare / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     code = (
         "from reapaint_engine.protocol.interpreter import module_command\n"
-        "print(*module_command('reapaint_engine', 'serve', '--help'), sep='|')"
+        "print(*module_command('reapaint_engine', 'serve', '--try'), sep='|')"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, package_folders()))}
     made = subprocess.run(
@@ -83,7 +88,7 @@ def test_packages_are_taken_along_from_where_the_caller_found_them(
     ).stdout
     command = tuple(made.strip().split("|"))
     assert command[1:4] == ("-E", "-P", "-c")
-    assert "usage: reapaint serve" in _run(command, tmp_path)
+    assert _run(command, tmp_path) == f"reapaint {__version__}"
 
 
 def test_who_does_without_the_users_packages_starts_others_without() -> None:

@@ -8,6 +8,7 @@ from reapaint.reaper.messages import SPOOL_PROTOCOL
 from reapaint.reaper.setup import installation
 from reapaint.reaper.setup.folders import find_resource_folder, resource_folders
 from reapaint.reaper.spool import Spool
+from reapaint_engine.protocol.trials import run_trial
 from reapaint_engine.protocol.version import __version__
 
 _INSTALL = "Run `reapaint reaper install`"
@@ -77,8 +78,8 @@ def _check_launch(folder: Path) -> Finding:
 
 def _try_launch(name: str, program: tuple[str, ...]) -> Finding:
     """Run what REAPER would run."""
-    said = installation.version_of(program)
-    if said is None:
+    said = run_trial(program).said
+    if not said:
         text = f"{' '.join(program)} does not start ReaPaint: it is as another version left it."
         return Finding(name, Verdict.WRONG, text, _INSTALL + " again.")
     if said != f"reapaint {__version__}":

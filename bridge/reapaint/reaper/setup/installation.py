@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from reapaint_engine.protocol.interpreter import (
     package_folders,
     starter,
 )
+from reapaint_engine.protocol.trials import run_trial
 from reapaint_engine.protocol.version import __version__
 
 SCRIPTS_FOLDER = Path("Scripts") / "ReaPaint"
@@ -34,7 +34,6 @@ SPOOL = DATA_FOLDER / "spool"
 RESCUED = DATA_FOLDER / "rescued"
 
 KEPT_SUFFIX = ".yours"
-TRIAL_TIMEOUT_S = 60.0
 STOP_PATIENCE_S = 10.0
 POLL_INTERVAL_S = 0.05
 
@@ -224,9 +223,9 @@ def make_launch(resource_folder: Path) -> Launch:
     folders = missing_folders()
     installed = ("-m", _MODULE)
     copied = ("-c", starter(_MODULE, package_folders()))
-    if not folders and version_of((python, *isolation(), *installed)) is not None:
+    if not folders and run_trial((python, *isolation(), *installed, _COMMAND)).said:
         program: tuple[str, ...] = installed
-    elif version_of((python, *isolation(), *copied)) is not None:
+    elif run_trial((python, *isolation(), *copied, _COMMAND)).said:
         program = (str(resource_folder / STARTER),)
     else:
         raise BridgeError(
@@ -241,37 +240,12 @@ def make_launch(resource_folder: Path) -> Launch:
 
 
 def program_of(launch: Launch) -> tuple[str, ...]:
-    """Return the program that a launch runs, as this machine sees it, without its arguments."""
+    """Return the program and command that a launch runs, as this machine sees it."""
     words = (launch.python, *launch.arguments)
     if launch.python == SPAWN:
         words = words[words.index(program_outside(launch.arguments)) :]
     end = words.index(_SPOOL_FLAG) if _SPOOL_FLAG in words else len(words)
-    return tuple(words[: end - 1])
-
-
-def version_of(program: tuple[str, ...]) -> str | None:
-    """Return the version of the bridge that a program can run, or None.
-
-    It is run as REAPER would run it: from another folder, and without a shell's settings.
-    """
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
-    }
-    try:
-        answer = subprocess.run(  # noqa: S603 - our own interpreter and module
-            (*program, _COMMAND, "--try"),
-            cwd=Path.home() if Path.home().is_dir() else None,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TRIAL_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() if answer.returncode == 0 else None
+    return tuple(words[:end])
 
 
 def _python() -> Path:
