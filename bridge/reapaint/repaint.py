@@ -6,9 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from reapaint.errors import BridgeCode, InputError
 from reapaint.files.media import (
     AudioInfo,
@@ -21,7 +18,7 @@ from reapaint.files.media import (
 )
 from reapaint.files.new_file import commit_all
 from reapaint.link.backends import choose_backend
-from reapaint.link.in_process import Engine
+from reapaint.link.engine import Audio, Engine, OnProgress
 from reapaint.request_settings import MAX_TIME_S, RequestSettings
 from reapaint.windows import WindowPlan, merge_selections, plan_windows
 from reapaint_engine.protocol.codec import is_finite
@@ -29,9 +26,6 @@ from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.messages import Done, InpaintRequest, SeamReport, Timings
 from reapaint_engine.protocol.requests import check_request
 from reapaint_engine.protocol.spans import Span, span_from_seconds
-
-Audio = npt.NDArray[np.float32]
-OnProgress = Callable[[str, float], None]
 
 WRITE_SHARE = 0.1
 """How much of the whole job's progress is writing files."""

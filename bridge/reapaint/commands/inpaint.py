@@ -13,7 +13,8 @@ from reapaint.errors import BridgeCode, InputError
 from reapaint.files.media import probe, read_frames
 from reapaint.files.new_file import exists_error
 from reapaint.link.client import EngineClient
-from reapaint.link.in_process import Engine, InProcessEngine
+from reapaint.link.engine import Engine
+from reapaint.link.in_process import InProcessEngine
 from reapaint.link.launcher import find_or_start
 from reapaint.repaint import RepaintJob, Report, prepare, run_job
 from reapaint_engine.protocol.libraries import library_name

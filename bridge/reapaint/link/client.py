@@ -9,20 +9,16 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import zmq
 
 from reapaint.errors import BridgeCode, EngineUnavailable, JobFailed
+from reapaint.link.engine import Audio, Engine, OnProgress
 from reapaint_engine.protocol import messages
 from reapaint_engine.protocol.codec import decode, encode
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError
 from reapaint_engine.protocol.keys import KeyPair
 from reapaint_engine.protocol.messages import EngineMessage, InpaintRequest, Placement, Welcome
 from reapaint_engine.protocol.version import __version__
-
-Audio = npt.NDArray[np.float32]
-OnProgress = Callable[[str, float], None]
 
 PING_INTERVAL_S = 0.5
 DEAD_AFTER_S = 2.5
@@ -45,7 +41,7 @@ class EngineAddress:
     cause_of_death: Callable[[], str] = lambda: ""
 
 
-class EngineClient:
+class EngineClient(Engine):
     """A session with an engine. It belongs to the thread that made it.
 
     Raises
@@ -62,11 +58,16 @@ class EngineClient:
         self._is_greeted = False
         try:
             self._connect()
-            self.welcome: Welcome = self._greet()
+            self._welcome = self._greet()
             self._is_greeted = True
         except BaseException:
             self.close()
             raise
+
+    @property
+    def welcome(self) -> Welcome:
+        """What the engine said that it can do."""
+        return self._welcome
 
     def __enter__(self) -> Self:
         return self
@@ -91,22 +92,7 @@ class EngineClient:
     def run(
         self, request: InpaintRequest, audio: Audio, on_progress: OnProgress
     ) -> tuple[messages.Done, tuple[Audio, ...]]:
-        """Submit a job and wait for its result; an interrupt cancels it in the engine.
-
-        Parameters
-        ----------
-        request
-            What is wanted.
-        audio
-            The window, shape (channels, audio_frames), float32, at the request's rate.
-        on_progress
-            Called with the stage and the share that is done, 0 to 1.
-
-        Returns
-        -------
-        tuple
-            The report, and a patch for each span of each take, takes outermost, each of
-            shape (channels, span frames), float32.
+        """Submit a job and wait for its result, as ``Engine.run``; an interrupt cancels it there.
 
         Raises
         ------
@@ -185,7 +171,7 @@ class EngineClient:
         if time.monotonic() - self._heard_s > DEAD_AFTER_S:
             # After a pause, perhaps of a sleeping machine, the engine may have let us go.
             self._heard_s = time.monotonic()
-            self.welcome = self._greet()
+            self._welcome = self._greet()
         self._send(messages.Submit(request, placement), audio)
 
     def cancel(self, job_id: str) -> None:
@@ -304,7 +290,7 @@ class EngineClient:
     def _is_about_session(self, message: EngineMessage) -> bool:
         """Introduce ourselves again to an engine that has let us go, as after a long pause."""
         if isinstance(message, Welcome):
-            self.welcome = message
+            self._welcome = message
             return True
         if not isinstance(message, messages.Rejected) or message.job_id:
             return False

@@ -9,49 +9,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from reapaint.errors import JobFailed
+from reapaint.link.engine import Audio, Engine, OnProgress
 from reapaint_engine.protocol.errors import ProtocolError, ReaPaintError
 from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
-
-Audio = npt.NDArray[np.float32]
 
 OnBytes = Callable[[str, int, int], None]
 """Told what is being done, and how many bytes of how many are done."""
 
 
-class Engine(Protocol):
-    """What repaints: a client of another process, or the engine in this one."""
-
-    @property
-    def welcome(self) -> Welcome:
-        """What it can do."""
-
-    def run(
-        self, request: InpaintRequest, audio: Audio, on_progress: Callable[[str, float], None]
-    ) -> tuple[Done, tuple[Audio, ...]]:
-        """Do one job and return its result.
-
-        Parameters
-        ----------
-        request
-            What is wanted.
-        audio
-            The window, shape (channels, audio_frames), float32, at the request's rate.
-        on_progress
-            Called with the stage and the share that is done, 0 to 1.
-
-        Returns
-        -------
-        tuple
-            The report, and a patch for each span of each take, takes outermost, each of
-            shape (channels, span frames), float32.
-        """
-
-
-class InProcessEngine:
+class InProcessEngine(Engine):
     """Runs jobs in this process; its failures are those of any job."""
 
     def __init__(self, backend: str, library: Path | None = None) -> None:
@@ -68,24 +35,9 @@ class InProcessEngine:
         self._engine.close()
 
     def run(
-        self, request: InpaintRequest, audio: Audio, on_progress: Callable[[str, float], None]
+        self, request: InpaintRequest, audio: Audio, on_progress: OnProgress
     ) -> tuple[Done, tuple[Audio, ...]]:
-        """Do one job in the calling thread.
-
-        Parameters
-        ----------
-        request
-            What is wanted.
-        audio
-            The window, shape (channels, audio_frames), float32, at the request's rate.
-        on_progress
-            Called with the stage and the share that is done, 0 to 1.
-
-        Returns
-        -------
-        tuple
-            The report, and a patch for each span of each take, takes outermost, each of
-            shape (channels, span frames), float32.
+        """Do one job in the calling thread, as ``Engine.run``.
 
         Raises
         ------

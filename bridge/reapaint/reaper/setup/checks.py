@@ -78,12 +78,12 @@ def _check_launch(folder: Path) -> Finding:
 
 def _try_launch(name: str, program: tuple[str, ...]) -> Finding:
     """Run what REAPER would run."""
-    said = run_trial(program).said
-    if not said:
-        text = f"{' '.join(program)} does not start ReaPaint: it is as another version left it."
+    trial = run_trial(program)
+    if not trial.said:
+        text = f"{' '.join(program)} does not start ReaPaint: {trial.complaint}."
         return Finding(name, Verdict.WRONG, text, _INSTALL + " again.")
-    if said != f"reapaint {__version__}":
-        text = f"{program[0]} starts {said}, this is {__version__}."
+    if trial.said != f"reapaint {__version__}":
+        text = f"{program[0]} starts {trial.said}, this is {__version__}."
         return Finding(name, Verdict.NOTE, text, _INSTALL + " to have REAPER start this one.")
     return Finding(name, Verdict.GOOD, program[0])
 

@@ -1,0 +1,43 @@
+"""What an engine is to those who want a job done: the same in this process and over a socket."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
+
+Audio = npt.NDArray[np.float32]
+
+OnProgress = Callable[[str, float], None]
+"""Told the stage, and the share of the job that is done, 0 to 1."""
+
+
+class Engine(Protocol):
+    """What repaints: a client of another process, or the engine in this one."""
+
+    @property
+    def welcome(self) -> Welcome:
+        """What it can do."""
+
+    def run(
+        self, request: InpaintRequest, audio: Audio, on_progress: OnProgress
+    ) -> tuple[Done, tuple[Audio, ...]]:
+        """Do one job and return its result.
+
+        Parameters
+        ----------
+        request
+            What is wanted.
+        audio
+            The window, shape (channels, audio_frames), float32, at the request's rate.
+        on_progress
+            Called with the stage and the share that is done, 0 to 1.
+
+        Returns
+        -------
+        tuple
+            The report, and a patch for each span of each take, takes outermost, each of
+            shape (channels, span frames), float32.
+        """
