@@ -58,7 +58,7 @@ def test_both_seams_get_the_level_beside_them(new_db, left_db, right_db, seconds
     seams = (before.shape[1], before.shape[1] + matched.shape[1])
     # On the way to the other end's level a short span moves while it is measured.
     moved_db = abs(right_db - left_db) * SEAM_S / 2 / seconds
-    bound_db = max(1.0, 1.0 + moved_db if seconds < 0.5 else 0.5 + moved_db)
+    bound_db = max(1.0, moved_db + 0.25) if seconds > 0.4 else 1.0 + moved_db
     for seam in seams:
         assert abs(level_step_db(whole, seam, RATE)) < bound_db
 
