@@ -1,5 +1,6 @@
 """What the tests of the scripts share: a REAPER, a recording, and what a user does."""
 
+import functools
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,6 +32,7 @@ SET_UP = "ReaPaint_Set up.lua"
 LISTENER = "ReaPaint_Listener.lua"
 
 
+@functools.cache
 def recording(seconds: float = 6.0, *, channels: int = 2, rate: int = RATE, seed: int = 1) -> Audio:
     """Return noise with a slow swell: no two stretches of it are alike."""
     random = np.random.default_rng(seed)
@@ -38,7 +40,9 @@ def recording(seconds: float = 6.0, *, channels: int = 2, rate: int = RATE, seed
     swell = 0.5 + 0.4 * np.sin(2 * np.pi * np.arange(frames) / frames)
     noise = random.uniform(-0.4, 0.4, (channels, frames)) * swell
     # Whole 16-bit values, so that files of either depth hold the same numbers.
-    return (np.round(noise * 32768) / 32768).astype(np.float32)
+    media = (np.round(noise * 32768) / 32768).astype(np.float32)
+    media.setflags(write=False)
+    return media
 
 
 class Workbench:

@@ -39,7 +39,7 @@ class UndoHistory:
 
     def __init__(self, project: Project, switches: Switches) -> None:
         self.project, self.switches = project, switches
-        self.points = [self._capture("", EVERYTHING)]
+        self.points = [self._capture("", EVERYTHING, self._fingerprint())]
         self.index = 0
         self.depth = 0
         """How many blocks are open."""
@@ -83,7 +83,7 @@ class UndoHistory:
             if now[1] != before[1] and not flags & ~ITEMS:
                 self.uncovered.append(f"{text!r} has flags {flags}, but more than items changed")
         del self.points[self.index + 1 :]
-        self.points.append(self._capture(text, flags))
+        self.points.append(self._capture(text, flags, now))
         self.index += 1
         self.has_script_edits = False
         self.project.is_dirty = True
@@ -94,9 +94,8 @@ class UndoHistory:
         if self.has_script_edits and self._fingerprint() == self._left_by_script:
             return
         if not self.add("User edit"):
-            now = self._capture("", EVERYTHING)
-            self.points[self.index].tracks = now.tracks
-            self.points[self.index].markers = now.markers
+            self.points[self.index].tracks = self._tracks()
+            self.points[self.index].markers = list(self.project.markers)
 
     def undo(self) -> bool:
         """Go back one point: every item and take pointer of the project dies."""
@@ -116,7 +115,7 @@ class UndoHistory:
 
     def forget(self) -> None:
         """Start anew from the present state, as after opening a project."""
-        self.points, self.index = [self._capture("", EVERYTHING)], 0
+        self.points, self.index = [self._capture("", EVERYTHING, self._fingerprint())], 0
 
     def _fingerprint(self) -> tuple[str, str]:
         return undo_fingerprint(
@@ -125,9 +124,12 @@ class UndoHistory:
             ext=not self.switches.undo_keeps_project_ext,
         )
 
-    def _capture(self, text: str, flags: int) -> UndoPoint:
-        project = self.project
-        tracks = [
+    def _capture(self, text: str, flags: int, fingerprint: tuple[str, str]) -> UndoPoint:
+        ext, markers = dict(self.project.ext), list(self.project.markers)
+        return UndoPoint(text, self._tracks(), markers, ext, fingerprint, flags)
+
+    def _tracks(self) -> list[_TrackState]:
+        return [
             _TrackState(
                 track,
                 dict(track.values),
@@ -137,10 +139,8 @@ class UndoHistory:
                 track.lanes_playing,
                 [item.clone() for item in track.items],
             )
-            for track in project.tracks
+            for track in self.project.tracks
         ]
-        ext, markers = dict(project.ext), list(project.markers)
-        return UndoPoint(text, tracks, markers, ext, self._fingerprint(), flags)
 
     def _restore(self, point: UndoPoint) -> None:
         project = self.project
