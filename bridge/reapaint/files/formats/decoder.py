@@ -1,6 +1,7 @@
 """Reading what is not plain samples, through FFmpeg."""
 
 import contextlib
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ _FORMATS = {
     "flt": SampleFormat.FLOAT32,
     "dbl": SampleFormat.FLOAT64,
 }
+READ_BYTES = 1 << 20
+"""At most of a file at one time; FFmpeg reads 32 KiB unless a header promises more."""
 MAX_PLANES = 8
 """As many channels as PyAV can't tell from too many when each has its own plane."""
 
@@ -173,11 +176,23 @@ def _find_entry(path: Path, start: int) -> int:
     return 0
 
 
+class _BoundedReads(io.FileIO):
+    """A file that takes no header's word for how much there is to read.
+
+    FFmpeg asks for as much as a tag promises, and Python would make room for all of it.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return some of what was asked for; whoever wants more asks again."""
+        most = READ_BYTES if size is None or size < 0 else min(size, READ_BYTES)
+        return super().read(most) or b""
+
+
 @contextlib.contextmanager
 def _open(path: Path) -> Iterator[tuple[InputContainer, av.AudioStream]]:
     """Open a file's first audio track, read-only."""
     try:
-        with path.open("rb") as source:
+        with _BoundedReads(path) as source:
             options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
             with av.open(source, options=options, metadata_errors="replace") as container:
                 assert isinstance(container, InputContainer)
