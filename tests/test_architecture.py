@@ -59,7 +59,7 @@ MAY_IMPORT = {
 """For each part, what else of its own package it may import; the longest name that fits counts.
 
 Every part may import itself, and the protocol, which imports nothing else of ours; pure
-functions on arrays import only its spans.
+functions on arrays import only its spans and names of arrays.
 """
 
 ONLY_IN = {
@@ -122,8 +122,9 @@ def _allowed(name: str) -> tuple[str, ...]:
     package = part.partition(".")[0]
     own = part if part.count(".") else name
     others = (f"{package}.{other}".rstrip(".") for other in MAY_IMPORT[part])
-    contract = f"{PROTOCOL}.spans" if part == "reapaint_engine.dsp" else PROTOCOL
-    return (own, contract, *others)
+    is_dsp = part == "reapaint_engine.dsp"
+    contract = (f"{PROTOCOL}.spans", f"{PROTOCOL}.arrays") if is_dsp else (PROTOCOL,)
+    return (own, *contract, *others)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=_name)

@@ -18,9 +18,10 @@ from reapaint.files.media import (
 )
 from reapaint.files.new_file import commit_all
 from reapaint.link.backends import choose_backend
-from reapaint.link.engine import Audio, Engine, OnProgress
+from reapaint.link.engine import Engine, OnProgress
 from reapaint.request_settings import MAX_TIME_S, RequestSettings
 from reapaint.windows import WindowPlan, merge_selections, plan_windows
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.codec import is_finite
 from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.messages import Done, InpaintRequest, SeamReport, Timings

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reapaint_engine.jobs import Audio, Job, JobQueue
+from reapaint_engine.jobs import Job, JobQueue
 from reapaint_engine.protocol import messages
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError
 from reapaint_engine.protocol.messages import JobState, Message
 from reapaint_engine.protocol.requests import check_request

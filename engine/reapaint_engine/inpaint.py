@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from reapaint_engine.backends.base import Audio, Backend, Fill, Generation, GenerationParams, Window
+from reapaint_engine.backends.base import Backend, Fill, Generation, GenerationParams, Window
 from reapaint_engine.dsp.channels import ChannelMap, map_channels
 from reapaint_engine.dsp.masks import kept_stretches
 from reapaint_engine.dsp.resampling import resample
@@ -15,6 +15,7 @@ from reapaint_engine.dsp.splicing import Levelling, Seam, Splice, splice
 from reapaint_engine.dsp.windows import passage_at_rate, spans_at_rate
 from reapaint_engine.errors import BackendUnavailable, JobError
 from reapaint_engine.monitor import JobMonitor
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.messages import (
     BackendInfo,

@@ -4,14 +4,10 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
 from reapaint_engine.protocol.messages import InpaintRequest, JobState, Limits, Placement
 from reapaint_engine.protocol.requests import window_bytes
-
-Audio = npt.NDArray[np.float32]
 
 
 @dataclass(eq=False)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from reapaint_engine.backends.base import Audio
 from reapaint_engine.backends.registry import end_work, make_backends
 from reapaint_engine.config import (
     AUTO,
@@ -15,6 +14,7 @@ from reapaint_engine.config import (
 )
 from reapaint_engine.inpaint import inpaint
 from reapaint_engine.monitor import JobMonitor
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.messages import Done, InpaintRequest
 from reapaint_engine.protocol.requests import check_request
 from reapaint_engine.welcome import backend_options, welcome_of

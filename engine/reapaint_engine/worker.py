@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import SimpleQueue
 
-from reapaint_engine.backends.base import Audio, Backend
+from reapaint_engine.backends.base import Backend
 from reapaint_engine.errors import EngineError, JobError
 from reapaint_engine.inpaint import inpaint
 from reapaint_engine.jobs import Job
 from reapaint_engine.monitor import JobMonitor
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 from reapaint_engine.protocol.messages import Done
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from reapaint_engine.protocol.arrays import Audio
 from tests.reaper_sim.simulator import Item, Reaper, Track
-from tests.reaper_sim.spool_bridge import Audio, SpoolBridge, write_wav
+from tests.reaper_sim.spool_bridge import SpoolBridge, write_wav
 
 RATE = 48000
 INPAINT = "ReaPaint_Inpaint time selection.lua"

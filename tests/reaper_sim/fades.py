@@ -1,38 +1,37 @@
 """REAPER's fade curves, from cohler's formulas (Cockos forum thread 262260), grade C."""
 
 import numpy as np
-import numpy.typing as npt
 
-Curve = npt.NDArray[np.float64]
+from reapaint_engine.protocol.arrays import Float64Array
 
 
-def _linear(x: Curve, c: float) -> Curve:
+def _linear(x: Float64Array, c: float) -> Float64Array:
     if c >= 0:
         return (1 - c) * x + c * x**4
     return (1 + c) * x - c * (1 - (1 - x) ** 4)
 
 
-def _round(x: Curve, c: float) -> Curve:
+def _round(x: Float64Array, c: float) -> Float64Array:
     if c >= 0:
         return (1 - c) * x * (2 - x) + c * x**4
     return (1 + c) * x * (2 - x) - c * np.sqrt(1 - (1 - x) ** 8)
 
 
-def _square(x: Curve, c: float) -> Curve:
+def _square(x: Float64Array, c: float) -> Float64Array:
     if c >= 0:
         return (1 - c) * x + c * x**2
     return (1 + c) * x - c * (1 - (1 - x) ** 2)
 
 
-def _smooth(x: Curve, c: float) -> Curve:
+def _smooth(x: Float64Array, c: float) -> Float64Array:
     return 3 * x**2 - 2 * x**3
 
 
-def _steep(x: Curve, c: float) -> Curve:
+def _steep(x: Float64Array, c: float) -> Float64Array:
     return np.where(x < 0.5, 8 * x**4, 1 - 8 * (1 - x) ** 4)
 
 
-def fade_in(x: Curve, shape: int, curvature: float) -> Curve:
+def fade_in(x: Float64Array, shape: int, curvature: float) -> Float64Array:
     """Return the gain at x = 0..1 of a fade-in.
 
     Notes
@@ -59,6 +58,6 @@ def fade_in(x: Curve, shape: int, curvature: float) -> Curve:
     raise ValueError(f"there is no fade shape {shape}")
 
 
-def fade_out(x: Curve, shape: int, curvature: float) -> Curve:
+def fade_out(x: Float64Array, shape: int, curvature: float) -> Float64Array:
     """Return the gain at x = 0..1 of a fade-out: the fade-in backwards."""
     return fade_in(1.0 - np.clip(x, 0.0, 1.0), shape, -curvature)

@@ -13,11 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from reapaint_engine.protocol.arrays import Float64Array
 from tests.reaper_sim.model import Take
 from tests.reaper_sim.sources import Source
 from tests.reaper_sim.switches import Switches
-
-Signal = npt.NDArray[np.float64]
 
 HALF_TAPS = 32
 """Half the interpolation kernel; with the Kaiser window below, images lie under -100 dB."""
@@ -39,7 +38,7 @@ def take_signal(
     switches: Switches,
     *,
     loop: bool,
-) -> Signal:
+) -> Float64Array:
     """Return a take from a time of its item on, before fades, volume, pan and FX.
 
     Returns
@@ -99,7 +98,7 @@ def _shifts_pitch(take: Take) -> bool:
     return take.values["D_PITCH"] != 0.0 or (keeps_pitch and take.rate != 1.0)
 
 
-def source_times(take: Take, item_times: Signal) -> Signal:
+def source_times(take: Take, item_times: Float64Array) -> Float64Array:
     """Return the source times, in seconds, that a take plays at times of its item."""
     along = item_times * take.rate
     if not take.stretch_markers:
@@ -127,7 +126,9 @@ def _cutoff(take: Take, source: Source, rate: int) -> float:
     return min(1.0, 1.0 / step)
 
 
-def _pick(samples: npt.NDArray[np.float32], index: npt.NDArray[np.int64], *, loop: bool) -> Signal:
+def _pick(
+    samples: npt.NDArray[np.float32], index: npt.NDArray[np.int64], *, loop: bool
+) -> Float64Array:
     length = samples.shape[1]
     if length == 0:
         return np.zeros((samples.shape[0], len(index)))
@@ -139,21 +140,21 @@ def _pick(samples: npt.NDArray[np.float32], index: npt.NDArray[np.int64], *, loo
 
 
 @lru_cache(maxsize=8)
-def _kernels(cutoff: float) -> Signal:
+def _kernels(cutoff: float) -> Float64Array:
     """Return interpolation kernels for places between two frames; shape (PHASES + 1, taps)."""
     reach = HALF_TAPS / cutoff
     half = int(np.ceil(reach))
     taps = np.arange(1 - half, half + 1)
     x = taps - np.linspace(0, 1, PHASES + 1)[:, None]
     window = np.i0(KAISER_BETA * np.sqrt(np.clip(1 - (x / reach) ** 2, 0, None)))
-    kernels: Signal = np.where(np.abs(x) < reach, np.sinc(cutoff * x) * window, 0.0)
+    kernels: Float64Array = np.where(np.abs(x) < reach, np.sinc(cutoff * x) * window, 0.0)
     kernels /= kernels.sum(axis=1, keepdims=True)
     return kernels
 
 
 def _interpolate(
-    samples: npt.NDArray[np.float32], positions: Signal, cutoff: float, *, loop: bool
-) -> Signal:
+    samples: npt.NDArray[np.float32], positions: Float64Array, cutoff: float, *, loop: bool
+) -> Float64Array:
     """Read samples between frames: windowed sinc, along straight lines between its phases."""
     result = np.empty((samples.shape[0], len(positions)))
     for first in range(0, len(positions), BLOCK):
@@ -163,8 +164,8 @@ def _interpolate(
 
 
 def _interpolate_block(
-    samples: npt.NDArray[np.float32], positions: Signal, cutoff: float, *, loop: bool
-) -> Signal:
+    samples: npt.NDArray[np.float32], positions: Float64Array, cutoff: float, *, loop: bool
+) -> Float64Array:
     nearest = np.round(positions)
     if cutoff == 1.0 and np.all(np.abs(positions - nearest) < EXACT / 100):
         return _pick(samples, nearest.astype(np.int64), loop=loop)
@@ -186,11 +187,11 @@ def _grains(
     take: Take,
     samples: npt.NDArray[np.float32],
     source_rate: int,
-    item_times: Signal,
+    item_times: Float64Array,
     rate: int,
     *,
     loop: bool,
-) -> Signal:
+) -> Float64Array:
     """Play at one speed and sound at another: two rows of overlapping grains."""
     keeps_pitch = bool(take.values["B_PPITCH"])
     speed = 2 ** (take.values["D_PITCH"] / 12) * (1.0 if keeps_pitch else take.rate)

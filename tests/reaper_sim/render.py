@@ -5,9 +5,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from reapaint_engine.protocol.arrays import Float64Array
 from tests.reaper_sim.fades import fade_in, fade_out
 from tests.reaper_sim.model import Envelope, Item, Project, Take, Track
-from tests.reaper_sim.playback import EXACT, Signal, take_signal
+from tests.reaper_sim.playback import EXACT, take_signal
 from tests.reaper_sim.switches import Switches
 
 
@@ -50,7 +51,9 @@ def render(
     return mix.astype(np.float32)
 
 
-def render_track(track: Track, first: int, frames: int, rate: int, switches: Switches) -> Signal:
+def render_track(
+    track: Track, first: int, frames: int, rate: int, switches: Switches
+) -> Float64Array:
     """Mix a track's items before its fader; shape (channels, frames), float64."""
     return _render_track(track, first, (max(2, _width(track)), frames), rate, switches)
 
@@ -62,7 +65,7 @@ def _width(track: Track) -> int:
 
 def _render_track(
     track: Track, first: int, shape: tuple[int, int], rate: int, switches: Switches
-) -> Signal:
+) -> Float64Array:
     mix = np.zeros(shape)
     heard = [item for item in track.items if not item.values["B_MUTE"] and item.plays]
     for item in heard:
@@ -82,7 +85,7 @@ def _frames_of(item: Item, rate: int) -> tuple[int, int]:
 
 def _render_item(
     item: Item, low: int, high: int, rate: int, width: int, others: list[Item], switches: Switches
-) -> Signal:
+) -> Float64Array:
     takes = item.takes if item.values["B_ALLTAKESPLAY"] else [item.take]
     total = np.zeros((width, high - low))
     for take in takes:
@@ -110,7 +113,7 @@ def _encloses(outer: Item, inner: Item) -> bool:
 
 def take_output(
     take: Take, low: int, high: int, rate: int, width: int, switches: Switches
-) -> Signal:
+) -> Float64Array:
     """Return frames of the project that a take plays, with its volume, pan and FX."""
     item = take.item
     start_s = low / rate - item.position
@@ -124,19 +127,19 @@ def take_output(
     return _pan(_spread(signal, width), take, times)
 
 
-def _volume(take: Take, times: Signal) -> Signal | float:
+def _volume(take: Take, times: Float64Array) -> Float64Array | float:
     envelope = take.envelopes.get("Volume")
     if envelope is None or not envelope.active:
         return take.values["D_VOL"]
     return take.values["D_VOL"] * _values(envelope, take, times)
 
 
-def _values(envelope: Envelope, take: Take, times: Signal) -> Signal:
+def _values(envelope: Envelope, take: Take, times: Float64Array) -> Float64Array:
     """Return an envelope at times of the item; its points count time as the take plays it."""
     return np.array([envelope.value_at(float(time)) for time in times * take.rate])
 
 
-def _spread(signal: Signal, width: int) -> Signal:
+def _spread(signal: Float64Array, width: int) -> Float64Array:
     """Put a mono take on both channels of a pair; leave others in their places."""
     if signal.shape[0] == 1:
         signal = np.concatenate([signal, signal])
@@ -146,7 +149,7 @@ def _spread(signal: Signal, width: int) -> Signal:
     return out
 
 
-def _pan(signal: Signal, take: Take, times: Signal) -> Signal:
+def _pan(signal: Float64Array, take: Take, times: Float64Array) -> Float64Array:
     envelope = take.envelopes.get("Pan")
     if envelope is not None and envelope.active:
         pan = _values(envelope, take, times)
@@ -160,8 +163,11 @@ def _pan(signal: Signal, take: Take, times: Signal) -> Signal:
 
 
 def fade_gain(
-    item: Item, times: Signal, others: list[Item] | None = None, switches: Switches | None = None
-) -> Signal:
+    item: Item,
+    times: Float64Array,
+    others: list[Item] | None = None,
+    switches: Switches | None = None,
+) -> Float64Array:
     """Return an item's fades at times of the item; automatic lengths override manual ones."""
     gain = np.ones(len(times))
     ignore = switches is not None and switches.manual_fades_in_overlaps == "ignored"

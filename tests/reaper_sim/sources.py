@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from reapaint.errors import BridgeError
 from reapaint.files import media
+from reapaint_engine.protocol.arrays import Audio
 from tests.reaper_sim.rpp_text import quoted
-
-Audio = npt.NDArray[np.float32]
 
 _TYPES = {
     "wav": "WAVE",

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.io import wavfile
 
 from reapaint.reaper.messages import Result, read_request, read_result
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.spans import Span
 from tests.reaper_sim.simulator import Reaper
 
-Audio = npt.NDArray[np.float32]
 FADE_S = 0.02
 HEARTBEAT = Path(__file__).parents[1] / "contract" / "spool" / "bridge.json"
 

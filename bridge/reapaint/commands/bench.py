@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from reapaint.commands.terminal import Terminal
 from reapaint.errors import BridgeCode, InputError
 from reapaint.link.client import EngineClient
 from reapaint.link.launcher import find_or_start
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.messages import InpaintRequest
 from reapaint_engine.protocol.spans import Span
 
@@ -58,7 +58,7 @@ def run(terminal: Terminal, *, rounds: int) -> None:
     _show(figures, terminal, rounds)
 
 
-def _measure(client: EngineClient, audio: npt.NDArray[np.float32], rounds: int) -> dict[str, float]:
+def _measure(client: EngineClient, audio: Audio, rounds: int) -> dict[str, float]:
     def one_job() -> tuple[float, float]:
         started_s = time.perf_counter()
         done, _ = client.run(_request(), audio, lambda _stage, _fraction: None)

@@ -5,9 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from reapaint.commands.terminal import Terminal
 from reapaint.errors import BridgeCode, InputError
 from reapaint.files.media import probe, read_frames
@@ -17,10 +14,9 @@ from reapaint.link.engine import Engine
 from reapaint.link.in_process import InProcessEngine
 from reapaint.link.launcher import find_or_start
 from reapaint.repaint import RepaintJob, Report, prepare, run_job
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.libraries import library_name
 from reapaint_engine.protocol.spans import Span
-
-Audio = npt.NDArray[np.float32]
 
 LIBRARY = "library"
 """The backend that needs a folder of sounds."""

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from reapaint.errors import BridgeCode, InputError
 from reapaint.files.new_file import NewFile
+from reapaint_engine.protocol.arrays import Audio, Float64Array
 from reapaint_engine.protocol.messages import SeamReport, Side
 from reapaint_engine.protocol.spans import Span
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-Audio = npt.NDArray[np.float32]
-Mono = npt.NDArray[np.float64]
 
 WIDTH_IN, HEIGHT_IN, DOTS_PER_INCH = 12.0, 8.0, 100
 MAX_SEAM_PANELS = 4
@@ -135,8 +133,8 @@ def _plain(text: str) -> str:
     return shortened.replace("$", r"\$")
 
 
-def _mono(audio: Audio) -> Mono:
-    mixed: Mono = np.nan_to_num(np.mean(audio, axis=0, dtype=np.float64))
+def _mono(audio: Audio) -> Float64Array:
+    mixed: Float64Array = np.nan_to_num(np.mean(audio, axis=0, dtype=np.float64))
     return mixed
 
 
@@ -151,7 +149,7 @@ def _edges(spans: Sequence[Span], seams: Sequence[SeamReport]) -> list[SeamRepor
     ]
 
 
-def _magnitudes_db(audio: Mono, sample_rate: int) -> npt.NDArray[np.float64]:
+def _magnitudes_db(audio: Float64Array, sample_rate: int) -> Float64Array:
     """Return a spectrogram of shape (bins, columns) in dB, in columns no finer than pixels."""
     size = _window_frames(len(audio), sample_rate)
     step = max(size // 8, -(-len(audio) // COLUMNS))
@@ -175,7 +173,7 @@ def _window_frames(frames: int, sample_rate: int) -> int:
 
 def _draw_spectrogram(
     axes: "Axes",
-    levels: npt.NDArray[np.float64],
+    levels: Float64Array,
     sample_rate: int,
     extent_s: tuple[float, float],
     loudest: float,
@@ -223,7 +221,9 @@ def _mark_spans(axes: "Axes", spans: Sequence[Span], sample_rate: int, start_s: 
         )
 
 
-def _draw_seam(axes: "Axes", old: Mono, new: Mono, sample_rate: int, seam: SeamReport) -> None:
+def _draw_seam(
+    axes: "Axes", old: Float64Array, new: Float64Array, sample_rate: int, seam: SeamReport
+) -> None:
     """Draw the waveforms around one seam, in milliseconds from it."""
     half_s = min(max(1.4 * seam.crossfade_frames / sample_rate, SEAM_S), MAX_SEAM_S)
     half = max(int(half_s * sample_rate), 8)

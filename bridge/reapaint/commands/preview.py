@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from reapaint.errors import BridgeCode, InputError
+from reapaint_engine.protocol.arrays import Audio
 
 POLL_S = 0.05
 """How long Ctrl-C may wait for an answer."""
@@ -27,7 +27,7 @@ def find_output_device() -> str:
     return str(_find_output(_load())["name"])
 
 
-def play(audio: npt.NDArray[np.float32], sample_rate: int) -> None:
+def play(audio: Audio, sample_rate: int) -> None:
     """Play audio to its end on the system's output; Ctrl-C ends it at once.
 
     Parameters
@@ -81,7 +81,7 @@ def _find_output(sounddevice: Any) -> Mapping[str, Any]:
     return device
 
 
-def _fitted(audio: npt.NDArray[np.float32], channels: int) -> npt.NDArray[np.float32]:
+def _fitted(audio: Audio, channels: int) -> Audio:
     """Return frames the device can play, within full scale."""
     if channels < 1:
         raise _no_device("it has no output channels")

@@ -6,19 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-import numpy as np
-import numpy.typing as npt
-
 from reapaint.errors import BridgeCode, EngineUnavailable, InputError, JobFailed
 from reapaint.http.models import without_paid
 from reapaint.link.client import EngineAddress
 from reapaint.link.launcher import engine_log_path, find_or_start
 from reapaint.link.thread import Answer, Connected, Disconnected, EngineLink, LinkEvent
 from reapaint_engine.protocol import discovery, messages
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
-
-Audio = npt.NDArray[np.float32]
 
 START_TIMEOUT_S = 40.0
 FULL_PAUSE_S = 0.5

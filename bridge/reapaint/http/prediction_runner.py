@@ -7,9 +7,6 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-import numpy.typing as npt
-
 from reapaint.errors import BridgeCode, EngineUnavailable
 from reapaint.files.formats.recording import AudioInfo
 from reapaint.files.new_file import NO_ROOM
@@ -22,10 +19,9 @@ from reapaint.http.intake import find_own, look_at, take_audio
 from reapaint.http.predictions import Prediction, PredictionRequest, Predictions, Take
 from reapaint.http.store import Store, StoredFile
 from reapaint.repaint import RepaintJob, Report, prepare, run_job
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
-
-Audio = npt.NDArray[np.float32]
 
 FETCHERS = 4
 READERS = 2

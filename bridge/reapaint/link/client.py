@@ -12,8 +12,9 @@ from typing import Self, TypeVar
 import zmq
 
 from reapaint.errors import BridgeCode, EngineUnavailable, JobFailed
-from reapaint.link.engine import Audio, Engine, OnProgress
+from reapaint.link.engine import Engine, OnProgress
 from reapaint_engine.protocol import messages
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.codec import decode, encode
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError
 from reapaint_engine.protocol.keys import KeyPair

@@ -3,12 +3,8 @@
 from collections.abc import Callable
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
-
-Audio = npt.NDArray[np.float32]
 
 OnProgress = Callable[[str, float], None]
 """Told the stage, and the share of the job that is done, 0 to 1."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from reapaint.errors import JobFailed
-from reapaint.link.engine import Audio, Engine, OnProgress
+from reapaint.link.engine import Engine, OnProgress
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ProtocolError, ReaPaintError
 from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
 

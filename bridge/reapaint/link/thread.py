@@ -6,17 +6,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from reapaint.errors import BridgeCode, EngineUnavailable
 from reapaint.link.client import EngineAddress, EngineClient
 from reapaint.link.launcher import find_address, find_or_start
 from reapaint_engine.protocol import messages
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ProtocolError, ReaPaintError
 from reapaint_engine.protocol.messages import EngineMessage, InpaintRequest, Welcome
-
-Audio = npt.NDArray[np.float32]
 
 IDLE_WAIT_S = 0.25
 """How long a command is waited for while no job is in flight; a heartbeat is due every 0.5 s."""

@@ -6,18 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from reapaint.reaper.answers import cancelled, our_mistake, too_large
 from reapaint.reaper.messages import Failure, Result
 from reapaint.reaper.planning import PlannedJob, plan_job, write_job
 from reapaint.reaper.running_jobs import RunningJob, RunningWindow
 from reapaint.reaper.sources import KnownFiles
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ReaPaintError
 from reapaint_engine.protocol.messages import Welcome
-
-Audio = npt.NDArray[np.float32]
 
 WORKERS = 3
 

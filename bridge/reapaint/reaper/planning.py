@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from reapaint.errors import BridgeCode, BridgeError, InputError
 from reapaint.files.formats.broadcast import Origin
@@ -28,12 +26,11 @@ from reapaint.reaper.take_files import TakeFile, make_folder, results_folder, wr
 from reapaint.reaper.take_names import take_path
 from reapaint.request_settings import RequestSettings
 from reapaint.windows import WindowPlan, merge_selections, plan_windows
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.messages import BackendInfo, Done, InpaintRequest, Welcome
 from reapaint_engine.protocol.requests import check_request
 from reapaint_engine.protocol.spans import Span, seconds_to_frames
 from reapaint_engine.protocol.version import __version__
-
-Audio = npt.NDArray[np.float32]
 
 EDGE_TOLERANCE_FRAMES = 2
 """A span at an item's very edge may miss it by what rounding two times does."""

@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from reapaint.errors import BridgeError
 from reapaint.link.thread import Answer, Connected, Disconnected, EngineLink, LinkEvent
@@ -36,10 +34,9 @@ from reapaint.reaper.planning import WindowResult
 from reapaint.reaper.running_jobs import RunningJob, RunningWindow, WindowState, rename, unsend
 from reapaint.reaper.spool import Spool
 from reapaint_engine.protocol import messages
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 from reapaint_engine.protocol.requests import MAX_SEED
-
-Audio = npt.NDArray[np.float32]
 
 MAX_WINDOWS = 8
 """Windows that are read, sent or with the engine at one time: it does one, and audio is large."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from reapaint.errors import BridgeCode, InputError
 from reapaint.files.formats import broadcast
@@ -21,11 +20,10 @@ from reapaint.files.formats.recording import (
     read_blocks,
     read_frames,
 )
-from reapaint.files.formats.samples import Encoding, SampleFormat, Samples
+from reapaint.files.formats.samples import Encoding, SampleFormat
 from reapaint.reaper.messages import AccessorSource, FileSource, Source
+from reapaint_engine.protocol.arrays import Audio, Samples
 from reapaint_engine.protocol.spans import Span, seconds_to_frames
-
-Audio = npt.NDArray[np.float32]
 
 BLOCK_FRAMES = 1 << 16
 KNOWN_FILES = 32

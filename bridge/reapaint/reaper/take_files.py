@@ -9,17 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from reapaint.errors import BridgeCode, BridgeError, InputError
 from reapaint.files.formats import broadcast, wav
 from reapaint.files.formats.broadcast import Origin
-from reapaint.files.formats.samples import Samples, count_over_full_scale
+from reapaint.files.formats.samples import count_over_full_scale
 from reapaint.files.formats.splicing import Patch, put_in
 from reapaint.files.new_file import NewFile, write_error
 from reapaint.reaper.sources import JobAudio
 from reapaint.reaper.take_names import alternatives
+from reapaint_engine.protocol.arrays import Audio, Samples
 from reapaint_engine.protocol.spans import Span, seconds_to_frames
 
 RESULTS_FOLDER = "ReaPaint"
@@ -77,7 +75,7 @@ def make_folder(folder: Path) -> None:
 def write_take(
     audio: JobAudio,
     span: Span,
-    patch: npt.NDArray[np.float32],
+    patch: Audio,
     wanted: Path,
     *,
     handles_s: float,
@@ -171,9 +169,7 @@ def _frame(audio: JobAudio, window: Span, origin: Origin) -> tuple[bytes, bytes]
     return before, after
 
 
-def _content(
-    audio: JobAudio, window: Span, span: Span, patch: npt.NDArray[np.float32]
-) -> Iterator[bytes]:
+def _content(audio: JobAudio, window: Span, span: Span, patch: Audio) -> Iterator[bytes]:
     """Yield the file's samples: the source's own bytes on both sides of the new ones."""
     yield from audio.stored(window.start, span.start)
     for block in _spliced(audio, span, patch):
@@ -182,7 +178,7 @@ def _content(
         yield from audio.stored(span.end, window.end)
 
 
-def _spliced(audio: JobAudio, span: Span, patch: npt.NDArray[np.float32]) -> Iterator[Samples]:
+def _spliced(audio: JobAudio, span: Span, patch: Audio) -> Iterator[Samples]:
     """Yield the patch over the source; where both are equal, the source is more exact."""
     position = span.start
     for source in audio.blocks(span.start, min(span.end, audio.frames)):

@@ -4,14 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from reapaint_engine.dsp.splicing import Levelling
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.messages import BackendInfo
 from reapaint_engine.protocol.spans import Span
-
-Audio = npt.NDArray[np.float32]
 
 
 class JobControl(Protocol):

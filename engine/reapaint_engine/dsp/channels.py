@@ -10,11 +10,9 @@ is made from decorrelated copies at the level it had, so that a wide recording s
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.signal import oaconvolve
 
-Audio = npt.NDArray[np.float32]
-Matrix = npt.NDArray[np.float64]
+from reapaint_engine.protocol.arrays import Audio, Float64Array
 
 PREFERENCE = 1e-6
 """Share of the context's power by which the first channels are preferred: it decides where
@@ -35,9 +33,9 @@ class ChannelMap:
     ``rest`` (channels, components that the backend can't carry).
     """
 
-    down: Matrix
-    up: Matrix
-    rest: Matrix
+    down: Float64Array
+    up: Float64Array
+    rest: Float64Array
 
     def to_backend(self, audio: Audio) -> Audio:
         """Return a window's audio in the backend's channels.
@@ -124,20 +122,20 @@ def _copying(channels: int, backend_channels: int) -> ChannelMap:
     return ChannelMap(down=down, up=up, rest=np.zeros((channels, 0)))
 
 
-def _covariance(context: Audio) -> Matrix:
+def _covariance(context: Audio) -> Float64Array:
     frames = max(context.shape[1], 1)
     products = context @ context.T
     return np.asarray(products / frames, dtype=np.float64)
 
 
-def _favoured(channels: int, backend_channels: int) -> Matrix:
+def _favoured(channels: int, backend_channels: int) -> Float64Array:
     """Return what the backend should hear if all channels were equally important."""
     if backend_channels == 1:
         return np.full((1, channels), channels**-0.5)
     return np.eye(backend_channels, channels)
 
 
-def _loudness_scale(turned: Matrix, covariance: Matrix) -> float:
+def _loudness_scale(turned: Float64Array, covariance: Float64Array) -> float:
     """Return the gain that makes the backend's channels as loud as the loudest there are.
 
     A component of many like channels is louder than each, and models know usual levels.
@@ -147,7 +145,9 @@ def _loudness_scale(turned: Matrix, covariance: Matrix) -> float:
     return float(np.sqrt(loudest / power)) if power > 0.0 else 1.0
 
 
-def _rest(uncarried: Matrix, covariance: Matrix, down: Matrix, total: float) -> Matrix:
+def _rest(
+    uncarried: Float64Array, covariance: Float64Array, down: Float64Array, total: float
+) -> Float64Array:
     """Return how loud each uncarried component is, against the channel it is made from."""
     powers = np.diag(uncarried.T @ covariance @ uncarried)
     kept = powers > NEGLIGIBLE * total

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Audio = npt.NDArray[np.float32]
+from reapaint_engine.protocol.arrays import Audio, Float64Array
 
 LOWEST_CORRELATION = -0.6
 """Signals more opposed than this are treated as this much: the law's gain would run away."""
@@ -33,7 +32,7 @@ class Crossfade:
     law: str
 
 
-def fade_in_gains(frames: int) -> npt.NDArray[np.float64]:
+def fade_in_gains(frames: int) -> Float64Array:
     """Return the new sound's share: a raised cosine from exactly 0 towards 1.
 
     It would reach 1 one frame after the last, where the new sound stands alone.
@@ -89,15 +88,15 @@ def _likeness(old: Audio, new: Audio) -> tuple[float, float, float]:
 
 
 def _scale(
-    share: npt.NDArray[np.float64], old_power: float, new_power: float, correlation: float
-) -> npt.NDArray[np.float64]:
+    share: Float64Array, old_power: float, new_power: float, correlation: float
+) -> Float64Array:
     kept = 1.0 - share
     wanted = kept * old_power + share * new_power
     cross = correlation * np.sqrt(old_power * new_power)
     mixed = kept**2 * old_power + share**2 * new_power + 2.0 * share * kept * cross
     # Silence against silence needs no gain, and a mix that cancels out has none that helps.
     ratio = np.divide(wanted, mixed, out=np.ones_like(share), where=mixed > 0.0)
-    scale: npt.NDArray[np.float64] = np.minimum(np.sqrt(ratio), MAX_SCALE)
+    scale: Float64Array = np.minimum(np.sqrt(ratio), MAX_SCALE)
     return scale
 
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from reapaint_engine.dsp.interpolation import interpolate
 from reapaint_engine.dsp.prediction import lpc
@@ -14,9 +13,7 @@ from reapaint_engine.dsp.seams import (
     USUAL_PERCENTILE,
     neighbourhood_frames,
 )
-
-Audio = npt.NDArray[np.float32]
-Real = npt.NDArray[np.float64]
+from reapaint_engine.protocol.arrays import Audio, Float64Array
 
 CALM = 1.25
 """A seam is left as it is while no prediction error exceeds this many times the kept sound's
@@ -79,8 +76,8 @@ class _Habits:
     largest error, shape (channels,); ``reach`` is how near to a seam a click belongs to it.
     """
 
-    predictors: Real
-    largest: Real
+    predictors: Float64Array
+    largest: Float64Array
     reach: int
 
     def surprise(self, before: Audio, new_audio: Audio, width: int) -> float:
@@ -124,6 +121,6 @@ def _habits(before: Audio, after: Audio, sample_rate: int) -> _Habits:
     return _Habits(predictors, np.maximum(largest, INAUDIBLE), reach)
 
 
-def _errors(samples: Audio, predictor: Real) -> Real:
+def _errors(samples: Audio, predictor: Float64Array) -> Float64Array:
     """Return how far each frame with a whole past is from what was foreseen."""
     return np.asarray(np.abs(np.convolve(samples, predictor, mode="valid")), dtype=np.float64)

@@ -3,15 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.signal import lfilter
 
 from reapaint_engine.dsp.crossfades import fade_in_gains
 from reapaint_engine.dsp.levels import level_db
 from reapaint_engine.dsp.prediction import lpc
-
-Audio = npt.NDArray[np.float32]
-Samples = npt.NDArray[np.float64]
+from reapaint_engine.protocol.arrays import Audio, Float64Array
 
 COMPARED_S = 0.1
 """How much of the context the original is compared with."""
@@ -119,7 +116,7 @@ def continuation(context: Audio, frames: int, sample_rate: int) -> Audio:
     return _tamed(continued, near).astype(np.float32)
 
 
-def _has_event(samples: Samples, known: int) -> bool:
+def _has_event(samples: Float64Array, known: int) -> bool:
     """Say whether anything from ``known`` on surprises more than what is before it."""
     order = min(COMPARED_ORDER, known // 4)
     errors = np.abs(_residual(samples, lpc(samples[:known], order)))
@@ -127,7 +124,7 @@ def _has_event(samples: Samples, known: int) -> bool:
     return bool(np.max(errors[known - order :]) > SURPRISE_BOUND * max(usual, INAUDIBLE))
 
 
-def _continue_channel(samples: Samples, frames: int, trusted: int) -> Samples:
+def _continue_channel(samples: Float64Array, frames: int, trusted: int) -> Float64Array:
     limit = PEAK_BOUND * float(np.max(np.abs(samples[-trusted:])))
     candidates = [_predictor(samples, order, frames, trusted) for order in CONTINUATION_ORDERS]
     candidates.sort(key=lambda candidate: candidate.error)
@@ -146,19 +143,19 @@ def _continue_channel(samples: Samples, frames: int, trusted: int) -> Samples:
 class _Predictor:
     """Coefficients, what they didn't foresee of the context's end, and how much that is."""
 
-    coefficients: Samples
-    unforeseen: Samples
+    coefficients: Float64Array
+    unforeseen: Float64Array
     error: float
 
 
-def _predictor(samples: Samples, order: int, frames: int, trusted: int) -> _Predictor:
+def _predictor(samples: Float64Array, order: int, frames: int, trusted: int) -> _Predictor:
     coefficients = lpc(samples, min(order, samples.size // 4))
     end = samples[-(max(frames, trusted) + coefficients.size - 1) :]
     unforeseen = _residual(end, coefficients)
     return _Predictor(coefficients, unforeseen, float(np.mean(unforeseen[-trusted:] ** 2)))
 
 
-def _ringing(coefficients: Samples, samples: Samples, frames: int) -> Samples:
+def _ringing(coefficients: Float64Array, samples: Float64Array, frames: int) -> Float64Array:
     """Return what a predictor foresees when nothing new comes."""
     order = coefficients.size - 1
     if order == 0:
@@ -169,24 +166,24 @@ def _ringing(coefficients: Samples, samples: Samples, frames: int) -> Samples:
     return np.asarray(ringing, dtype=np.float64)
 
 
-def _noise(predictor: _Predictor, frames: int) -> Samples:
+def _noise(predictor: _Predictor, frames: int) -> Float64Array:
     """Return what comes new: what was not foreseen, once more and backwards."""
     bound = EXCITATION_BOUND * _robust_deviation(predictor.unforeseen)
     excitation = np.resize(np.clip(predictor.unforeseen, -bound, bound)[::-1], frames)
     return np.asarray(lfilter([1.0], predictor.coefficients, excitation), dtype=np.float64)
 
 
-def _residual(samples: Samples, predictor: Samples) -> Samples:
+def _residual(samples: Float64Array, predictor: Float64Array) -> Float64Array:
     """Return the residual from the first frame on that has a whole past."""
     return np.asarray(np.convolve(samples, predictor, mode="valid"), dtype=np.float64)
 
 
-def _robust_deviation(samples: Samples) -> float:
+def _robust_deviation(samples: Float64Array) -> float:
     """Estimate the standard deviation of what is mostly Gaussian from its median."""
     return 1.4826 * float(np.median(np.abs(samples)))
 
 
-def _tamed(continued: Samples, context: Samples) -> Samples:
+def _tamed(continued: Float64Array, context: Float64Array) -> Float64Array:
     """Turn down towards its end what swells above the context's end."""
     beside = context[:, -max(continued.shape[1], 1) :]
     swell_db = level_db(continued) - level_db(beside) - SWELL_BOUND_DB

@@ -3,21 +3,19 @@
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.signal import correlate, fftconvolve, lfilter, oaconvolve
 
 from reapaint_engine.dsp.prediction import autocorrelation
+from reapaint_engine.protocol.arrays import Float64Array, IndexArray, Mask
 
-Real = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
-Solver = Callable[[Real], Real]
+Solver = Callable[[Float64Array], Float64Array]
 """From prediction errors with the unknowns at zero, (signals, frames), to the unknowns."""
 
-Interpolator = Callable[[Real, Real], Real]
+Interpolator = Callable[[Float64Array, Float64Array], Float64Array]
 """From audio and wanted prediction errors, each (signals, frames), to the filled audio."""
 
-Factor = tuple[Real, bool]
+Factor = tuple[Float64Array, bool]
 
 JITTERS = (0.0, 1e-12, 1e-9, 1e-6, 1e-3)
 """Shares of the diagonal added in turn where rounding hides that a matrix is positive."""
@@ -36,8 +34,11 @@ TINY = 1e-300
 
 
 def interpolate(
-    audio: Real, missing: Mask, coefficients: Real, excitation: Real | None = None
-) -> Real:
+    audio: Float64Array,
+    missing: Mask,
+    coefficients: Float64Array,
+    excitation: Float64Array | None = None,
+) -> Float64Array:
     """Fill missing frames so that the prediction error of the whole is least.
 
     Parameters
@@ -70,7 +71,7 @@ def interpolate(
     return interpolator(missing, coefficients)(audio, wanted)
 
 
-def interpolator(missing: Mask, coefficients: Real) -> Interpolator:
+def interpolator(missing: Mask, coefficients: Float64Array) -> Interpolator:
     """Prepare ``interpolate`` for several calls with the same gaps and predictor.
 
     Parameters
@@ -95,7 +96,7 @@ def interpolator(missing: Mask, coefficients: Real) -> Interpolator:
         return lambda audio, wanted: turned(audio[:, ::-1], wanted[:, ::-1])[:, ::-1]
     solve = _solver_of_all(missing, coefficients)
 
-    def fill(audio: Real, wanted: Real) -> Real:
+    def fill(audio: Float64Array, wanted: Float64Array) -> Float64Array:
         filled = np.where(missing, 0.0, audio)
         filled[:, missing] = solve(_prediction_errors(filled, coefficients) - wanted)
         return filled
@@ -120,19 +121,19 @@ def runs(mask: Mask) -> list[tuple[int, int]]:
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 
 
-def _prediction_errors(signals: Real, coefficients: Real) -> Real:
-    errors: Real = oaconvolve(signals, coefficients[np.newaxis], axes=1)
+def _prediction_errors(signals: Float64Array, coefficients: Float64Array) -> Float64Array:
+    errors: Float64Array = oaconvolve(signals, coefficients[np.newaxis], axes=1)
     return errors[:, : signals.shape[1]]
 
 
-def _weighed(errors: Real, coefficients: Real) -> Real:
+def _weighed(errors: Float64Array, coefficients: Float64Array) -> Float64Array:
     """Return, for each frame, the errors that it takes part in, weighed by how much."""
     padded = np.pad(errors, ((0, 0), (0, coefficients.size - 1)))
-    weighed: Real = correlate(padded, coefficients[np.newaxis], mode="valid", method="fft")
+    weighed: Float64Array = correlate(padded, coefficients[np.newaxis], mode="valid", method="fft")
     return weighed
 
 
-def _solver_of_all(missing: Mask, coefficients: Real) -> Solver:
+def _solver_of_all(missing: Mask, coefficients: Float64Array) -> Solver:
     """Return the solver of all missing frames.
 
     Gaps within each other's reach are unknowns of one system. Where it is too large
@@ -143,16 +144,18 @@ def _solver_of_all(missing: Mask, coefficients: Real) -> Solver:
     if len(solvers) == 1:
         return solvers[0]
 
-    def solve_apart(errors: Real) -> Real:
+    def solve_apart(errors: Float64Array) -> Float64Array:
         return np.concatenate([solve(errors) for solve in solvers], axis=1)
 
-    def solve(errors: Real) -> Real:
+    def solve(errors: Float64Array) -> Float64Array:
         return _joined(errors, missing, coefficients, solve_apart)
 
     return solve
 
 
-def _joined(errors: Real, missing: Mask, coefficients: Real, solve_apart: Solver) -> Real:
+def _joined(
+    errors: Float64Array, missing: Mask, coefficients: Float64Array, solve_apart: Solver
+) -> Float64Array:
     """Solve by conjugate gradients, with the groups' own solutions as preconditioner."""
     solution = np.zeros((errors.shape[0], int(missing.sum())))
     direction, slope = solution, np.ones((errors.shape[0], 1))
@@ -173,9 +176,9 @@ def _joined(errors: Real, missing: Mask, coefficients: Real, solve_apart: Solver
     return solution
 
 
-def _groups(missing: Mask) -> list[npt.NDArray[np.intp]]:
+def _groups(missing: Mask) -> list[IndexArray]:
     """Gather neighbouring gaps as long as they can be solved at once."""
-    groups: list[npt.NDArray[np.intp]] = []
+    groups: list[IndexArray] = []
     for start, end in runs(missing):
         gap = np.arange(start, end)
         if groups and groups[-1].size + gap.size <= DIRECT_FRAMES:
@@ -185,13 +188,13 @@ def _groups(missing: Mask) -> list[npt.NDArray[np.intp]]:
     return groups
 
 
-def _solver(frames: int, unknowns: npt.NDArray[np.intp], coefficients: Real) -> Solver:
+def _solver(frames: int, unknowns: IndexArray, coefficients: Float64Array) -> Solver:
     if unknowns.size <= DIRECT_FRAMES:
         return _direct_solver(frames, unknowns, coefficients)
     return _recursive_solver(frames, unknowns, coefficients)
 
 
-def _factor(matrix: Real) -> Factor:
+def _factor(matrix: Float64Array) -> Factor:
     """Factor a matrix that is positive definite but for rounding."""
     scale = float(np.mean(np.diag(matrix)))
     for jitter in JITTERS:
@@ -204,7 +207,7 @@ def _factor(matrix: Real) -> Factor:
     raise AssertionError("a matrix of products with itself is not far from positive definite")
 
 
-def _direct_solver(frames: int, unknowns: npt.NDArray[np.intp], coefficients: Real) -> Solver:
+def _direct_solver(frames: int, unknowns: IndexArray, coefficients: Float64Array) -> Solver:
     """Solve the normal equations of any unknowns by Cholesky's method."""
     order = coefficients.size - 1
     products = np.append(autocorrelation(coefficients, order), 0.0)
@@ -219,15 +222,15 @@ def _direct_solver(frames: int, unknowns: npt.NDArray[np.intp], coefficients: Re
         matrix -= absent.T @ absent
     factor = _factor(matrix)
 
-    def solve(errors: Real) -> Real:
+    def solve(errors: Float64Array) -> Float64Array:
         weighed = _weighed(errors, coefficients)[:, unknowns]
-        solution: Real = -cho_solve(factor, weighed.T, check_finite=False).T
+        solution: Float64Array = -cho_solve(factor, weighed.T, check_finite=False).T
         return solution
 
     return solve
 
 
-def _recursive_solver(frames: int, unknowns: npt.NDArray[np.intp], coefficients: Real) -> Solver:
+def _recursive_solver(frames: int, unknowns: IndexArray, coefficients: Float64Array) -> Solver:
     """Predict one gap from the left, then correct it by what stands on its right.
 
     The same solution as the direct one's, in time proportional to the gap: the
@@ -239,8 +242,8 @@ def _recursive_solver(frames: int, unknowns: npt.NDArray[np.intp], coefficients:
     # many times quicker than hundreds of products for each frame.
     response = lfilter([1.0], coefficients, np.eye(1, end - start)[0])[np.newaxis]
 
-    def synthesised(errors: Real) -> Real:
-        whole: Real = fftconvolve(errors, response, axes=1)
+    def synthesised(errors: Float64Array) -> Float64Array:
+        whole: Float64Array = fftconvolve(errors, response, axes=1)
         return whole[:, : end - start]
 
     reach = min(coefficients.size - 1, frames - end)
@@ -250,7 +253,7 @@ def _recursive_solver(frames: int, unknowns: npt.NDArray[np.intp], coefficients:
         matrix[np.diag_indices(reach)] += 1.0
         factor = _factor(matrix)
 
-    def solve(errors: Real) -> Real:
+    def solve(errors: Float64Array) -> Float64Array:
         predicted = synthesised(-errors[:, start:end])
         if factor is None:
             return predicted
@@ -268,7 +271,7 @@ def _recursive_solver(frames: int, unknowns: npt.NDArray[np.intp], coefficients:
     return solve
 
 
-def _prediction_covariance(coefficients: Real, frames: int, reach: int) -> Real:
+def _prediction_covariance(coefficients: Float64Array, frames: int, reach: int) -> Float64Array:
     """Return the covariance of the errors that meet a prediction after its gap.
 
     Entry (i, j) belongs to the i-th and j-th frame after a gap of ``frames`` that was

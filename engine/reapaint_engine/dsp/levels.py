@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import signal
 
-Audio = npt.NDArray[np.float32]
+from reapaint_engine.protocol.arrays import Audio, Float32Array, Float64Array
 
 FLOOR_DB = -100.0
 """Level reported for digital silence, so that every figure stays finite."""
@@ -47,7 +46,7 @@ KNOT_FRAMES = 64
 """A gain is computed once for this many frames, and drawn as a straight line between."""
 
 
-def level_db(audio: Audio | npt.NDArray[np.float64]) -> float:
+def level_db(audio: Audio | Float64Array) -> float:
     """Return the RMS level of all channels together, in dB of full scale.
 
     Parameters
@@ -190,7 +189,7 @@ def _levels_from_seam(audio: Audio, sample_rate: int) -> tuple[float, float]:
     return _to_db(_power(seam)), _to_db(_power(heard))
 
 
-def _heard(audio: Audio, sample_rate: int) -> npt.NDArray[np.float64]:
+def _heard(audio: Audio, sample_rate: int) -> Float64Array:
     """Return audio without constant offset and infrasound; its end is the most exact."""
     if audio.size == 0 or sample_rate <= 4 * LOWEST_HEARD_HZ:
         return audio.astype(np.float64)
@@ -201,9 +200,7 @@ def _heard(audio: Audio, sample_rate: int) -> npt.NDArray[np.float64]:
     return np.asarray(heard, dtype=np.float64)
 
 
-def _relaxation(
-    distances: npt.NDArray[np.float64], frames: int, sample_rate: int
-) -> npt.NDArray[np.float64]:
+def _relaxation(distances: Float64Array, frames: int, sample_rate: int) -> Float64Array:
     """Return 1 within 50 ms of a seam, 0 from ``RELAX_S`` further on or half way across."""
     hold, relax = _reach(frames, sample_rate)
     return _falling((distances - hold) / relax)
@@ -215,12 +212,12 @@ def _reach(frames: int, sample_rate: int) -> tuple[float, float]:
     return hold, min(RELAX_S * sample_rate, frames / 2 - hold)
 
 
-def _falling(position: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _falling(position: Float64Array) -> Float64Array:
     """Return half a cosine from 1 at position 0 to 0 at position 1."""
     return np.asarray(0.5 + 0.5 * np.cos(np.pi * np.clip(position, 0.0, 1.0)))
 
 
-def _line_through(knots: npt.NDArray[np.float64], frames: int) -> npt.NDArray[np.float32]:
+def _line_through(knots: Float64Array, frames: int) -> Float32Array:
     """Join values that lie ``KNOT_FRAMES`` apart by straight lines."""
     ramp = np.arange(KNOT_FRAMES, dtype=np.float32) / np.float32(KNOT_FRAMES)
     values = knots.astype(np.float32)
@@ -229,7 +226,7 @@ def _line_through(knots: npt.NDArray[np.float64], frames: int) -> npt.NDArray[np
     return lines.reshape(-1)[:frames]
 
 
-def _power(samples: npt.NDArray[np.float64]) -> float:
+def _power(samples: Float64Array) -> float:
     return float(np.vdot(samples, samples)) / max(samples.size, 1)
 
 

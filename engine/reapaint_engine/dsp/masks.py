@@ -4,12 +4,9 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
+from reapaint_engine.protocol.arrays import Mask
 from reapaint_engine.protocol.spans import Span
-
-Mask = npt.NDArray[np.bool_]
-"""Shape (frames,), True where audio is replaced."""
 
 
 def mask_from_spans(spans: Iterable[Span], frames: int) -> Mask:

@@ -10,7 +10,7 @@ from scipy.linalg import solve_toeplitz
 from scipy.signal import lfilter, lfiltic, oaconvolve
 from scipy.signal.windows import hann
 
-Samples = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+from reapaint_engine.protocol.arrays import Audio, Float64Array, Samples
 
 NOISE_FLOOR = 1e-9
 """White noise assumed under every signal, as a share of its power (-90 dB): it keeps the
@@ -29,7 +29,7 @@ CONTINUATION_HEADROOM = 2.0
 """How far a continuation may rise above the peak of what it continues."""
 
 
-def autocorrelation(signal: npt.ArrayLike, lags: int) -> npt.NDArray[np.float64]:
+def autocorrelation(signal: npt.ArrayLike, lags: int) -> Float64Array:
     """Return the sums of products of a signal with itself, delayed by 0 to ``lags`` frames.
 
     Parameters
@@ -50,13 +50,11 @@ def autocorrelation(signal: npt.ArrayLike, lags: int) -> npt.NDArray[np.float64]
         return np.array([samples @ padded[lag : lag + samples.size] for lag in range(lags + 1)])
     size = next_fast_len(samples.size + lags, real=True)
     spectrum = rfft(samples, size)
-    products: npt.NDArray[np.float64] = irfft(np.abs(spectrum) ** 2, size)[: lags + 1]
+    products: Float64Array = irfft(np.abs(spectrum) ** 2, size)[: lags + 1]
     return products
 
 
-def lpc(
-    signal: npt.ArrayLike, order: int, *, noise_floor: float = NOISE_FLOOR
-) -> npt.NDArray[np.float64]:
+def lpc(signal: npt.ArrayLike, order: int, *, noise_floor: float = NOISE_FLOOR) -> Float64Array:
     """Return the coefficients of the linear predictor of a signal.
 
     Parameters
@@ -97,16 +95,14 @@ def lpc(
 
 
 @functools.lru_cache(maxsize=16)
-def _window(frames: int) -> npt.NDArray[np.float64]:
+def _window(frames: int) -> Float64Array:
     """Return a symmetric Hann window without its two zeros: short signals keep all frames."""
-    window: npt.NDArray[np.float64] = hann(frames + 2)[1:-1]
+    window: Float64Array = hann(frames + 2)[1:-1]
     window.flags.writeable = False
     return window
 
 
-def burg(
-    stretches: Sequence[Samples], order: int, *, penalty: float = 0.0
-) -> npt.NDArray[np.float64]:
+def burg(stretches: Sequence[Samples], order: int, *, penalty: float = 0.0) -> Float64Array:
     """Return one predictor for several stretches of sound.
 
     It makes more of short stretches than ``lpc`` does, at a hundred times its cost.
@@ -173,7 +169,7 @@ def burg(
     return best
 
 
-def residual(audio: Samples, coefficients: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def residual(audio: Samples, coefficients: Float64Array) -> Float64Array:
     """Return what a predictor did not foresee in each frame.
 
     Parameters
@@ -194,11 +190,11 @@ def residual(audio: Samples, coefficients: npt.NDArray[np.float64]) -> npt.NDArr
     if audio.shape[1] == 0:
         return np.zeros(audio.shape)
     samples = audio.astype(np.float64)
-    errors: npt.NDArray[np.float64] = oaconvolve(samples, coefficients, axes=1)
+    errors: Float64Array = oaconvolve(samples, coefficients, axes=1)
     return errors[:, : audio.shape[1]]
 
 
-def continue_audio(context: Samples, frames: int, *, order: int = 512) -> npt.NDArray[np.float32]:
+def continue_audio(context: Samples, frames: int, *, order: int = 512) -> Audio:
     """Return how a sound goes on by its own prediction.
 
     Tones ring on, noise dies away. To continue backwards, flip the context and the
@@ -230,9 +226,7 @@ def continue_audio(context: Samples, frames: int, *, order: int = 512) -> npt.ND
     return continued
 
 
-def _continue_channel(
-    samples: npt.NDArray[np.float64], frames: int, order: int
-) -> npt.NDArray[np.float64]:
+def _continue_channel(samples: Float64Array, frames: int, order: int) -> Float64Array:
     limit = CONTINUATION_HEADROOM * np.max(np.abs(samples))
     going_on = np.zeros(frames)
     if limit == 0.0:

@@ -1,14 +1,13 @@
 """Audio at another sample rate."""
 
 import numpy as np
-import numpy.typing as npt
 import soxr  # type: ignore[import-untyped]  # ships no type information
+
+from reapaint_engine.protocol.arrays import Audio
 
 MIN_SAMPLE_RATE = 8_000
 MAX_SAMPLE_RATE = 384_000
 """Limits in Hz: telephone speech to the fastest converters in use."""
-
-Audio = npt.NDArray[np.float32]
 
 
 def resampled_frames(frames: int, from_rate: int, to_rate: int) -> int:

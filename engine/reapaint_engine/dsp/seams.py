@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from reapaint_engine.dsp.levels import level_step_db
 from reapaint_engine.dsp.prediction import lpc
-
-Audio = npt.NDArray[np.float32]
+from reapaint_engine.protocol.arrays import Audio, Float64Array
 
 NEIGHBOURHOOD_S = 0.1
 """How far around a seam its click is compared with the sound's own irregularities."""
@@ -103,7 +101,7 @@ def click_ratio(audio: Audio, frame: int, sample_rate: int) -> float:
     return max(_channel_click_ratio(samples, frame - first, click_reach) for samples in around)
 
 
-def jump_ratio(audio: Audio, frame: int, usual_jumps: npt.NDArray[np.float64]) -> float:
+def jump_ratio(audio: Audio, frame: int, usual_jumps: Float64Array) -> float:
     """Return a seam's jump from one frame to the next over the sound's own largest jumps.
 
     Parameters
@@ -126,7 +124,7 @@ def jump_ratio(audio: Audio, frame: int, usual_jumps: npt.NDArray[np.float64]) -
     return float(np.max(jumps / np.maximum(usual_jumps, INAUDIBLE)))
 
 
-def usual_jumps(audio: Audio) -> npt.NDArray[np.float64]:
+def usual_jumps(audio: Audio) -> Float64Array:
     """Return the 99.9th percentile of |x[n] - x[n - 1]| of each channel.
 
     Parameters
@@ -145,7 +143,7 @@ def usual_jumps(audio: Audio) -> npt.NDArray[np.float64]:
     return np.asarray(np.percentile(jumps, USUAL_PERCENTILE, axis=1), dtype=np.float64)
 
 
-def _channel_click_ratio(samples: npt.NDArray[np.float64], seam: int, reach: int) -> float:
+def _channel_click_ratio(samples: Float64Array, seam: int, reach: int) -> float:
     order = min(ORDER, samples.size // 4)
     coefficients = lpc(samples, order)
     residuals = _two_way_residuals(samples, coefficients)
@@ -159,9 +157,7 @@ def _channel_click_ratio(samples: npt.NDArray[np.float64], seam: int, reach: int
     return float(np.max(at_seam)) / max(usual, INAUDIBLE)
 
 
-def _two_way_residuals(
-    samples: npt.NDArray[np.float64], coefficients: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _two_way_residuals(samples: Float64Array, coefficients: Float64Array) -> Float64Array:
     """Return |residual| forwards and backwards, 0 where a frame lacks its past."""
     order = coefficients.size - 1
     residuals = np.zeros((2, samples.size))
@@ -170,7 +166,7 @@ def _two_way_residuals(
     return np.abs(residuals, out=residuals)
 
 
-def _usual_largest(residuals: npt.NDArray[np.float64]) -> float:
+def _usual_largest(residuals: Float64Array) -> float:
     """Return the 99.9th percentile; a partition is several times quicker than a sort."""
     rank = round((residuals.size - 1) * USUAL_PERCENTILE / 100.0)
     return float(np.partition(residuals, rank, axis=None)[rank])

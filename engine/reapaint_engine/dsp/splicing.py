@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
 
 from reapaint_engine.dsp.crossfades import crossfade
 from reapaint_engine.dsp.declick import mended
@@ -12,9 +11,8 @@ from reapaint_engine.dsp.extrapolation import continuation, follows_on
 from reapaint_engine.dsp.levels import match_level as matched
 from reapaint_engine.dsp.levels import settle_level
 from reapaint_engine.dsp.seams import measure_seam, neighbourhood_frames
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.spans import Span
-
-Audio = npt.NDArray[np.float32]
 
 LARGEST_CROSSFADE_SHARE = 4
 """A crossfade takes at most one part in this many of its span, so that half is all new."""

@@ -3,9 +3,9 @@
 from math import gcd
 
 import numpy as np
-import numpy.typing as npt
 
 from reapaint_engine.dsp.resampling import resample, resampled_frames
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.spans import Span
 
 EDGE_FRAMES = 256
@@ -42,9 +42,7 @@ def spans_at_rate(
     return tuple(span_at_rate(span, from_rate, to_rate, frames) for span in spans)
 
 
-def passage_at_rate(
-    audio: npt.NDArray[np.float32], start: int, from_rate: int, to_rate: int, wanted: Span
-) -> npt.NDArray[np.float32]:
+def passage_at_rate(audio: Audio, start: int, from_rate: int, to_rate: int, wanted: Span) -> Audio:
     """Return the part of a passage that stands in a span at another rate.
 
     A passage that begins between two frames of the other rate is not moved to the

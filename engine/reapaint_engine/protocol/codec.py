@@ -10,13 +10,12 @@ from typing import get_args
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
 from reapaint_engine.protocol.messages import Done, Message, Shape, Submit
 from reapaint_engine.protocol.version import PROTOCOL_VERSION, protocol_text
 
-Audio = npt.NDArray[np.float32]
 Buffer = bytes | memoryview
 
 MAX_HEADER_BYTES = 1 << 20

@@ -11,11 +11,10 @@ import numpy.typing as npt
 from scipy.linalg import solve_toeplitz
 from scipy.signal import lfilter, oaconvolve
 
+from reapaint_engine.protocol.arrays import Audio, Float64Array
 from reapaint_engine.protocol.spans import Span
 
-Audio = npt.NDArray[np.float32]
-Real = npt.NDArray[np.float64]
-Method = Callable[[Audio, Span, int, np.random.Generator], Real]
+Method = Callable[[Audio, Span, int, np.random.Generator], Float64Array]
 
 ORDER = 1000
 CONTEXT_S = 0.25
@@ -26,29 +25,35 @@ REACH_S = 5.0
 # Interpolation
 
 
-def straight_line(audio: Audio, span: Span, sample_rate: int, rng: np.random.Generator) -> Real:
+def straight_line(
+    audio: Audio, span: Span, sample_rate: int, rng: np.random.Generator
+) -> Float64Array:
     """Join both edges by a line."""
     left = audio[:, max(0, span.start - 1), np.newaxis].astype(np.float64)
     right = audio[:, min(span.end, audio.shape[1] - 1), np.newaxis]
     return left + (right - left) * np.linspace(0, 1, span.length + 2)[1:-1]
 
 
-def least_squares(audio: Audio, span: Span, sample_rate: int, rng: np.random.Generator) -> Real:
+def least_squares(
+    audio: Audio, span: Span, sample_rate: int, rng: np.random.Generator
+) -> Float64Array:
     """Interpolate by linear prediction, fitted once to 0.25 s on each side."""
     return _interpolated(audio, span, sample_rate, CONTEXT_S, rounds=1)
 
 
-def janssen(audio: Audio, span: Span, sample_rate: int, rng: np.random.Generator) -> Real:
+def janssen(audio: Audio, span: Span, sample_rate: int, rng: np.random.Generator) -> Float64Array:
     """Interpolate by linear prediction, fitted anew to what it filled, five times."""
     return _interpolated(audio, span, sample_rate, CONTEXT_S, rounds=JANSSEN_ROUNDS)
 
 
-def janssen_near(audio: Audio, span: Span, sample_rate: int, rng: np.random.Generator) -> Real:
+def janssen_near(
+    audio: Audio, span: Span, sample_rate: int, rng: np.random.Generator
+) -> Float64Array:
     """Do as ``janssen`` does, with 60 ms on each side."""
     return _interpolated(audio, span, sample_rate, 0.06, rounds=JANSSEN_ROUNDS)
 
 
-def excited(audio: Audio, span: Span, sample_rate: int, rng: np.random.Generator) -> Real:
+def excited(audio: Audio, span: Span, sample_rate: int, rng: np.random.Generator) -> Float64Array:
     """Interpolate by linear prediction, and add predicted noise of the power that is missing."""
     inner, region = _around(span, audio.shape[1], sample_rate, CONTEXT_S)
     filled = audio[:, region].astype(np.float64)
@@ -79,7 +84,7 @@ def _around(span: Span, frames: int, sample_rate: int, context_s: float) -> tupl
 
 def _interpolated(
     audio: Audio, span: Span, sample_rate: int, context_s: float, *, rounds: int
-) -> Real:
+) -> Float64Array:
     inner, region = _around(span, audio.shape[1], sample_rate, context_s)
     filled = audio[:, region].astype(np.float64)
     filled[:, inner] = 0.0
@@ -89,7 +94,7 @@ def _interpolated(
     return filled[:, inner]
 
 
-def _predictor(samples: Real, inner: slice, order: int) -> Real:
+def _predictor(samples: Float64Array, inner: slice, order: int) -> Float64Array:
     """Yule-Walker over the region as it stands."""
     spectrum = np.fft.rfft(samples, 2 * samples.size)
     products = np.fft.irfft(np.abs(spectrum) ** 2)[: order + 1]
@@ -97,7 +102,7 @@ def _predictor(samples: Real, inner: slice, order: int) -> Real:
     return np.concatenate([[1.0], solve_toeplitz(products[:-1], -products[1:])])
 
 
-def _least_squares(samples: Real, inner: slice, coefficients: Real) -> Real:
+def _least_squares(samples: Float64Array, inner: slice, coefficients: Float64Array) -> Float64Array:
     order, length = coefficients.size - 1, inner.stop - inner.start
     products = np.convolve(coefficients, coefficients[::-1])
     known = samples.copy()
@@ -111,13 +116,15 @@ def _least_squares(samples: Real, inner: slice, coefficients: Real) -> Real:
 # Passages
 
 
-def repeat(audio: Audio, span: Span, sample_rate: int, rng: np.random.Generator) -> Real:
+def repeat(audio: Audio, span: Span, sample_rate: int, rng: np.random.Generator) -> Float64Array:
     """Play what precedes the gap once more."""
     left = audio[:, max(0, span.start - span.length) : span.start].astype(np.float64)
     return np.resize(left.T, (span.length, audio.shape[0])).T
 
 
-def matching_passage(audio: Audio, span: Span, sample_rate: int, rng: np.random.Generator) -> Real:
+def matching_passage(
+    audio: Audio, span: Span, sample_rate: int, rng: np.random.Generator
+) -> Float64Array:
     """Take the passage whose surroundings are most like the gap's, faded in and out."""
     edge = round(0.05 * sample_rate)
     kept = audio.astype(np.float64)
@@ -141,7 +148,7 @@ def matching_passage(audio: Audio, span: Span, sample_rate: int, rng: np.random.
     return fill
 
 
-def _likeness(audio: Real, template: Real) -> Real:
+def _likeness(audio: Float64Array, template: Float64Array) -> Float64Array:
     """Return the normalised correlation of a template with each place of the recording."""
     size = template.shape[1]
     products = oaconvolve(audio, template[:, ::-1], mode="valid", axes=1).sum(axis=0)
@@ -150,7 +157,7 @@ def _likeness(audio: Real, template: Real) -> Real:
     return np.asarray(products / np.sqrt(energies * (np.sum(template**2) + 1e-9)))
 
 
-def granular(audio: Audio, span: Span, sample_rate: int, rng: np.random.Generator) -> Real:
+def granular(audio: Audio, span: Span, sample_rate: int, rng: np.random.Generator) -> Float64Array:
     """Overlap grains of 120 ms from random places nearby, of equal power."""
     size = min(round(0.12 * sample_rate) // 2 * 2, span.start, audio.shape[1] - span.end)
     window = np.sqrt(np.hanning(size + 1)[:-1])
@@ -169,7 +176,9 @@ def _places(audio: Audio, span: Span, sample_rate: int, size: int) -> npt.NDArra
     return np.concatenate([before, after])
 
 
-def enveloped_noise(audio: Audio, span: Span, sample_rate: int, rng: np.random.Generator) -> Real:
+def enveloped_noise(
+    audio: Audio, span: Span, sample_rate: int, rng: np.random.Generator
+) -> Float64Array:
     """Give noise the band envelopes of what precedes and follows."""
     reach = round(REACH_S * sample_rate)
     left = audio[:, max(0, span.start - reach) : span.start]

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from pedalboard.io import AudioFile
 
 from reapaint_engine.backends.context.backend import ContextBackend
 from reapaint_engine.inpaint import inpaint
 from reapaint_engine.monitor import JobMonitor
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.messages import InpaintRequest
 from reapaint_engine.protocol.spans import Span
 from tests.bench.quality.baselines import LONG, SHORT, Method
-
-Audio = npt.NDArray[np.float32]
 
 SHIPPED = Path(__file__).parents[3] / "bridge" / "reapaint" / "recordings"
 SUFFIXES = {".flac", ".wav", ".aiff", ".aif", ".ogg"}

@@ -16,10 +16,9 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import resample_poly
 
 from reapaint_engine.dsp.prediction import lpc, residual
+from reapaint_engine.protocol.arrays import Audio, Float64Array
 from reapaint_engine.protocol.spans import Span
 
-Audio = npt.NDArray[np.float32]
-Real = npt.NDArray[np.float64]
 Spectrum = npt.NDArray[np.complex128]
 
 NOT_MEASURED = float("nan")
@@ -156,7 +155,7 @@ def _fft_size(seconds: float, sample_rate: int) -> int:
     return int(2 ** max(4, round(np.log2(seconds * sample_rate))))
 
 
-def _power_frames(audio: Audio, size: int, hop: int) -> Real:
+def _power_frames(audio: Audio, size: int, hop: int) -> Float64Array:
     """Return power spectra, shape (channels, steps, frequencies)."""
     short = size - audio.shape[1]
     if short > 0:
@@ -189,7 +188,7 @@ def flux_percentile(true: Audio, filled: Audio, span: Span, sample_rate: int) ->
     return float(100.0 * np.mean(own < worst))
 
 
-def _jumps(audio: Audio, points: npt.NDArray[np.int_], size: int, sample_rate: int) -> Real:
+def _jumps(audio: Audio, points: npt.NDArray[np.int_], size: int, sample_rate: int) -> Float64Array:
     frames = np.lib.stride_tricks.sliding_window_view(audio, size, axis=1)
     weights = _mel_weights(size, sample_rate, FLUX_BANDS)
     window = np.hanning(size).astype(np.float32)
@@ -197,18 +196,18 @@ def _jumps(audio: Audio, points: npt.NDArray[np.int_], size: int, sample_rate: i
     for at in (points - size, points):
         powers = np.square(np.abs(rfft(frames[:, at] * window, axis=-1)), dtype=np.float64)
         levels.append(_band_levels_db(powers.mean(axis=0) @ weights.T))
-    jumps: Real = np.sqrt(np.mean((levels[1] - levels[0]) ** 2, axis=-1))
+    jumps: Float64Array = np.sqrt(np.mean((levels[1] - levels[0]) ** 2, axis=-1))
     return jumps
 
 
-def _band_levels_db(powers: Real) -> Real:
+def _band_levels_db(powers: Float64Array) -> Float64Array:
     """Return levels, with what is 80 dB below full scale counted as silence."""
-    levels: Real = 10.0 * np.log10(powers + 1e-8)
+    levels: Float64Array = 10.0 * np.log10(powers + 1e-8)
     return levels
 
 
 @cache
-def _mel_weights(size: int, sample_rate: int, bands: int) -> Real:
+def _mel_weights(size: int, sample_rate: int, bands: int) -> Float64Array:
     """Return triangular mel bands that weigh a power spectrum, shape (bands, frequencies)."""
     top = 2595 * np.log10(1 + min(sample_rate / 2, 16000) / 700)
     edges = 700 * (10 ** (np.linspace(0, top, bands + 2) / 2595) - 1)
@@ -219,7 +218,7 @@ def _mel_weights(size: int, sample_rate: int, bands: int) -> Real:
     # A band narrower than a bin takes the bin next to its centre.
     for band in np.flatnonzero(weights.sum(axis=1) == 0):
         weights[band, np.argmin(np.abs(frequencies - edges[band + 1]))] = 1.0
-    normalised: Real = weights / weights.sum(axis=1, keepdims=True) / size
+    normalised: Float64Array = weights / weights.sum(axis=1, keepdims=True) / size
     return normalised
 
 
@@ -259,7 +258,9 @@ def kept_click_ratio(audio: Audio, span: Span, sample_rate: int) -> float:
     return worst
 
 
-def _predicted(audio: Audio, span: Span, sample_rate: int) -> Iterator[tuple[Audio, Real, float]]:
+def _predicted(
+    audio: Audio, span: Span, sample_rate: int
+) -> Iterator[tuple[Audio, Float64Array, float]]:
     """Yield each channel with sound around the span, its predictor and usual largest error."""
     around = round(CLICK_AROUND_S * sample_rate)
     for samples in audio:
@@ -272,7 +273,7 @@ def _predicted(audio: Audio, span: Span, sample_rate: int) -> Iterator[tuple[Aud
         yield samples, predictor, float(np.percentile(np.abs(np.concatenate(own)), 99.9))
 
 
-def _largest_error(samples: Audio, predictor: Real) -> float:
+def _largest_error(samples: Audio, predictor: Float64Array) -> float:
     errors = residual(samples[np.newaxis], predictor[np.newaxis])[0, CLICK_ORDER:]
     return float(np.abs(errors).max(initial=0.0))
 
@@ -326,12 +327,12 @@ def texture_distance(filled: Audio, span: Span, sample_rate: int) -> float:
     return float(np.mean(distances))
 
 
-def _texture(audio: Audio, sample_rate: int) -> dict[str, Real]:
+def _texture(audio: Audio, sample_rate: int) -> dict[str, Float64Array]:
     statistics = [_channel_texture(channel, sample_rate) for channel in audio]
     return {kind: np.mean([each[kind] for each in statistics], axis=0) for kind in TEXTURE_UNITS}
 
 
-def _channel_texture(samples: npt.NDArray[np.float32], sample_rate: int) -> dict[str, Real]:
+def _channel_texture(samples: npt.NDArray[np.float32], sample_rate: int) -> dict[str, Float64Array]:
     envelopes = _envelopes(samples, sample_rate)
     mean = envelopes.mean(axis=1)
     centred = envelopes - mean[:, np.newaxis]
@@ -349,16 +350,16 @@ def _channel_texture(samples: npt.NDArray[np.float32], sample_rate: int) -> dict
     }
 
 
-def _modulation(centred: Real, spread: Real) -> Real:
+def _modulation(centred: Float64Array, spread: Float64Array) -> Float64Array:
     size = centred.shape[1]
     powers = 2 * np.square(np.abs(rfft(centred, axis=1))) / size**2
     bands = np.searchsorted(MODULATION_EDGES_HZ, np.fft.rfftfreq(size, 1 / ENVELOPE_RATE))
     shares = [powers[:, bands == band].sum(axis=1) for band in range(len(MODULATION_EDGES_HZ))]
-    normalised: Real = np.sqrt(np.stack(shares, axis=1) / spread[:, np.newaxis] ** 2)
+    normalised: Float64Array = np.sqrt(np.stack(shares, axis=1) / spread[:, np.newaxis] ** 2)
     return normalised
 
 
-def _envelopes(samples: npt.NDArray[np.float32], sample_rate: int) -> Real:
+def _envelopes(samples: npt.NDArray[np.float32], sample_rate: int) -> Float64Array:
     """Return compressed envelopes of all bands at 400 Hz, shape (bands, steps)."""
     spectrum = rfft(samples.astype(np.float64))
     steps = max(8, round(samples.size * ENVELOPE_RATE / sample_rate))
@@ -378,7 +379,7 @@ def _envelopes(samples: npt.NDArray[np.float32], sample_rate: int) -> Real:
     return np.stack(envelopes)
 
 
-def _erb(frequency_hz: npt.ArrayLike) -> Real:
+def _erb(frequency_hz: npt.ArrayLike) -> Float64Array:
     """Return the place of a frequency on the ear's scale (Glasberg and Moore, 1990)."""
     return np.asarray(21.4 * np.log10(1 + 0.00437 * np.asarray(frequency_hz)))
 
@@ -411,17 +412,17 @@ def copy_score(filled: Audio, span: Span, sample_rate: int) -> float:
     return float(np.mean(scores))
 
 
-def _at_copy_rate(audio: Audio, sample_rate: int) -> Real:
+def _at_copy_rate(audio: Audio, sample_rate: int) -> Float64Array:
     if sample_rate <= COPY_RATE:
         return audio.astype(np.float64)
     common = np.gcd(sample_rate, COPY_RATE)
-    resampled: Real = resample_poly(
+    resampled: Float64Array = resample_poly(
         audio.astype(np.float64), COPY_RATE // common, sample_rate // common, axis=1
     )
     return resampled
 
 
-def _likeness(block: Real, audio: Real, spectrum: Spectrum) -> float:
+def _likeness(block: Float64Array, audio: Float64Array, spectrum: Spectrum) -> float:
     """Return the largest normalised correlation of a block with any place of some audio."""
     size = 2 * (spectrum.shape[1] - 1)
     products = np.conj(rfft(block, size, axis=1)) * spectrum
@@ -452,13 +453,13 @@ def onset_agreement(true: Audio, filled: Audio, span: Span, sample_rate: int) ->
     return _correlation(wanted, _onset_strength(filled, span, sample_rate))
 
 
-def _onset_strength(audio: Audio, span: Span, sample_rate: int) -> Real:
+def _onset_strength(audio: Audio, span: Span, sample_rate: int) -> Float64Array:
     size, hop = _fft_size(0.023, sample_rate), max(1, round(ONSET_HOP_S * sample_rate))
     region = audio[:, max(0, span.start - hop) : span.end + size]
     powers = _power_frames(region, size, hop).mean(axis=0)
     levels = _band_levels_db(powers @ _mel_weights(size, sample_rate, FLUX_BANDS).T)
     rises = np.maximum(0.0, np.diff(levels, axis=0)).mean(axis=1)
-    smoothed: Real = gaussian_filter1d(rises, ONSET_SPREAD_S / ONSET_HOP_S)
+    smoothed: Float64Array = gaussian_filter1d(rises, ONSET_SPREAD_S / ONSET_HOP_S)
     return smoothed
 
 
@@ -475,7 +476,7 @@ def chroma_agreement(true: Audio, filled: Audio, span: Span, sample_rate: int) -
     return _correlation(wanted, got)
 
 
-def _chroma(audio: Audio, span: Span, sample_rate: int) -> Real:
+def _chroma(audio: Audio, span: Span, sample_rate: int) -> Float64Array:
     size = _fft_size(CHROMA_WINDOW_S, sample_rate)
     powers = _power_frames(audio[:, span.start : span.end], size, size // 4).mean(axis=0)
     frequencies = np.fft.rfftfreq(size, 1 / sample_rate)
@@ -488,7 +489,7 @@ def _chroma(audio: Audio, span: Span, sample_rate: int) -> Real:
     return np.asarray(centred - centred.mean(axis=1, keepdims=True))
 
 
-def _correlation(wanted: Real, got: Real) -> float:
+def _correlation(wanted: Float64Array, got: Float64Array) -> float:
     first, second = wanted.ravel() - wanted.mean(), got.ravel() - got.mean()
     size = np.linalg.norm(first) * np.linalg.norm(second)
     return float(first @ second / size) if size > 0 else 0.0
@@ -524,7 +525,7 @@ def image_difference(filled: Audio, span: Span, sample_rate: int) -> tuple[float
     )
 
 
-def _image(audio: Audio, sample_rate: int) -> tuple[Real, Real]:
+def _image(audio: Audio, sample_rate: int) -> tuple[Float64Array, Float64Array]:
     size = _fft_size(0.046, sample_rate)
     frames = np.lib.stride_tricks.sliding_window_view(audio, size, axis=1)[:, :: size // 2]
     spectra = rfft(frames * np.hanning(size), axis=-1)

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 from matplotlib.figure import Figure
 from pedalboard.io import AudioFile
 
+from reapaint_engine.protocol.arrays import Audio
 from tests.bench.quality.cases import Case
 from tests.bench.quality.metrics import Quality
-
-Audio = npt.NDArray[np.float32]
 
 AROUND_S = 1.5
 """Kept audio to be heard before and after a gap."""

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from reapaint_engine.protocol.arrays import Float64Array
 from tests.reaper_sim.calls import SPECIAL, Caller, provides
 from tests.reaper_sim.chunk import item_chunk
 from tests.reaper_sim.errors import ApiError
 from tests.reaper_sim.model import Handle, Take, Track
-from tests.reaper_sim.playback import Signal, take_signal
+from tests.reaper_sim.playback import take_signal
 from tests.reaper_sim.render import fade_gain, render_track
 
 COROUTINE = None
@@ -45,7 +46,7 @@ class Accessor(Handle):
         """Return the start and the end of the time axis."""
         raise NotImplementedError
 
-    def read(self, caller: Caller, start_s: float, frames: int, rate: int) -> Signal | None:
+    def read(self, caller: Caller, start_s: float, frames: int, rate: int) -> Float64Array | None:
         """Return (channels, frames) from a time on; None where nothing can be read."""
         raise NotImplementedError
 
@@ -68,7 +69,7 @@ class TakeAccessor(Accessor):
             return 0.0, min(item.length, pass_s)
         return 0.0, item.length
 
-    def read(self, caller: Caller, start_s: float, frames: int, rate: int) -> Signal | None:
+    def read(self, caller: Caller, start_s: float, frames: int, rate: int) -> Float64Array | None:
         source = self.take.source
         if source is None or source.is_offline or not source.channels:
             return None
@@ -94,7 +95,7 @@ class TrackAccessor(Accessor):
         start_s = min((item.position for item in items), default=0.0)
         return start_s, max((item.end for item in items), default=0.0)
 
-    def read(self, caller: Caller, start_s: float, frames: int, rate: int) -> Signal | None:
+    def read(self, caller: Caller, start_s: float, frames: int, rate: int) -> Float64Array | None:
         return render_track(self.track, round(start_s * rate), frames, rate, caller.sim.switches)
 
 
@@ -209,7 +210,9 @@ def _read(
     return True, 1, signal.T.astype("<f8").tobytes(), written, signal.shape[0]
 
 
-def _take_samples(caller: Caller, take: Take, start_s: float, frames: int, rate: int) -> Signal:
+def _take_samples(
+    caller: Caller, take: Take, start_s: float, frames: int, rate: int
+) -> Float64Array:
     switches = caller.sim.switches
     loop = bool(take.item.values["B_LOOPSRC"]) and switches.accessor_loop == "wraps"
     signal = take_signal(take, start_s, frames, rate, switches, loop=loop)

@@ -18,11 +18,12 @@ from reapaint.files.formats.encoders import (
     with_record,
 )
 from reapaint.files.formats.recording import AudioInfo
-from reapaint.files.formats.samples import Encoding, SampleFormat, Samples, count_over_full_scale
+from reapaint.files.formats.samples import Encoding, SampleFormat, count_over_full_scale
 from reapaint.files.formats.splicing import Patch, reblock, spliced_blocks
 from reapaint.files.formats.tags import read_comments, read_tags
 from reapaint.files.formats.targets import Kind, Target
 from reapaint.files.new_file import NewFile
+from reapaint_engine.protocol.arrays import Samples
 
 _LIBRARY_ERRORS = (av.FFmpegError, OSError, RuntimeError, ValueError)
 """What FFmpeg and JUCE raise when they can't encode; a full disk may be among it."""

@@ -14,7 +14,8 @@ from av.container import InputContainer
 from reapaint.errors import BridgeCode, InputError
 from reapaint.files.formats import ogg
 from reapaint.files.formats.chunks import check_format, damaged
-from reapaint.files.formats.samples import SampleFormat, Samples
+from reapaint.files.formats.samples import SampleFormat
+from reapaint_engine.protocol.arrays import Samples
 
 _DEMUXERS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,eac3,flac,flv,iff,matroska,mov,mp3,mpc,mpc8,mpeg,"

@@ -10,11 +10,12 @@ import numpy.typing as npt
 from reapaint.files.formats.chunks import Plan
 from reapaint.files.formats.flac import LAYOUTS
 from reapaint.files.formats.ogg import Retagger
-from reapaint.files.formats.samples import Encoding, Samples, to_integers
+from reapaint.files.formats.samples import Encoding, to_integers
 from reapaint.files.formats.splicing import write_pieces
 from reapaint.files.formats.targets import Kind
 from reapaint.files.formats.vorbis_comments import RECORD_KEY, Comments
 from reapaint.files.new_file import ForeignSink, NewFile, Sink
+from reapaint_engine.protocol.arrays import Audio, Samples
 
 DEFAULT_BLOCK_FRAMES = 1 << 15
 
@@ -181,9 +182,7 @@ class FfmpegEncoder:
         with contextlib.suppress(av.FFmpegError, OSError, ValueError):
             self._container.close()
 
-    def _packed(
-        self, audio: Samples
-    ) -> npt.NDArray[np.float32] | npt.NDArray[np.int32] | npt.NDArray[np.int16]:
+    def _packed(self, audio: Samples) -> Audio | npt.NDArray[np.int32] | npt.NDArray[np.int16]:
         if self._sample_format == "s16p":
             return np.ascontiguousarray(to_integers(audio, 16).astype(np.int16))
         if self._sample_format == "s32p":

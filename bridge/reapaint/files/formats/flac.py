@@ -15,9 +15,10 @@ import av
 import numpy as np
 
 from reapaint.files.formats.chunks import check_format, damaged
-from reapaint.files.formats.samples import Samples, to_integers
+from reapaint.files.formats.samples import to_integers
 from reapaint.files.formats.vorbis_comments import Comments, unpack
 from reapaint.files.new_file import Sink
+from reapaint_engine.protocol.arrays import Samples
 
 MAX_CHANNELS = 8
 MAX_SAMPLE_RATE = 655_350

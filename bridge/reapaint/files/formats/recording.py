@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from reapaint.errors import BridgeCode, InputError
 from reapaint.files.formats import aiff, decoder, flac, wav
 from reapaint.files.formats.chunks import PcmLayout
-from reapaint.files.formats.samples import INTEGER_FORMATS, SampleFormat, Samples
-
-Audio = npt.NDArray[np.float32]
+from reapaint.files.formats.samples import INTEGER_FORMATS, SampleFormat
+from reapaint_engine.protocol.arrays import Audio, Samples
 
 BLOCK_BYTES = 1 << 20
 """How much of a file is held at once."""

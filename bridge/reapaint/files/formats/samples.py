@@ -6,8 +6,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-Samples = npt.NDArray[np.float32 | np.float64]
-"""Audio of shape (channels, frames); float64 only where float32 would not be exact."""
+from reapaint_engine.protocol.arrays import Samples
 
 
 class SampleFormat(StrEnum):

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from reapaint.files.formats.chunks import PcmLayout, Plan, Region
 from reapaint.files.formats.recording import BLOCK_BYTES, AudioInfo, changed, read_blocks
-from reapaint.files.formats.samples import Samples, count_over_full_scale
+from reapaint.files.formats.samples import count_over_full_scale
 from reapaint.files.new_file import NewFile
+from reapaint_engine.protocol.arrays import Audio, Samples
 
 BLOCK_FRAMES = 1 << 15
 """Frames of a block that no file dictates."""
@@ -22,7 +22,7 @@ class Patch:
     """New audio of shape (channels, frames), to stand in the file from a frame on."""
 
     start_frame: int
-    audio: npt.NDArray[np.float32]
+    audio: Audio
 
     @property
     def end_frame(self) -> int:

@@ -23,12 +23,11 @@ from reapaint_engine.backends.context.sound_events import put_in
 from reapaint_engine.backends.context.surroundings import (
     JITTER,
     MARGIN_S,
-    Indices,
     StepCall,
     Surroundings,
     analyse,
 )
-from reapaint_engine.backends.context.texture import Samples
+from reapaint_engine.protocol.arrays import Audio, IndexArray
 from reapaint_engine.protocol.spans import Span
 
 ANALYSIS_SHARE = 0.3
@@ -46,7 +45,7 @@ LOWEST_CORRELATION = -0.6
 """Grains that cancel each other more than this are not raised against it."""
 
 
-def fill_ambience(window: Window, span: Span, rng: np.random.Generator, step: StepCall) -> Samples:
+def fill_ambience(window: Window, span: Span, rng: np.random.Generator, step: StepCall) -> Audio:
     """Make new background sound for a span out of its surroundings.
 
     Parameters
@@ -75,7 +74,7 @@ def fill_ambience(window: Window, span: Span, rng: np.random.Generator, step: St
 
 def synthesise(
     surroundings: Surroundings, frames: int, rng: np.random.Generator, step: StepCall
-) -> Samples:
+) -> Audio:
     """Make new sound to stand in the gap.
 
     Parameters
@@ -114,7 +113,7 @@ def synthesise(
     return fill
 
 
-def _grain_centres(frames: int, grain: int, rng: np.random.Generator) -> Indices:
+def _grain_centres(frames: int, grain: int, rng: np.random.Generator) -> IndexArray:
     """Draw where grains are centred, from the first frame to after the last."""
     count = max(1, round(frames / grain))
     steps = np.cumsum(rng.uniform(1 - JITTER, 1 + JITTER, count))
@@ -122,14 +121,14 @@ def _grain_centres(frames: int, grain: int, rng: np.random.Generator) -> Indices
     return np.unique(np.concatenate([[0], inner, [frames]]))
 
 
-def _offset(around: Surroundings, frames: int) -> Samples:
+def _offset(around: Surroundings, frames: int) -> Audio:
     """Return the constant offset on its way from the left's to the right's."""
     share = (np.arange(frames, dtype=np.float32) + np.float32(0.5)) / np.float32(frames)
     left, right = around.offsets.astype(np.float32)[:, :, np.newaxis]
     return np.asarray(left + (right - left) * share)
 
 
-def _render(around: Surroundings, grain: Grain, slot: Slot, rng: np.random.Generator) -> Samples:
+def _render(around: Surroundings, grain: Grain, slot: Slot, rng: np.random.Generator) -> Audio:
     """Cut a grain out, draw the phases of its noise anew and apply its gains.
 
     Where the stretch is too short for the slot, all of it is taken for noise.
@@ -156,7 +155,7 @@ def _render(around: Surroundings, grain: Grain, slot: Slot, rng: np.random.Gener
     return np.asarray(sound[:, margin : frames - margin], dtype=np.float32)
 
 
-def _scattered(audio: Samples, hop: int, rng: np.random.Generator) -> Samples:
+def _scattered(audio: Audio, hop: int, rng: np.random.Generator) -> Audio:
     """Draw all phases anew, every ``hop`` frames, so that noise keeps its envelopes.
 
     All channels are turned alike, which keeps what they have in common.
@@ -176,7 +175,7 @@ def _scattered(audio: Samples, hop: int, rng: np.random.Generator) -> Samples:
     return added.reshape(channels, -1)[:, hop : hop + frames]
 
 
-def _shoulders(frames: int, margin: int) -> Samples:
+def _shoulders(frames: int, margin: int) -> Audio:
     """Return a window that rises and falls within the margins."""
     window = np.ones(frames, dtype=np.float32)
     rise = np.sin((np.arange(margin) + 0.5) / margin * (np.pi / 2)) ** 2 if margin else window[:0]
@@ -185,7 +184,7 @@ def _shoulders(frames: int, margin: int) -> Samples:
     return window
 
 
-def _crossfaded(old: Samples, new: Samples) -> Samples:
+def _crossfaded(old: Audio, new: Audio) -> Audio:
     """Join two grains of any correlation so that their power goes over evenly."""
     share = (np.arange(old.shape[1]) + 0.5) / old.shape[1] - 0.5
     angle = np.clip(share / FADE_SHARE + 0.5, 0, 1) * (np.pi / 2)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
 from scipy import fft
 
 from reapaint_engine.backends.base import Window
-from reapaint_engine.backends.context.features import Features, StepCall, Values, describe
+from reapaint_engine.backends.context.features import Features, StepCall, describe
+from reapaint_engine.protocol.arrays import Float32Array, Float64Array
 from reapaint_engine.protocol.spans import Span
 
 TONAL_FLATNESS = 0.12
@@ -134,7 +134,7 @@ def find_beat(features: Features) -> tuple[float, float]:
     return _refined(likeness, period) * features.hop_s, best
 
 
-def _self_likeness(features: Features) -> Values:
+def _self_likeness(features: Features) -> Float32Array:
     """Return the correlation of the onsets with themselves by lag in steps.
 
     Only pairs of kept steps count; it is nan for lags of which there are too few.
@@ -154,14 +154,14 @@ def _self_likeness(features: Features) -> Values:
     return np.asarray(mean / (products[0] / pairs[0]), dtype=np.float32)
 
 
-def _autocorrelation(signal: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _autocorrelation(signal: Float64Array) -> Float64Array:
     """Return the sums of products at every lag."""
     size = fft.next_fast_len(2 * len(signal), real=True)
     products = fft.irfft(np.abs(fft.rfft(signal, size)) ** 2, size)
     return np.asarray(products[: len(signal)], dtype=np.float64)
 
 
-def _refined(likeness: Values, period: int) -> float:
+def _refined(likeness: Float32Array, period: int) -> float:
     """Return a period to a fraction of a step, by following its multiples outwards."""
     refined = float(period)
     multiple = 1
@@ -176,7 +176,7 @@ def _refined(likeness: Values, period: int) -> float:
     return refined
 
 
-def _parabola(values: Values, peak: int) -> float:
+def _parabola(values: Float32Array, peak: int) -> float:
     """Return where the parabola through a peak and its neighbours is highest."""
     before, at, after = (float(value) for value in values[peak - 1 : peak + 2])
     curve = before - 2 * at + after

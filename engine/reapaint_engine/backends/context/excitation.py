@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.fft import irfft, rfft
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import istft, stft
@@ -11,9 +10,7 @@ from scipy.signal.windows import hann
 
 from reapaint_engine.dsp.interpolation import runs
 from reapaint_engine.dsp.prediction import residual
-
-Real = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+from reapaint_engine.protocol.arrays import Float64Array, Mask
 
 LEAST_FRAMES = 8
 """Fewer known frames in a row tell nothing about a sound."""
@@ -60,16 +57,16 @@ class Excitation:
     ``bound`` what no error exceeds.
     """
 
-    ends: tuple[Real, Real]
-    place: Real
-    level: Real
-    heard: Real
-    unknown: Real
-    loudest: Real
-    bound: Real
+    ends: tuple[Float64Array, Float64Array]
+    place: Float64Array
+    level: Float64Array
+    heard: Float64Array
+    unknown: Float64Array
+    loudest: Float64Array
+    bound: Float64Array
     sample_rate: int
 
-    def drawn(self, rng: np.random.Generator) -> Real:
+    def drawn(self, rng: np.random.Generator) -> Float64Array:
         """Draw prediction errors.
 
         Returns
@@ -86,7 +83,11 @@ class Excitation:
 
 
 def estimate_excitation(
-    audio: Real, hole: Mask, coefficients: Real, sample_rate: int, passage: Real | None
+    audio: Float64Array,
+    hole: Mask,
+    coefficients: Float64Array,
+    sample_rate: int,
+    passage: Float64Array | None,
 ) -> Excitation | None:
     """Measure the prediction errors beside gaps.
 
@@ -147,7 +148,9 @@ def _is_near_known(hole: Mask, frames: int) -> Mask:
     return np.asarray(after > before)
 
 
-def _fit(wanted: Real, got: Real, start: int, end: int) -> tuple[Real, Real]:
+def _fit(
+    wanted: Float64Array, got: Float64Array, start: int, end: int
+) -> tuple[Float64Array, Float64Array]:
     """Return the gain that brings one sound nearest to another, and how near that is."""
     wanted, got = wanted[:, start:end], got[:, start:end]
     shared = np.maximum(np.sum(wanted * got, axis=1, keepdims=True), 0.0)
@@ -156,11 +159,11 @@ def _fit(wanted: Real, got: Real, start: int, end: int) -> tuple[Real, Real]:
     return np.minimum(shared / energy, LARGEST_GAIN), shared / both
 
 
-def _size(signals: Real) -> Real:
+def _size(signals: Float64Array) -> Float64Array:
     return np.asarray(np.sqrt(np.mean(signals**2, axis=1, keepdims=True)))
 
 
-def _size_near_start(signals: Real, sample_rate: int) -> Real:
+def _size_near_start(signals: Float64Array, sample_rate: int) -> Float64Array:
     """Return the usual size near the start: the mean in dB, which a stroke hardly moves."""
     block = max(1, round(BLOCK_S * sample_rate))
     count = max(1, signals.shape[1] // block)
@@ -170,11 +173,11 @@ def _size_near_start(signals: Real, sample_rate: int) -> Real:
     return np.asarray(np.exp(levels @ weights / weights.sum())[:, np.newaxis])
 
 
-def _size_near_end(signals: Real, sample_rate: int) -> Real:
+def _size_near_end(signals: Float64Array, sample_rate: int) -> Float64Array:
     return _size_near_start(signals[:, ::-1], sample_rate)
 
 
-def _noise_like(errors: Real, frames: int, rng: np.random.Generator) -> Real:
+def _noise_like(errors: Float64Array, frames: int, rng: np.random.Generator) -> Float64Array:
     """Return noise with the spectra of some errors, and with what channels have in common.
 
     All channels' phases turn by the same draw. Blocks of the errors' length overlap, so
@@ -191,7 +194,12 @@ def _noise_like(errors: Real, frames: int, rng: np.random.Generator) -> Real:
     return drawn[:, size : size + frames]
 
 
-def _evened(noise: Real, ends: tuple[Real, Real], place: Real, sample_rate: int) -> Real:
+def _evened(
+    noise: Float64Array,
+    ends: tuple[Float64Array, Float64Array],
+    place: Float64Array,
+    sample_rate: int,
+) -> Float64Array:
     """Level the chance peaks and holes of noise to what both sides' spectra lead to expect.
 
     A long noise's accidents pass; in a gap of a few windows each one is heard. Each
@@ -217,7 +225,7 @@ def _evened(noise: Real, ends: tuple[Real, Real], place: Real, sample_rate: int)
     return _with_covariance_of(noise, even * scale)
 
 
-def _with_covariance_of(wanted: Real, signals: Real) -> Real:
+def _with_covariance_of(wanted: Float64Array, signals: Float64Array) -> Float64Array:
     """Mix channels as little as it takes to give them the covariance of others.
 
     The optimal transport between two Gaussians (Olkin and Pukelsheim, 1982).
@@ -228,14 +236,14 @@ def _with_covariance_of(wanted: Real, signals: Real) -> Real:
     return np.asarray(mixing @ signals)
 
 
-def _power(covariance: Real, exponent: float) -> Real:
+def _power(covariance: Float64Array, exponent: float) -> Float64Array:
     """Raise a positive matrix to a power; what is next to nothing in it counts as little."""
     sizes, axes = np.linalg.eigh(covariance)
     sizes = np.maximum(sizes, 1e-9 * sizes.max() + 1e-30)
     return np.asarray((axes * sizes**exponent) @ axes.T)
 
 
-def _usual_spectrum(errors: Real, size: int) -> Real:
+def _usual_spectrum(errors: Float64Array, size: int) -> Float64Array:
     """Return the mean logarithm of power, smoothed, shape (channels, size // 2 + 1)."""
     length = min(size, errors.shape[1])
     frames = np.lib.stride_tricks.sliding_window_view(errors, length, axis=1)

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
-from reapaint_engine.backends.base import Audio, Window
+from reapaint_engine.backends.base import Window
+from reapaint_engine.protocol.arrays import Audio, Float32Array
 from reapaint_engine.protocol.spans import Span
 
-Values = npt.NDArray[np.float32]
 Steps = npt.NDArray[np.int64]
 StepCall = Callable[[float], None]
 
@@ -68,11 +68,11 @@ class Features:
     hop: int
     starts: Steps
     stretch: Steps
-    mel_db: Values
-    chroma: Values
-    onset: Values
-    level_db: Values
-    flatness: Values
+    mel_db: Float32Array
+    chroma: Float32Array
+    onset: Float32Array
+    level_db: Float32Array
+    flatness: Float32Array
     mean_power: float
 
     @property
@@ -199,7 +199,7 @@ def _mel_spectra(
     hop: int,
     count: int,
     step: StepCall,
-) -> tuple[Values, Values, Values, Values]:
+) -> tuple[Float32Array, Float32Array, Float32Array, Float32Array]:
     """Return mel power, chroma, level and flatness of the steps of one stretch."""
     size = _fft_size(MEL_WINDOW_S, rate)
     bands = mel_bands(rate, size)
@@ -230,7 +230,7 @@ def _fft_size(window_s: float, rate: int) -> int:
     return int(2 ** max(5, round(np.log2(window_s * rate))))
 
 
-def _power(audio: Audio, channels: list[int], centres: Steps, size: int) -> Values:
+def _power(audio: Audio, channels: list[int], centres: Steps, size: int) -> Float32Array:
     """Return the power spectra around some frames, summed over channels.
 
     Frames beyond the stretch mirror those inside, so that its edges sound like it.
@@ -249,7 +249,7 @@ def _power(audio: Audio, channels: list[int], centres: Steps, size: int) -> Valu
     return power
 
 
-def _flatness(power: Values, rate: int) -> Values:
+def _flatness(power: Float32Array, rate: int) -> Float32Array:
     """Return how flat each spectrum is within half octaves, whatever its tilt.
 
     White and coloured noise of any shape give 0.5 to 0.6, steady tones under 0.1.
@@ -271,7 +271,7 @@ def _flatness(power: Values, rate: int) -> Values:
     return np.asarray(total / weight, dtype=np.float32)
 
 
-def _floored_db(power: Values) -> Values:
+def _floored_db(power: Float32Array) -> Float32Array:
     """Return levels in dB over the floor that lies DYNAMIC_RANGE_DB under the loudest."""
     loudest = float(power.max(initial=0.0))
     if loudest <= 1e-20:
@@ -280,7 +280,7 @@ def _floored_db(power: Values) -> Values:
     return np.asarray(np.maximum(level, 0.0), dtype=np.float32)
 
 
-def _onsets(mel_db: Values, stretch: Steps) -> Values:
+def _onsets(mel_db: Float32Array, stretch: Steps) -> Float32Array:
     """Return the mean rise of the bands at each step; none at a stretch's first."""
     onset = np.zeros(len(mel_db), dtype=np.float32)
     onset[1:] = np.maximum(np.diff(mel_db, axis=0), 0).mean(axis=1)
@@ -288,7 +288,7 @@ def _onsets(mel_db: Values, stretch: Steps) -> Values:
     return onset
 
 
-def mel_bands(rate: int, size: int) -> Values:
+def mel_bands(rate: int, size: int) -> Float32Array:
     """Return triangular mel filters for power spectra.
 
     From 50 Hz to 16 kHz or what the rate allows; none is narrower than two bins.
@@ -322,7 +322,7 @@ def _mel(frequency: float) -> float:
     return float(2595 * np.log10(1 + frequency / 700))
 
 
-def pitch_classes(rate: int, size: int) -> Values:
+def pitch_classes(rate: int, size: int) -> Float32Array:
     """Return how much each bin of a spectrum tells of each pitch class.
 
     Parameters

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reapaint_engine.backends.context.surroundings import ALIGN_S, Stretch, Surroundings
-from reapaint_engine.backends.context.texture import Floats, Samples
+from reapaint_engine.protocol.arrays import Audio, Float64Array
 
 CHOICES = 12
 """So many of the best fitting places are drawn from: few repeat, many wander off."""
@@ -70,7 +70,7 @@ class Grain:
 
     stretch: Stretch
     frame: int
-    gains_db: Floats
+    gains_db: Float64Array
 
 
 class GrainSelector:
@@ -96,8 +96,8 @@ class GrainSelector:
         loudness = 20 * np.log10((10 ** (around.usual_db / 20)).mean(axis=(1, 2)))
         self._side_odds = float(loudness[1] - loudness[0]) / SIDE_LEVEL_DB
         self._source: tuple[int, int] | None = None
-        self._wanted_traits: Floats | None = None
-        self._wanted_db: Floats | None = None
+        self._wanted_traits: Float64Array | None = None
+        self._wanted_db: Float64Array | None = None
         if self._meets_left:
             self._wanted_traits = places.traits[self._left]
             self._wanted_db = places.levels_db[self._left]
@@ -118,7 +118,7 @@ class GrainSelector:
         gains_db = np.minimum(shift_db + trim_db, MAX_BOOST_DB)
         return Grain(self._around.stretches[number], frame, gains_db)
 
-    def _costs(self, slot: Slot) -> Floats:
+    def _costs(self, slot: Slot) -> Float64Array:
         """Return how badly each usable place fits."""
         costs = USED_COST * self._uses + self._strangeness
         approach = self._approach(slot)
@@ -136,7 +136,7 @@ class GrainSelector:
             costs = costs + RUN_ON_COST * (beside & (self._stretch == number))
         return np.asarray(costs)
 
-    def _distances(self, traits: Floats) -> Floats:
+    def _distances(self, traits: Float64Array) -> Float64Array:
         """Return the squared distance of each usable place's traits to others."""
         # Not as a product of BLAS, whose rounding depends on its number of threads.
         products = np.einsum("pf,f->p", self._traits, traits)
@@ -155,7 +155,7 @@ class GrainSelector:
         odds = np.clip(np.log(share / (1 - share)) + self._side_odds, -30, 30)
         return bool(self._rng.random() < 1 / (1 + np.exp(-odds)))
 
-    def _draw(self, costs: Floats) -> int:
+    def _draw(self, costs: Float64Array) -> int:
         """Draw one of the places that fit best."""
         count = min(CHOICES, costs.size)
         best = np.sort(np.argpartition(costs, count - 1)[:count])
@@ -182,7 +182,7 @@ class GrainSelector:
         latest = max(slot.head, stretch.frames - slot.tail)
         return int(np.clip(moved, slot.head, latest))
 
-    def _reference(self, slot: Slot) -> Samples:
+    def _reference(self, slot: Slot) -> Audio:
         """Return the guide of what the next grain overlaps or, at the edge, follows."""
         factor = self._around.guide_factor
         if self._source is not None:
@@ -194,7 +194,7 @@ class GrainSelector:
         guide = self._around.stretches[int(self._around.places.stretch[self._left])].guide
         return guide[-int(LEAD_IN_S * self._around.bands.sample_rate) // factor :]
 
-    def _shift_db(self, slot: Slot, *, is_right: bool) -> Floats:
+    def _shift_db(self, slot: Slot, *, is_right: bool) -> Float64Array:
         """Return the gains from a side's usual level to that wanted at this point."""
         share = slot.centre / self._frames
         left, right = 10 ** (self._around.usual_db / 20)
@@ -202,13 +202,13 @@ class GrainSelector:
         shift_db = wanted_db - self._around.usual_db[int(is_right)]
         return np.asarray(np.clip(shift_db, MAX_CUT_DB, MAX_BOOST_DB))
 
-    def _together(self, shift_db: Floats, *, is_right: bool) -> Floats:
+    def _together(self, shift_db: Float64Array, *, is_right: bool) -> Float64Array:
         """Return what those gains do to the level over all channels, shape (bands,)."""
         shifted = self._around.usual_db[int(is_right)] + shift_db
         together_db = 10 * np.log10((10 ** (shifted / 10)).mean(axis=0))
         return np.asarray(together_db - self._usual_together_db[int(is_right)])
 
-    def _trim_db(self, level_db: Floats, slot: Slot) -> Floats:
+    def _trim_db(self, level_db: Float64Array, slot: Slot) -> Float64Array:
         """Return the correction that lets a grain's level follow from the one before."""
         bound = MAX_TRIM_DB
         if slot.tail == 0 and self._meets_right:
@@ -223,7 +223,9 @@ class GrainSelector:
             trim_db = TRIM_SHARE * (self._wanted_db - level_db)
         return np.asarray(np.clip(trim_db, -bound, bound))
 
-    def _remember(self, place: int, number: int, frame: int, slot: Slot, change_db: Floats) -> None:
+    def _remember(
+        self, place: int, number: int, frame: int, slot: Slot, change_db: Float64Array
+    ) -> None:
         """Keep what really followed the grain, which the next one shall resemble."""
         bands = self._around.bands
         last = self._around.stretches[number].frames // bands.hop

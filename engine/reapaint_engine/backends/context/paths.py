@@ -16,12 +16,10 @@ that looks as far ahead as the span goes.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from reapaint_engine.backends.context.features import Features, StepCall, Steps
+from reapaint_engine.protocol.arrays import BoolArray, Float32Array
 from reapaint_engine.protocol.spans import Span
-
-Table = npt.NDArray[np.float32]
 
 UNHEARD_DB = 0.5
 UNHEARD_CHROMA = 0.02
@@ -92,7 +90,7 @@ class Nodes:
 
     frame: Steps
     stretch: Steps
-    ends: npt.NDArray[np.bool_]
+    ends: BoolArray
     room: tuple[Steps, Steps]
 
     @property
@@ -120,7 +118,7 @@ def nodes_of(features: Features) -> Nodes:
     )
 
 
-def step_distances(features: Features, weights: Weights) -> Table:
+def step_distances(features: Features, weights: Weights) -> Float32Array:
     """Return how unlike every two steps are; 1 is the mean over all pairs.
 
     Returns
@@ -157,7 +155,7 @@ def jump_costs(
     beat_s: float,
     beat_confidence: float,
     step: StepCall,
-) -> Table:
+) -> Float32Array:
     """Return what it costs to go on at one node instead of another.
 
     Both are compared by what lies around them, in detail nearby and in outline further
@@ -189,7 +187,7 @@ def _power_of_two(value: float) -> int:
     return int(2 ** np.clip(round(np.log2(max(value, 1.0))), 0, 8))
 
 
-def _around(block: Table, width: int) -> Table:
+def _around(block: Float32Array, width: int) -> Float32Array:
     """Return the mean distance ``width`` steps before and after every pair of nodes.
 
     ``width`` is a power of two: sums along diagonals double log2(width) times.
@@ -209,7 +207,7 @@ def _around(block: Table, width: int) -> Table:
     return np.asarray((total + prior) / (past + future + prior), dtype=np.float32)
 
 
-def _off_grid(nodes: Nodes, rate: int, beat_s: float, confidence: float) -> Table:
+def _off_grid(nodes: Nodes, rate: int, beat_s: float, confidence: float) -> Float32Array:
     """Return what every jump costs for missing a whole number of beats."""
     time_s = (nodes.frame / rate).astype(np.float32)
     beats = (time_s[None, :] - time_s[:, None]) / np.float32(beat_s)
@@ -241,10 +239,10 @@ class Routes:
     length: int
     nodes: Nodes
     neighbours: Steps
-    neighbour_costs: Table
-    to_go: Table
+    neighbour_costs: Float32Array
+    to_go: Float32Array
     entries: Steps
-    entry_costs: Table
+    entry_costs: Float32Array
 
 
 def find_routes(
@@ -309,7 +307,7 @@ def _guard(nodes: Nodes, features: Features) -> int:
     return min(int(np.ceil(GUARD_S / features.hop_s)), longest // 4)
 
 
-def _edge(costs: Table, nodes: Nodes, node: Steps, axis: int) -> Table:
+def _edge(costs: Float32Array, nodes: Nodes, node: Steps, axis: int) -> Float32Array:
     """Return the cost of joining every node to a real edge, 0 where there is none.
 
     ``axis`` 1: entered from the edge, what lies before counts; 0: left to the edge.
@@ -321,15 +319,15 @@ def _edge(costs: Table, nodes: Nodes, node: Steps, axis: int) -> Table:
     return np.asarray(row * EDGE_WEIGHT, dtype=np.float32)
 
 
-def _echo(edge: int, nodes: Nodes, features: Features, echo_s: float) -> Table:
+def _echo(edge: int, nodes: Nodes, features: Features, echo_s: float) -> Float32Array:
     """Return what it costs to hear again what has just been heard, or soon will be."""
     away_s = np.abs(nodes.frame - edge) / features.sample_rate
     return np.asarray(ECHO_COST * np.exp(-away_s / echo_s), dtype=np.float32)
 
 
 def _neighbours(
-    costs: Table, nodes: Nodes, features: Features, guard: int, step: StepCall
-) -> tuple[Steps, Table]:
+    costs: Float32Array, nodes: Nodes, features: Features, guard: int, step: StepCall
+) -> tuple[Steps, Float32Array]:
     """Return for each node the best place to jump to in every part of the kept audio.
 
     With the best places alone, all of one kind, a long path would tread in circles.
@@ -356,7 +354,7 @@ def _neighbours(
     return best, best_costs
 
 
-def _add_way_out(best: Steps, best_costs: Table, nodes: Nodes) -> None:
+def _add_way_out(best: Steps, best_costs: Float32Array, nodes: Nodes) -> None:
     """Make sure that the end of a stretch leads somewhere, however short the context."""
     home = int(np.argmax(nodes.room[1]))
     stuck = nodes.ends & ~np.isfinite(best_costs).any(axis=1)
@@ -365,13 +363,13 @@ def _add_way_out(best: Steps, best_costs: Table, nodes: Nodes) -> None:
 
 
 def _costs_to_go(
-    leave: Table,
+    leave: Float32Array,
     nodes: Nodes,
     neighbours: Steps,
-    neighbour_costs: Table,
+    neighbour_costs: Float32Array,
     ahead: int,
     step: StepCall,
-) -> Table:
+) -> Float32Array:
     """Return the cost from each node to the end without jumping at once.
 
     Returns
@@ -394,7 +392,7 @@ def _costs_to_go(
     return table
 
 
-def _minima(values: Table, apart: int) -> Steps:
+def _minima(values: Float32Array, apart: int) -> Steps:
     """Return the places of local minima at least ``apart`` from a lower one, best first."""
     order = np.argsort(values, kind="stable")
     taken = np.zeros(len(values), dtype=np.bool_)

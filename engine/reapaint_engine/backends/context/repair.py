@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.signal import lfilter, lfiltic
 
 from reapaint_engine.backends.base import Fill, Passage, Window
@@ -12,11 +11,8 @@ from reapaint_engine.backends.context.excitation import LEAST_FRAMES, estimate_e
 from reapaint_engine.backends.context.repetition import find_repetition
 from reapaint_engine.dsp.interpolation import Interpolator, interpolator, runs
 from reapaint_engine.dsp.prediction import autocorrelation, burg, lpc
+from reapaint_engine.protocol.arrays import Audio, Float64Array, Mask
 from reapaint_engine.protocol.spans import Span
-
-Audio = npt.NDArray[np.float32]
-Real = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +150,13 @@ class _Region:
     is its first frame in the window. ``longest_s`` is the longest gap.
     """
 
-    audio: Real
+    audio: Float64Array
     hole: Mask
     start: int
     longest_s: float
     sample_rate: int
 
-    def stretches(self) -> list[Real]:
+    def stretches(self) -> list[Float64Array]:
         """Return the known sound, each stretch of shape (channels, frames)."""
         return [self.audio[:, start:end] for start, end in runs(~self.hole)]
 
@@ -190,7 +186,7 @@ def _fill(
     """Return the passages of neighbouring spans for each seed."""
     near, far, wide = (_region(window, missing, spans, reach) for reach in (NEAR, FAR, WIDE))
     filled = np.zeros((len(seeds), window.audio.shape[0], far.hole.size), dtype=np.float32)
-    passage: Real | None = None
+    passage: Float64Array | None = None
     groups = list(_alike_channels(far))
     for index, channels in enumerate(groups):
         step(index / len(groups))
@@ -210,7 +206,9 @@ def _fill(
     return [[_passage(take, span, far.start) for span in spans] for take in filled]
 
 
-def _recurring(window: Window, missing: Mask, region: _Region, spans: Sequence[Span]) -> Real:
+def _recurring(
+    window: Window, missing: Mask, region: _Region, spans: Sequence[Span]
+) -> Float64Array:
     """Return the passage most like a region, of its shape; silence where there is none."""
     extent = Span(region.start, region.start + region.hole.size)
     hull = Span(spans[0].start, spans[-1].end)
@@ -220,7 +218,7 @@ def _recurring(window: Window, missing: Mask, region: _Region, spans: Sequence[S
     return window.audio[:, extent.start + shift : extent.end + shift].astype(np.float64)
 
 
-def _chosen(near: _Region, far: _Region, channels: Sequence[int]) -> tuple[_Region, Real]:
+def _chosen(near: _Region, far: _Region, channels: Sequence[int]) -> tuple[_Region, Float64Array]:
     """Return the region and predictor that suit the gaps and the sound."""
     if near.longest_s > CLICK_S:
         coefficients = _predictor(near, channels, NEAR)
@@ -249,7 +247,7 @@ def _alike_channels(region: _Region) -> Iterator[list[int]]:
         left = [channel for channel in left if channel not in group]
 
 
-def _predictor(region: _Region, channels: Sequence[int], reach: Reach) -> Real:
+def _predictor(region: _Region, channels: Sequence[int], reach: Reach) -> Float64Array:
     stretches = region.stretches()
     longest = max((stretch.shape[1] for stretch in stretches), default=0)
     order = min(_order(reach, region.sample_rate), longest // 2)
@@ -262,7 +260,7 @@ def _predictor(region: _Region, channels: Sequence[int], reach: Reach) -> Real:
     return burg(levelled, order, penalty=reach.penalty)
 
 
-def _is_steady(region: _Region, channels: Sequence[int], coefficients: Real) -> bool:
+def _is_steady(region: _Region, channels: Sequence[int], coefficients: Float64Array) -> bool:
     """Say whether prediction alone foresees the sound on both sides of the gaps.
 
     Forward over the last frames before, backward over the first ones after, since that
@@ -292,10 +290,10 @@ def _takes(
     region: _Region,
     wide: _Region,
     channels: Sequence[int],
-    coefficients: Real,
-    passage: Real | None,
+    coefficients: Float64Array,
+    passage: Float64Array | None,
     seeds: Sequence[int],
-) -> Iterator[Real]:
+) -> Iterator[Float64Array]:
     """Fill a region once for each seed, each of shape (channels, frames).
 
     The likeliest fill and the draws are solved apart, which adds up to the same, so that
@@ -323,8 +321,8 @@ def _takes(
 
 
 def _tamed(
-    region: _Region, channels: Sequence[int], coefficients: Real, bound: Real
-) -> tuple[Real, Interpolator]:
+    region: _Region, channels: Sequence[int], coefficients: Float64Array, bound: Float64Array
+) -> tuple[Float64Array, Interpolator]:
     """Return the likeliest fill, and the interpolator that made it.
 
     From very little sound a predictor may take tones for others that beat: a fill that
@@ -340,8 +338,12 @@ def _tamed(
 
 
 def _reconsidered(
-    region: _Region, wide: _Region, channels: Sequence[int], filled: Real, bound: Real
-) -> Real:
+    region: _Region,
+    wide: _Region,
+    channels: Sequence[int],
+    filled: Float64Array,
+    bound: Float64Array,
+) -> Float64Array:
     """Average a fill with the one that a longer while of sound leads to expect.
 
     Once a gap is filled, a predictor can be fitted across it, as by Janssen, Veldhuis and
@@ -362,14 +364,14 @@ def _reconsidered(
     return mean
 
 
-def _reaching(hole: Mask, coefficients: Real) -> Interpolator:
+def _reaching(hole: Mask, coefficients: Float64Array) -> Interpolator:
     """Interpolate in what a predictor reaches from the gaps, and leave the rest."""
     order = coefficients.size - 1
     gaps = runs(hole)
     reached = slice(max(0, gaps[0][0] - order), gaps[-1][1] + order)
     solve = interpolator(hole[reached], coefficients)
 
-    def fill(audio: Real, wanted: Real) -> Real:
+    def fill(audio: Float64Array, wanted: Float64Array) -> Float64Array:
         filled = audio.copy()
         filled[:, reached] = solve(audio[:, reached], wanted[:, reached])
         return filled

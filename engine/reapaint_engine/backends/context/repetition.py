@@ -3,15 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import resample_poly
 
+from reapaint_engine.protocol.arrays import Audio, Float64Array, Mask
 from reapaint_engine.protocol.spans import Span
-
-Audio = npt.NDArray[np.float32]
-Real = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 SEARCHED_S = 5.0
 """How far on each side a passage is looked for."""
@@ -30,7 +26,7 @@ QUIETEST = 1e-6
 class _Searched:
     """What is searched, one sample each ``step`` frames from frame ``first`` on."""
 
-    samples: Real
+    samples: Float64Array
     kept: Mask
     first: int
     step: int
@@ -86,7 +82,7 @@ def find_repetition(
     return max(fits)[1]
 
 
-def _highest(score: Real, *, apart: int) -> list[int]:
+def _highest(score: Float64Array, *, apart: int) -> list[int]:
     """Return the places of the highest scores, the neighbours of each left out."""
     score = score.copy()
     places: list[int] = []
@@ -110,7 +106,7 @@ def _searched(audio: Audio, missing: Mask, region: Span, sample_rate: int) -> _S
     return _Searched(np.diff(samples, prepend=samples[:1]), kept, first, step)
 
 
-def _likeness(samples: Real, template: Real) -> Real:
+def _likeness(samples: Float64Array, template: Float64Array) -> Float64Array:
     """Return the normalised correlation of a template with every place of a sound."""
     size = next_fast_len(samples.size, real=True)
     products = irfft(rfft(samples, size) * np.conj(rfft(template, size)), size)
@@ -141,7 +137,7 @@ def _exact(
     return float(score[best]), lowest + best
 
 
-def _likeness_nearby(near: Real, wanted: Real) -> Real:
+def _likeness_nearby(near: Float64Array, wanted: Float64Array) -> Float64Array:
     """Return the normalised correlation of a template with a few places."""
     sums = np.concatenate([[0.0], np.cumsum(near**2)])
     energies = sums[wanted.size :] - sums[: -wanted.size]

@@ -4,17 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from scipy import fft
 
-from reapaint_engine.backends.base import Audio, Passage, Window
+from reapaint_engine.backends.base import Passage, Window
 from reapaint_engine.backends.context.features import StepCall, kept_stretches
 from reapaint_engine.backends.context.paths import Run
 from reapaint_engine.dsp.crossfades import crossfade
 from reapaint_engine.dsp.extrapolation import continuation
+from reapaint_engine.protocol.arrays import Audio, Float64Array
 from reapaint_engine.protocol.spans import Span
-
-Scores = npt.NDArray[np.float64]
 
 BEYOND_S = 0.05
 """How far a passage reaches beyond its span where its source allows, for crossfades."""
@@ -105,7 +103,7 @@ def _surroundings(window: Window, span: Span) -> Span:
     return Span(start, end)
 
 
-def _agreement(window: Window, near: Span, lag: int, segment: Segment, slide: int) -> Scores:
+def _agreement(window: Window, near: Span, lag: int, segment: Segment, slide: int) -> Float64Array:
     """Return how well a segment agrees with other audio, moved by -slide to slide frames.
 
     Parameters
@@ -141,7 +139,7 @@ def _agreement(window: Window, near: Span, lag: int, segment: Segment, slide: in
     return np.asarray(products / scale)
 
 
-def _running_sum(values: Scores, length: int) -> Scores:
+def _running_sum(values: Float64Array, length: int) -> Float64Array:
     """Return the sums of every ``length`` neighbours."""
     total = np.concatenate(([0.0], np.cumsum(values)))
     return np.asarray(total[length:] - total[:-length])

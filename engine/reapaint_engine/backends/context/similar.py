@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reapaint_engine.backends.base import Audio, Passage, Window
+from reapaint_engine.backends.base import Passage, Window
 from reapaint_engine.backends.context.analysis import Analysis, Character, analyse
 from reapaint_engine.backends.context.features import StepCall, kept_stretches
 from reapaint_engine.backends.context.paths import Routes, Weights, find_routes, walk
@@ -21,6 +21,7 @@ from reapaint_engine.backends.context.segments import (
     mismatch,
     segments_of,
 )
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.spans import Span
 
 

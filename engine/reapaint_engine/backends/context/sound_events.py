@@ -10,10 +10,9 @@ as the next call of a bird is.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import signal
 
-Samples = npt.NDArray[np.float32]
+from reapaint_engine.protocol.arrays import Audio, BoolArray
 
 FEWEST = 4
 """Fewer events are somebody's steps or a car, which nobody expects once more."""
@@ -40,12 +39,12 @@ class SoundEvents:
     is from one to the next on average, in frames; ``margin`` the length of their fades.
     """
 
-    sounds: tuple[Samples, ...]
+    sounds: tuple[Audio, ...]
     pause: float
     margin: int
 
 
-def runs_of(flags: npt.NDArray[np.bool_], bridged: int) -> list[tuple[int, int]]:
+def runs_of(flags: BoolArray, bridged: int) -> list[tuple[int, int]]:
     """Return where flags are set, first to before last, with gaps up to ``bridged`` closed.
 
     Parameters
@@ -65,7 +64,7 @@ def runs_of(flags: npt.NDArray[np.bool_], bridged: int) -> list[tuple[int, int]]
     return runs
 
 
-def put_in(fill: Samples, calls: SoundEvents, rng: np.random.Generator) -> None:
+def put_in(fill: Audio, calls: SoundEvents, rng: np.random.Generator) -> None:
     """Put new calls into a fill, in place; each takes the background's place.
 
     Parameters
@@ -94,14 +93,14 @@ def put_in(fill: Samples, calls: SoundEvents, rng: np.random.Generator) -> None:
         _replace(fill[:, begin:at], sound, calls.margin)
 
 
-def _varied(sound: Samples, rng: np.random.Generator) -> Samples:
+def _varied(sound: Audio, rng: np.random.Generator) -> Audio:
     """Return a call higher or lower, and by that quicker or slower."""
     change = rng.choice([-1, 1]) * rng.uniform(*DETUNED)
     wanted = max(2, round(sound.shape[1] * (1 + change)))
     return np.asarray(signal.resample(sound, wanted, axis=1), dtype=np.float32)
 
 
-def _replace(background: Samples, sound: Samples, fade: int) -> None:
+def _replace(background: Audio, sound: Audio, fade: int) -> None:
     """Put a sound in the place of a background that it has nothing in common with."""
     rise = np.ones(sound.shape[1], dtype=np.float32)
     fade = min(fade, rise.size // 2)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import signal
 
 from reapaint_engine.backends.base import Window
@@ -13,9 +12,6 @@ from reapaint_engine.backends.context.features import near_stretches
 from reapaint_engine.backends.context.sound_events import SoundEvents
 from reapaint_engine.backends.context.texture import (
     Bands,
-    Flags,
-    Floats,
-    Samples,
     band_powers,
     bands_for,
     events,
@@ -23,9 +19,9 @@ from reapaint_engine.backends.context.texture import (
     line_share,
     smoothed,
 )
+from reapaint_engine.protocol.arrays import Audio, BoolArray, Float64Array, IndexArray
 from reapaint_engine.protocol.spans import Span
 
-Indices = npt.NDArray[np.intp]
 StepCall = Callable[[float], None]
 
 MAX_CONTEXT_S = 40.0
@@ -90,9 +86,9 @@ class Stretch:
     ``loudest`` channel at a low rate, to align grains by.
     """
 
-    audio: Samples
-    offset: Samples
-    guide: Samples
+    audio: Audio
+    offset: Audio
+    guide: Audio
     loudest: int
     is_right: bool
 
@@ -101,7 +97,7 @@ class Stretch:
         """The stretch's length."""
         return int(self.audio.shape[1])
 
-    def cut(self, first: int, end: int) -> Samples:
+    def cut(self, first: int, end: int) -> Audio:
         """Return the audio from ``first`` to before ``end`` without its offset.
 
         Returns
@@ -111,7 +107,7 @@ class Stretch:
         """
         return np.asarray(self.audio[:, first:end] - self.offset)
 
-    def channel(self, number: int) -> Samples:
+    def channel(self, number: int) -> Audio:
         """Return all of one channel without its offset, shape (frames,), float32."""
         return np.asarray(self.audio[number] - self.offset[number])
 
@@ -140,14 +136,14 @@ class Places:
         Where a whole grain fits in and nothing stands out; never empty.
     """
 
-    stretch: Indices
-    frame: Indices
-    is_right: Flags
-    levels_db: Floats
-    traits: Floats
-    strangeness: Floats
-    stands_out: Flags
-    usable: Indices
+    stretch: IndexArray
+    frame: IndexArray
+    is_right: BoolArray
+    levels_db: Float64Array
+    traits: Float64Array
+    strangeness: Float64Array
+    stands_out: BoolArray
+    usable: IndexArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,9 +171,9 @@ class Surroundings:
     bands: Bands
     stretches: tuple[Stretch, ...]
     places: Places
-    usual_db: Floats
-    offsets: Floats
-    noisiness: Floats
+    usual_db: Float64Array
+    offsets: Float64Array
+    noisiness: Float64Array
     grain: int
     calls: SoundEvents | None
 
@@ -226,7 +222,7 @@ def analyse(window: Window, span: Span, step: StepCall) -> Surroundings | None:
     stretches, powers, noisiness = [], [], []
     for number, segment in enumerate(kept):
         stretch = _stretch(window, segment, offsets, is_right=segment.start >= span.end)
-        measured: list[Floats] = []
+        measured: list[Float64Array] = []
         for channel in range(stretch.audio.shape[0]):
             step((number + channel / stretch.audio.shape[0]) / len(kept))
             measured.append(band_powers(stretch.channel(channel), bands))
@@ -240,7 +236,7 @@ def analyse(window: Window, span: Span, step: StepCall) -> Surroundings | None:
     return _described(tuple(stretches), powers, bands, offsets, mean_noisiness)
 
 
-def _offsets(window: Window, span: Span, kept: Sequence[Span]) -> Floats:
+def _offsets(window: Window, span: Span, kept: Sequence[Span]) -> Float64Array:
     """Return each side's mean, shape (2, channels)."""
     sides = []
     for right in (False, True):
@@ -251,13 +247,13 @@ def _offsets(window: Window, span: Span, kept: Sequence[Span]) -> Floats:
     return _pair(*sides)
 
 
-def _pair(left: Floats | None, right: Floats | None) -> Floats:
+def _pair(left: Float64Array | None, right: Float64Array | None) -> Float64Array:
     """Stack what is known of both sides; a side of which nothing is known is like the other."""
     known = [side for side in (left, right) if side is not None]
     return np.stack([known[0], known[-1]])
 
 
-def _stretch(window: Window, segment: Span, offsets: Floats, *, is_right: bool) -> Stretch:
+def _stretch(window: Window, segment: Span, offsets: Float64Array, *, is_right: bool) -> Stretch:
     """Find a stretch in the window and prepare its guide."""
     offset = offsets[int(is_right)].astype(np.float32)[:, np.newaxis]
     audio = window.audio[:, segment.start : segment.end]
@@ -275,10 +271,10 @@ def _stretch(window: Window, segment: Span, offsets: Floats, *, is_right: bool) 
 
 def _described(
     stretches: tuple[Stretch, ...],
-    powers: Sequence[Floats],
+    powers: Sequence[Float64Array],
     bands: Bands,
-    offsets: Floats,
-    noisiness: Floats,
+    offsets: Float64Array,
+    noisiness: Float64Array,
 ) -> Surroundings:
     """Put together what was measured of each stretch."""
     loudest = max(float(each.max()) for each in powers)
@@ -322,12 +318,12 @@ def _described(
 
 
 def _calls(
-    stretches: Sequence[Stretch], stretch: Indices, standing_out: Flags, bands: Bands
+    stretches: Sequence[Stretch], stretch: IndexArray, standing_out: BoolArray, bands: Bands
 ) -> SoundEvents | None:
     """Collect the events that come again on every side there is; None where they are few."""
     hop_s = bands.hop / bands.sample_rate
     margin = int(sound_events.MARGIN_S * bands.sample_rate)
-    sounds: list[Samples] = []
+    sounds: list[Audio] = []
     silent_sides = {each.is_right for each in stretches}
     for number, each in enumerate(stretches):
         runs = sound_events.runs_of(
@@ -346,11 +342,11 @@ def _calls(
     return SoundEvents(tuple(sounds), (frames - length) / len(sounds), margin)
 
 
-def _db(powers: Floats, floor: float) -> Floats:
+def _db(powers: Float64Array, floor: float) -> Float64Array:
     return np.asarray(10 * np.log10(np.maximum(powers, floor)))
 
 
-def _nearness(is_right: Flags, hop_s: float) -> Floats:
+def _nearness(is_right: BoolArray, hop_s: float) -> Float64Array:
     """Weigh places: full beside the gap, less the farther they are."""
     steps = np.arange(is_right.size)
     after = int(np.argmax(is_right)) if is_right.any() else is_right.size
@@ -358,7 +354,7 @@ def _nearness(is_right: Flags, hop_s: float) -> Floats:
     return np.asarray(np.exp(-distance_s / LOCAL_S))
 
 
-def _of_sides(levels_db: Floats, is_right: Flags, weights: Floats) -> Floats:
+def _of_sides(levels_db: Float64Array, is_right: BoolArray, weights: Float64Array) -> Float64Array:
     """Average levels, shape (channels, places, bands), over each side's places.
 
     Amplitudes are averaged: in dB, pauses would outweigh all that sounds between them.
@@ -380,13 +376,13 @@ def _grain_frames(stretches: Sequence[Stretch], sample_rate: int) -> int:
     return max(1, round(float(np.clip(fitting, SHORTEST_GRAIN_S, GRAIN_S)) * sample_rate))
 
 
-def _within(counts: Sequence[int], levels_db: Floats, width: int) -> Floats:
+def _within(counts: Sequence[int], levels_db: Float64Array, width: int) -> Float64Array:
     """Smooth levels in time, each stretch by itself."""
     stretches = np.split(levels_db, np.cumsum(counts)[:-1])
     return np.concatenate([smoothed(stretch, width) for stretch in stretches])
 
 
-def _traits(counts: Sequence[int], relative_db: Floats) -> Floats:
+def _traits(counts: Sequence[int], relative_db: Float64Array) -> Float64Array:
     """Describe places by what sounds there and around there."""
     quick = _within(counts, relative_db, QUICK_FRAMES)
     slow = _within(counts, relative_db, SLOW_FRAMES)
@@ -396,7 +392,7 @@ def _traits(counts: Sequence[int], relative_db: Floats) -> Floats:
     return np.asarray(both / spread * np.sqrt(weights / weights.sum()))
 
 
-def _strangeness(slow_db: Floats, nearness: Floats) -> Floats:
+def _strangeness(slow_db: Float64Array, nearness: Float64Array) -> Float64Array:
     """Tell how far the sound around each place is from what is usual beside the gap."""
     usual_squares = np.average(np.square(slow_db), axis=0, weights=nearness + 1e-12)
     squares = np.square(slow_db) / np.maximum(usual_squares, LEAST_SPREAD_DB**2)
@@ -405,12 +401,12 @@ def _strangeness(slow_db: Floats, nearness: Floats) -> Floats:
 
 def _usable(
     stretches: Sequence[Stretch],
-    stretch: Indices,
-    frame: Indices,
-    standing_out: Flags,
+    stretch: IndexArray,
+    frame: IndexArray,
+    standing_out: BoolArray,
     grain: int,
     bands: Bands,
-) -> Indices:
+) -> IndexArray:
     """Return places a whole grain fits around and that no event touches, as far as there are."""
     reach = int(grain * (1 + JITTER) + (MARGIN_S + ALIGN_S) * bands.sample_rate) + 2
     lengths = np.array([each.frames for each in stretches])[stretch]
@@ -423,7 +419,7 @@ def _usable(
     return np.arange(frame.size)
 
 
-def _noisiness(stretch: Stretch, bands: Bands) -> Floats:
+def _noisiness(stretch: Stretch, bands: Bands) -> Float64Array:
     """Tell for each band how far its phases may be drawn anew."""
     heard = round(CHARACTER_S * bands.sample_rate)
     samples = stretch.channel(stretch.loudest)

@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.ndimage import median_filter
 
-Samples = npt.NDArray[np.float32]
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
+from reapaint_engine.protocol.arrays import Audio, BoolArray, Float64Array, IndexArray
 
 FRAME_S = 0.02
 """One analysis frame: short enough to tell a click from its neighbours."""
@@ -69,15 +66,15 @@ class Bands:
     sample_rate: int
     frame: int
     hop: int
-    first_bins: npt.NDArray[np.intp]
-    centres_hz: Floats
+    first_bins: IndexArray
+    centres_hz: Float64Array
 
     @property
     def count(self) -> int:
         """The number of bands."""
         return int(self.first_bins.size)
 
-    def spread(self, values: Floats, bins: int, step_hz: float) -> Floats:
+    def spread(self, values: Float64Array, bins: int, step_hz: float) -> Float64Array:
         """Spread values of the bands over the bins of a spectrum.
 
         Parameters
@@ -121,7 +118,7 @@ def bands_for(sample_rate: int) -> Bands:
     return Bands(sample_rate, frame, hop, first, (first + ends - 1) / 2 * sample_rate / frame)
 
 
-def band_powers(signal: Samples, bands: Bands) -> Floats:
+def band_powers(signal: Audio, bands: Bands) -> Float64Array:
     """Measure one channel's power in every band, frame by frame.
 
     Parameters
@@ -154,7 +151,7 @@ def band_powers(signal: Samples, bands: Bands) -> Floats:
     return powers
 
 
-def events(levels_db: Floats) -> Flags:
+def events(levels_db: Float64Array) -> BoolArray:
     """Mark the frames in which something stands out from the background.
 
     Parameters
@@ -183,7 +180,7 @@ def events(levels_db: Floats) -> Flags:
     return np.asarray(loud)
 
 
-def smoothed(levels: Floats, width: int) -> Floats:
+def smoothed(levels: Float64Array, width: int) -> Float64Array:
     """Average levels over some analysis frames around each.
 
     The ends are held, so that an end tells mostly of itself.
@@ -205,7 +202,7 @@ def smoothed(levels: Floats, width: int) -> Floats:
     return np.asarray((sums[width:] - sums[:-width]) / width)
 
 
-def kurtosis(signal: Samples, bands: Bands) -> Floats:
+def kurtosis(signal: Audio, bands: Bands) -> Float64Array:
     """Tell in every band how far short-time power behaves as noise's would.
 
     Parameters
@@ -239,7 +236,7 @@ def kurtosis(signal: Samples, bands: Bands) -> Floats:
     return np.asarray(np.interp(bands.centres_hz, at_hz, ratio))
 
 
-def line_share(signal: Samples, bands: Bands) -> Floats:
+def line_share(signal: Audio, bands: Bands) -> Float64Array:
     """Tell how much of each band's power lies in steady tones.
 
     Parameters

@@ -8,15 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.ndimage import maximum_filter1d
 from scipy.signal import oaconvolve
 
+from reapaint_engine.protocol.arrays import Audio, Float64Array
 from reapaint_engine.protocol.spans import Span
-
-Audio = npt.NDArray[np.float32]
-Curve = npt.NDArray[np.float64]
 
 LONGEST_DELAY_S = 0.25
 """Far above the delay of any codec: MP3 has about 50 ms at most."""
@@ -105,8 +102,8 @@ def measure_alignment(
 class _Comparison:
     """For every delay the normalised correlation and the answer's energy."""
 
-    curve: Curve
-    energies: Curve
+    curve: Float64Array
+    energies: Float64Array
     sent_energy: float
 
 
@@ -132,7 +129,12 @@ def _compare(
 
 
 def _sharpened(
-    curve: Curve, peak: int, sent: Audio, answer: Audio, stretches: Sequence[Span], reach: int
+    curve: Float64Array,
+    peak: int,
+    sent: Audio,
+    answer: Audio,
+    stretches: Sequence[Span],
+    reach: int,
 ) -> float:
     """Return where a peak is to a fraction of a frame.
 
@@ -209,7 +211,7 @@ def _within(stretch: Span, frames: int, reach: int) -> Span:
     return Span(stretch.start, max(min(stretch.end, frames), stretch.start))
 
 
-def _reachable(channel: Audio, stretch: Span, reach: int) -> Curve:
+def _reachable(channel: Audio, stretch: Span, reach: int) -> Float64Array:
     """Return an answer's frames that a stretch may be found in; silence where it has none."""
     start, end = stretch.start - reach, stretch.end + reach
     found = channel[max(start, 0) : max(min(end, channel.size), 0)]
@@ -217,18 +219,18 @@ def _reachable(channel: Audio, stretch: Span, reach: int) -> Curve:
     return np.pad(found.astype(np.float64), (before, end - start - before - found.size))
 
 
-def _correlate(found: Curve, reference: Curve) -> Curve:
+def _correlate(found: Float64Array, reference: Float64Array) -> Float64Array:
     size = next_fast_len(found.size, real=True)
     spectrum = rfft(found, size) * np.conj(rfft(reference, size))
     return np.asarray(irfft(spectrum, size)[: found.size - reference.size + 1], dtype=np.float64)
 
 
-def _sliding_energy(found: Curve, length: int) -> Curve:
+def _sliding_energy(found: Float64Array, length: int) -> Float64Array:
     sums = np.concatenate(([0.0], np.cumsum(found**2)))
     return np.asarray(sums[length:] - sums[:-length], dtype=np.float64)
 
 
-def _best(curve: Curve) -> int:
+def _best(curve: Float64Array) -> int:
     """Return the highest peak, or of several that are as high the least delay.
 
     Peaks count as several only where the curve falls between them: at the broad top of a
@@ -244,7 +246,7 @@ def _best(curve: Curve) -> int:
     return top
 
 
-def _refined(curve: Curve, peak: int) -> float:
+def _refined(curve: Float64Array, peak: int) -> float:
     """Return where between two frames the peak is: the curve has no more band than the sound."""
     near = np.arange(max(peak - _TAPS // 2, 0), min(peak + _TAPS // 2 + 1, curve.size))
     finer = np.arange(-_STEPS, _STEPS + 1) / _STEPS
@@ -261,7 +263,7 @@ def _refined(curve: Curve, peak: int) -> float:
     return float(finer[best] + step / _STEPS)
 
 
-def _fraction(rest: float) -> Curve:
+def _fraction(rest: float) -> Float64Array:
     """Return a filter that takes a fraction of a frame out."""
     at = np.arange(-_TAPS // 2, _TAPS // 2 + 1) + rest
     taps = np.sinc(at) * np.kaiser(at.size, 8.0)

@@ -4,12 +4,10 @@ import io
 
 import av
 import numpy as np
-import numpy.typing as npt
 from av.container import InputContainer
 
 from reapaint_engine.dsp.resampling import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, resample
-
-Audio = npt.NDArray[np.float32]
+from reapaint_engine.protocol.arrays import Audio
 
 _DEMUXERS = "wav,w64,mp3,flac,ogg,aac,mov,matroska,aiff,caf"
 """Formats of single files with sound: FFmpeg's others open further files or addresses."""

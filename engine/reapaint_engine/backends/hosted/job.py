@@ -8,7 +8,6 @@ from functools import partial
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from reapaint_engine.backends.base import JobControl, Passage, Window
 from reapaint_engine.backends.hosted.accounts import Account
@@ -22,9 +21,8 @@ from reapaint_engine.backends.hosted.planning import Plan, not_taken
 from reapaint_engine.backends.hosted.service import Prepared, Service
 from reapaint_engine.backends.hosted.session import Session
 from reapaint_engine.backends.hosted.transport import HttpTransport
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.spans import Span
-
-Audio = npt.NDArray[np.float32]
 
 MARGIN_FRAMES = 1024
 """How much of an answer is taken beyond its span, so that resampling meets no edge there."""

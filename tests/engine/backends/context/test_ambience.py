@@ -17,10 +17,10 @@ from reapaint_engine.backends.context.texture import (
     kurtosis,
     line_share,
 )
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.spans import Span
 from tests.scale import SCALE
 
-Audio = npt.NDArray[np.float32]
 RATE = 16_000
 
 

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from reapaint_engine.backends.base import Window
@@ -16,9 +15,9 @@ from reapaint_engine.backends.context.features import (
     near_stretches,
 )
 from reapaint_engine.backends.context.pauses import pauses_only
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.spans import Span
 
-Audio = npt.NDArray[np.float32]
 RATE = 16_000
 RECORDINGS = Path(__file__).parents[4] / "bridge" / "reapaint" / "recordings"
 

@@ -3,17 +3,16 @@ from pathlib import Path
 
 import av
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from reapaint_engine.backends.base import Generation, GenerationParams, Window
 from reapaint_engine.backends.context.backend import ContextBackend
 from reapaint_engine.dsp.splicing import Levelling
 from reapaint_engine.errors import JobCancelled, JobError
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.spans import Span
 
-Audio = npt.NDArray[np.float32]
 RATE = 16_000
 RECORDINGS = Path(__file__).parents[4] / "bridge" / "reapaint" / "recordings"
 

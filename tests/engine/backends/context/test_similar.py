@@ -8,10 +8,10 @@ from reapaint_engine.backends.base import Passage, Window
 from reapaint_engine.backends.context.analysis import analyse
 from reapaint_engine.backends.context.similar import fill_planned, fill_similar, plan_similar
 from reapaint_engine.dsp.seams import measure_seam
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.spans import Span
 from tests.scale import SCALE
 
-Audio = npt.NDArray[np.float32]
 RATE = 16_000
 
 

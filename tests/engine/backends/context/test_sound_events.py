@@ -1,13 +1,12 @@
 import numpy as np
-import numpy.typing as npt
 
 from reapaint_engine.backends.base import Window
 from reapaint_engine.backends.context.ambience import fill_ambience
 from reapaint_engine.backends.context.sound_events import runs_of
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.spans import Span
 
 RATE = 16_000
-Audio = npt.NDArray[np.float32]
 CALL_S = 0.25
 LOUD = 0.1
 """Between a background of noise at 0.01 and calls that peak at 0.5."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from reapaint_engine.backends.stable_audio_3.inference.codec import Codec
 from reapaint_engine.backends.stable_audio_3.inference.geometry import LatentPlan, plan_latents
 from reapaint_engine.backends.stable_audio_3.inference.pipeline import Model
 from reapaint_engine.backends.stable_audio_3.inference.sampling import DEFAULT_STEPS
+from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.spans import Span
 
 TEXT, ENCODE, PREPARE, SAMPLE, DECODE = "text", "encode", "prepare", "sample", "decode"
@@ -94,7 +94,7 @@ def make_job(
     )
 
 
-def _sound(number: int, channels: int, frames: int) -> npt.NDArray[np.float32]:
+def _sound(number: int, channels: int, frames: int) -> Audio:
     noise = np.random.default_rng(number).standard_normal((channels, frames), dtype=np.float32)
     return LOUDNESS * noise
 

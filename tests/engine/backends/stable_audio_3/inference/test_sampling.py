@@ -3,7 +3,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
@@ -25,8 +24,7 @@ from reapaint_engine.backends.stable_audio_3.inference.sampling import (
     sample,
     sampler_for,
 )
-
-Float64 = npt.NDArray[np.float64]
+from reapaint_engine.protocol.arrays import Float64Array
 
 DIM, LATENTS, TAKES = 8, 13, 2
 RUNS = [(Sampler.PING_PONG, 8), (Sampler.EULER, 20)]
@@ -52,19 +50,19 @@ def toy_velocity(sigmas: Sequence[float], branches: int) -> Velocity:
     return velocity
 
 
-def toy_velocity_exact(x: Float64, sigma: float) -> tuple[Float64, Float64]:
+def toy_velocity_exact(x: Float64Array, sigma: float) -> tuple[Float64Array, Float64Array]:
     return np.tanh(1.3 * x) + 0.2 * sigma, np.sin(x) - 0.1
 
 
-def guided_exact(c: Float64, u: Float64, scale: float) -> Float64:
+def guided_exact(c: Float64Array, u: Float64Array, scale: float) -> Float64Array:
     """Adaptive projected guidance of one take."""
     d = c - u
     return c + (scale - 1) * (d - np.sum(d * c) / np.sum(c * c) * c)
 
 
 def sampled_exact(
-    sampler: Sampler, sigmas: Sequence[float], draws: Float64, scale: float
-) -> Float64:
+    sampler: Sampler, sigmas: Sequence[float], draws: Float64Array, scale: float
+) -> Float64Array:
     """One take in float64, as the papers write it down."""
     x = draws[0]
     for step, (sigma, below) in enumerate(pairwise(sigmas)):
