@@ -2,7 +2,7 @@
 
 import contextlib
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -18,13 +18,14 @@ from reapaint.files.media import (
 )
 from reapaint.files.new_file import commit_all
 from reapaint.link.backends import choose_backend
-from reapaint.link.engine import Engine, OnProgress
+from reapaint.link.engine import Engine
 from reapaint.request_settings import MAX_TIME_S, RequestSettings
 from reapaint.windows import WindowPlan, merge_selections, plan_windows
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.codec import is_finite
 from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.messages import Done, InpaintRequest, SeamReport, Timings
+from reapaint_engine.protocol.progress import OnFraction, OnProgress, Stage
 from reapaint_engine.protocol.requests import check_request
 from reapaint_engine.protocol.spans import Span, span_from_seconds
 
@@ -361,9 +362,9 @@ def _share_of(on_progress: OnProgress, offset: float, share: float) -> OnProgres
     return report
 
 
-def _writing(on_progress: OnProgress, take: int, takes: int) -> Callable[[float], None]:
+def _writing(on_progress: OnProgress, take: int, takes: int) -> OnFraction:
     def report(fraction: float) -> None:
-        on_progress("write", 1 - WRITE_SHARE * (1 - (take + fraction) / takes))
+        on_progress(Stage.WRITE, 1 - WRITE_SHARE * (1 - (take + fraction) / takes))
 
     return report
 

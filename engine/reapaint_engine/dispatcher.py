@@ -17,6 +17,7 @@ from reapaint_engine.protocol import messages
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError
 from reapaint_engine.protocol.messages import JobState, Message
+from reapaint_engine.protocol.progress import Stage
 from reapaint_engine.protocol.requests import check_request
 
 CLIENT_TIMEOUT_S = 10.0
@@ -230,7 +231,7 @@ class Dispatcher:
             return None
         job = self._queue.take_next()
         if job is not None:
-            job.state, job.started_s, job.stage = JobState.RUNNING, now_s, "starting"
+            job.state, job.started_s, job.stage = JobState.RUNNING, now_s, Stage.STARTING
             self._running = job
             _log.info("%s runs after %.2f s", job.job_id, now_s - job.created_s)
         return job

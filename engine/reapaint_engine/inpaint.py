@@ -26,6 +26,7 @@ from reapaint_engine.protocol.messages import (
     TakeReport,
     Timings,
 )
+from reapaint_engine.protocol.progress import Stage
 from reapaint_engine.protocol.requests import DEFAULT_CROSSFADE_S, MAX_SEED, crossfade_frames
 from reapaint_engine.protocol.spans import Span
 from reapaint_engine.protocol.version import __version__
@@ -92,7 +93,7 @@ def inpaint(
         generated = _generate(request, window, backends[FALLBACK], clock)
         generated = replace(generated, warnings=(f"Filled from the surroundings: {error}",))
     resolved, generation, info = generated.resolved, generated.generation, generated.info
-    clock.enter("splice")
+    clock.enter(Stage.SPLICE)
     takes = [
         _splice_take(fill, window, resolved, info, generated.channel_map)
         for fill in generation.fills
@@ -115,10 +116,10 @@ def inpaint(
         takes=reports,
         timings_s=Timings(
             queued=queued_s,
-            encode=seconds.get("encode", 0.0),
-            sample=seconds.get("sample", 0.0),
-            decode=seconds.get("decode", 0.0),
-            splice=seconds.get("splice", 0.0),
+            encode=seconds.get(Stage.ENCODE, 0.0),
+            sample=seconds.get(Stage.SAMPLE, 0.0),
+            decode=seconds.get(Stage.DECODE, 0.0),
+            splice=seconds.get(Stage.SPLICE, 0.0),
             total=time.monotonic() - started_s + queued_s,
         ),
         warnings=(*generated.warnings, *_warnings(resolved, info, generation, window, takes)),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
 from reapaint_engine.protocol.messages import InpaintRequest, JobState, Limits, Placement
+from reapaint_engine.protocol.progress import Stage
 from reapaint_engine.protocol.requests import window_bytes
 
 
@@ -19,7 +20,7 @@ class Job:
     client: bytes
     created_s: float
     state: JobState = JobState.QUEUED
-    stage: str = "queued"
+    stage: str = Stage.QUEUED
     fraction: float = 0.0
     started_s: float = 0.0
     cancelled: threading.Event = field(default_factory=threading.Event)

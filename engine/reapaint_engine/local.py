@@ -1,6 +1,5 @@
 """The engine inside another process: no socket, no queue, one job after the other."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from reapaint_engine.backends.registry import end_work, make_backends
@@ -16,6 +15,7 @@ from reapaint_engine.inpaint import inpaint
 from reapaint_engine.monitor import JobMonitor
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.messages import Done, InpaintRequest
+from reapaint_engine.protocol.progress import OnProgress
 from reapaint_engine.protocol.requests import check_request
 from reapaint_engine.welcome import backend_options, welcome_of
 
@@ -40,7 +40,7 @@ class LocalEngine:
         end_work(self._backends)
 
     def run(
-        self, request: InpaintRequest, audio: Audio, on_progress: Callable[[str, float], None]
+        self, request: InpaintRequest, audio: Audio, on_progress: OnProgress
     ) -> tuple[Done, tuple[Audio, ...]]:
         """Do one job now.
 

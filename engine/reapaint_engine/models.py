@@ -17,7 +17,6 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.installing import (
 )
 from reapaint_engine.backends.stable_audio_3.checkpoint.store import (
     Installed,
-    OnProgress,
     Origin,
     begun_bytes,
     find_installed,
@@ -34,6 +33,7 @@ from reapaint_engine.backends.stable_audio_3.device.placement import (
 from reapaint_engine.backends.stable_audio_3.inference.choosing import choose
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.progress import OnBytes
 
 Answer = dict[str, Any]
 
@@ -87,7 +87,7 @@ def licence_of(name: str) -> Answer:
     }
 
 
-def get_model(name: str, folder: Path | None, on_progress: OnProgress) -> Answer:
+def get_model(name: str, folder: Path | None, on_progress: OnBytes) -> Answer:
     """Bring a checkpoint here, from the hub or from a folder; one in the hub's cache is here.
 
     Raises
@@ -103,7 +103,7 @@ def get_model(name: str, folder: Path | None, on_progress: OnProgress) -> Answer
     return {"model": _installed_as_data(installed), "was_here": installed == present}
 
 
-def verify_models(name: str | None, on_progress: OnProgress) -> Answer:
+def verify_models(name: str | None, on_progress: OnBytes) -> Answer:
     """Compare one checkpoint's files with their checksums, or those of all that are here.
 
     Raises

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from reapaint_engine.errors import JobCancelled
+from reapaint_engine.protocol.progress import OnProgress, Stage
 
 PROGRESS_INTERVAL_S = 0.05
 """More often than a person can see would only hold up a quick job."""
@@ -14,21 +15,19 @@ BACKEND_SHARE = 0.95
 class JobMonitor:
     """A job's control: reports progress, ends it when cancelled, adds up time by stage."""
 
-    def __init__(
-        self, is_cancelled: Callable[[], bool], report: Callable[[str, float], None]
-    ) -> None:
+    def __init__(self, is_cancelled: Callable[[], bool], report: OnProgress) -> None:
         self._is_cancelled = is_cancelled
         self._report = report
-        self._stage = ""
+        self._stage: Stage | None = None
         self._since_s = time.monotonic()
         self._reported_s = 0.0
-        self.seconds: dict[str, float] = {}
+        self.seconds: dict[Stage, float] = {}
 
-    def step(self, stage: str, fraction: float) -> None:
+    def step(self, stage: Stage, fraction: float) -> None:
         """Do what ``JobControl.step`` documents, for the backend's share of the job."""
         self.enter(stage, fraction * BACKEND_SHARE)
 
-    def enter(self, stage: str, fraction: float = BACKEND_SHARE) -> None:
+    def enter(self, stage: Stage, fraction: float = BACKEND_SHARE) -> None:
         """Go on to a stage of the whole job, unless it was cancelled."""
         if self._is_cancelled():
             raise JobCancelled
@@ -42,6 +41,6 @@ class JobMonitor:
     def stop(self) -> None:
         """Count the time since the last step for its stage."""
         now_s = time.monotonic()
-        if self._stage:
+        if self._stage is not None:
             self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + now_s - self._since_s
-        self._stage, self._since_s = "", now_s
+        self._stage, self._since_s = None, now_s

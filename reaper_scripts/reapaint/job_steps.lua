@@ -20,6 +20,7 @@ M.STAGES = {
   reading = "reading",
   queued = "waiting",
   starting = "starting the engine",
+  load = "loading the model",
   encode = "listening",
   sample = "painting",
   decode = "painting",

@@ -1,6 +1,6 @@
 """``reapaint models``: what can fill a selection, and the models behind it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from reapaint.link.in_process import InProcessEngine, local_models
 from reapaint.link.launcher import find_address
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 from reapaint_engine.protocol.messages import BackendInfo, Welcome
+from reapaint_engine.protocol.progress import OnBytes, OnProgress
 
 _BAD_INPUT = (
     ErrorCode.UNKNOWN_MODEL,
@@ -194,7 +195,7 @@ def _broken(broken: list[dict[str, Any]]) -> JobFailed:
     )
 
 
-def _in_bytes(on_progress: Callable[[str, float], None]) -> Callable[[str, int, int], None]:
+def _in_bytes(on_progress: OnProgress) -> OnBytes:
     def show_bytes(what: str, done: int, total: int) -> None:
         text = f"{what} {done / 1e9:.2f} of {_gigabytes(total)}"
         on_progress(text, done / total if total else 1.0)

@@ -5,16 +5,15 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from reapaint.errors import BridgeCode, OutputLost
 from reapaint_engine.protocol.errors import ReaPaintError
+from reapaint_engine.protocol.progress import OnProgress
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-OnProgress = Callable[[str, float], None]
 
 
 class Terminal:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reapaint.files.formats import aiff, splicing, targets, wav
@@ -12,6 +12,7 @@ from reapaint.files.formats.recording import AudioInfo, changed, probe, read_fra
 from reapaint.files.formats.samples import SampleFormat
 from reapaint.files.formats.splicing import Patch
 from reapaint.files.new_file import NewFile
+from reapaint_engine.protocol.progress import OnFraction
 
 __all__ = [
     "AudioInfo",
@@ -24,8 +25,6 @@ __all__ = [
     "splice_into",
     "write_spliced",
 ]
-
-Progress = Callable[[float], None]
 
 
 def check_output(out_path: str | os.PathLike[str], info: AudioInfo, *, force: bool) -> None:
@@ -48,7 +47,7 @@ def write_spliced(
     *,
     force: bool,
     record: Mapping[str, object],
-    on_progress: Progress = lambda _: None,
+    on_progress: OnFraction = lambda _: None,
 ) -> list[str]:
     """Write a recording with patches in place of what was there, whole or not at all.
 
@@ -86,7 +85,7 @@ def splice_into(
     patches: Sequence[Patch],
     *,
     record: Mapping[str, object],
-    on_progress: Progress = lambda _: None,
+    on_progress: OnFraction = lambda _: None,
 ) -> list[str]:
     """Write a recording into a new file, with patches in place of what was there.
 
@@ -134,7 +133,7 @@ def _rewrite(
     patches: Sequence[Patch],
     frames: int,
     record: bytes,
-    on_progress: Progress,
+    on_progress: OnFraction,
 ) -> list[str]:
     """Copy the input's bytes, but for the patches'."""
     layout = info.layout

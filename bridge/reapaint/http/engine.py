@@ -15,6 +15,7 @@ from reapaint_engine.protocol import discovery, messages
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
+from reapaint_engine.protocol.progress import OnProgress, Stage
 
 START_TIMEOUT_S = 40.0
 FULL_PAUSE_S = 0.5
@@ -98,7 +99,7 @@ class SharedEngine:
         self,
         request: InpaintRequest,
         audio: Audio,
-        on_progress: Callable[[str, float], None],
+        on_progress: OnProgress,
         *,
         put: Callable[[Callable[[], None]], None] = lambda send: send(),
     ) -> tuple[Done, tuple[Audio, ...]]:
@@ -149,9 +150,10 @@ class SharedEngine:
                 del self._mailboxes[request.job_id]
 
     def _wait(
-        self, mailbox: _Mailbox, send: Callable[[], None], on_progress: Callable[[str, float], None]
+        self, mailbox: _Mailbox, send: Callable[[], None], on_progress: OnProgress
     ) -> tuple[Done, tuple[Audio, ...]]:
-        stage, fraction = "queued", 0.0
+        stage: str = Stage.QUEUED
+        fraction = 0.0
         while True:
             on_progress(stage, fraction)
             try:

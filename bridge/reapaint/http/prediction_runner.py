@@ -22,6 +22,7 @@ from reapaint.repaint import RepaintJob, Report, prepare, run_job
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
+from reapaint_engine.protocol.progress import OnProgress, Stage
 
 FETCHERS = 4
 READERS = 2
@@ -166,7 +167,7 @@ class PredictionRunner:
     def _take(self, prediction: Prediction) -> StoredFile:
         prediction.check()
         if find_own(prediction.request.audio, self._store) is None:
-            prediction.move("fetch", 0.0)
+            prediction.move(Stage.FETCH, 0.0)
         return take_audio(prediction.request.audio, self._store, self._network, self._limits)
 
     def _run(self, prediction: Prediction, info: AudioInfo, number: int) -> None:
@@ -225,7 +226,7 @@ class _Seat:
         return self._engine.welcome
 
     def run(
-        self, request: InpaintRequest, audio: Audio, on_progress: Callable[[str, float], None]
+        self, request: InpaintRequest, audio: Audio, on_progress: OnProgress
     ) -> tuple[Done, tuple[Audio, ...]]:
         """Do one window, in its turn."""
 

@@ -15,6 +15,7 @@ from reapaint.http.store import StoredFile
 from reapaint.repaint import Output, Report
 from reapaint.request_settings import RequestSettings
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.progress import Stage
 
 
 class State(StrEnum):
@@ -80,7 +81,7 @@ class Prediction:
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     created_s: float = field(default_factory=time.monotonic)
     state: State = State.QUEUED
-    stage: str = "queued"
+    stage: str = Stage.QUEUED
     fraction: float = 0.0
     started_s: float = 0.0
     ended_s: float = 0.0
@@ -124,7 +125,7 @@ class Prediction:
         """
         self.check()
         with self._lock:
-            if self.state is State.QUEUED and stage != "queued":
+            if self.state is State.QUEUED and stage != Stage.QUEUED:
                 self.state, self.started_s = State.RUNNING, time.monotonic()
         self.stage, self.fraction = stage, min(max(fraction, self.fraction), 1.0)
 
@@ -136,7 +137,7 @@ class Prediction:
             if self.has_ended:
                 return False
             self.report, self.takes, self.warnings = report, takes, warnings
-            self.stage, self.fraction = "done", 1.0
+            self.stage, self.fraction = Stage.DONE, 1.0
             self._end(State.DONE)
         return True
 

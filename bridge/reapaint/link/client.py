@@ -12,13 +12,14 @@ from typing import Self, TypeVar
 import zmq
 
 from reapaint.errors import BridgeCode, EngineUnavailable, JobFailed
-from reapaint.link.engine import Engine, OnProgress
+from reapaint.link.engine import Engine
 from reapaint_engine.protocol import messages
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.codec import decode, encode
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError
 from reapaint_engine.protocol.keys import KeyPair
 from reapaint_engine.protocol.messages import EngineMessage, InpaintRequest, Placement, Welcome
+from reapaint_engine.protocol.progress import OnProgress, Stage
 from reapaint_engine.protocol.version import __version__
 
 PING_INTERVAL_S = 0.5
@@ -121,7 +122,7 @@ class EngineClient(Engine):
                 continue
             match message:
                 case messages.Accepted(position=position):
-                    on_progress("queued" if position else "starting", 0.0)
+                    on_progress(Stage.QUEUED if position else Stage.STARTING, 0.0)
                 case messages.Progress(stage=stage, fraction=fraction):
                     on_progress(stage, fraction)
                 case messages.Done():

@@ -1,13 +1,10 @@
 """What an engine is to those who want a job done: the same in this process and over a socket."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
-
-OnProgress = Callable[[str, float], None]
-"""Told the stage, and the share of the job that is done, 0 to 1."""
+from reapaint_engine.protocol.progress import OnProgress
 
 
 class Engine(Protocol):

@@ -4,19 +4,17 @@ The bridge knows the engine by its protocol alone. This is the one place that re
 for the rest, by name and when it is asked for, so that nothing else loads it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
 from reapaint.errors import JobFailed
-from reapaint.link.engine import Engine, OnProgress
+from reapaint.link.engine import Engine
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ProtocolError, ReaPaintError
 from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
-
-OnBytes = Callable[[str, int, int], None]
-"""Told what is being done, and how many bytes of how many are done."""
+from reapaint_engine.protocol.progress import OnBytes, OnProgress
 
 
 class InProcessEngine(Engine):
@@ -88,9 +86,7 @@ def local_models() -> Models:
 class ModelBench(Protocol):
     """Measures the model against the stock pipeline; see its ``measure``."""
 
-    def measure(
-        self, options: Mapping[str, Any], on_progress: Callable[[str, float], None]
-    ) -> dict[str, Any]:
+    def measure(self, options: Mapping[str, Any], on_progress: OnProgress) -> dict[str, Any]:
         """Return times, ratios and memory as plain data."""
 
 

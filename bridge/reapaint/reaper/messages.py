@@ -14,6 +14,7 @@ import msgspec
 
 from reapaint.request_settings import MAX_TIME_S, RequestSettings
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.progress import Stage
 from reapaint_engine.protocol.version import __version__
 
 SPOOL_PROTOCOL = (1, 0)
@@ -110,7 +111,7 @@ class Progress:
 
     job_id: str
     sequence: int
-    stage: str
+    stage: Stage
     fraction: float
     position: int = 0
     protocol: str = spool_protocol()

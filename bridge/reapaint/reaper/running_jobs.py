@@ -8,13 +8,12 @@ from reapaint.reaper.messages import Failure, Progress, Request, Result
 from reapaint.reaper.planning import PlannedJob, WindowResult
 from reapaint.reaper.spool import JobRecord
 from reapaint_engine.protocol.messages import InpaintRequest
+from reapaint_engine.protocol.progress import Stage
 
 WRITE_SHARE = 0.05
 """How much of a job's progress is writing its files."""
 PROGRESS_INTERVAL_S = 0.03
 """REAPER looks once in 31 ms: more would be written for nobody."""
-
-_STAGES = frozenset(("queued", "starting", "encode", "sample", "decode", "splice", "write"))
 
 
 class WindowState(Enum):
@@ -56,7 +55,7 @@ class RunningJob:
     sent_s: float = 0.0
     done_s: float = 0.0
     answer: Result | Failure | None = None
-    stage: str = "queued"
+    stage: Stage = Stage.QUEUED
     _sequence: int = 0
     _written_s: float = 0.0
 
@@ -110,7 +109,7 @@ class RunningJob:
             if window.state is WindowState.SENT:
                 unsend(window)
 
-    def progress(self, stage: str, *, position: int, is_due: bool) -> Progress | None:
+    def progress(self, stage: Stage, *, position: int, is_due: bool) -> Progress | None:
         """Return what to tell of the job, or None while nobody would see it.
 
         Parameters
@@ -119,16 +118,15 @@ class RunningJob:
             Tell it in any case.
         """
         now_s = time.monotonic()
-        stage = stage if stage in _STAGES else "starting"
-        is_due = is_due or stage != self.stage
+        is_due = is_due or stage is not self.stage
         if not is_due and now_s - self._written_s < PROGRESS_INTERVAL_S:
             return None
         self.stage, self._written_s = stage, now_s
         self._sequence += 1
         return Progress(self.job_id, self._sequence, stage, self._fraction(stage), position)
 
-    def _fraction(self, stage: str) -> float:
-        if stage == "write":
+    def _fraction(self, stage: Stage) -> float:
+        if stage is Stage.WRITE:
             return 1 - WRITE_SHARE
         total = sum(
             1.0 if window.state is WindowState.DONE else window.fraction for window in self.windows

@@ -36,6 +36,7 @@ from reapaint.reaper.spool import Spool
 from reapaint_engine.protocol import messages
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.progress import Stage, known_stage
 from reapaint_engine.protocol.requests import MAX_SEED
 
 MAX_WINDOWS = 8
@@ -151,7 +152,7 @@ class JobScheduler:
             return
         self.advance(seen_s)
         is_next = len(self._jobs) == 1 and not self.engine.is_ready
-        self._tell(job, "starting" if is_next else "queued", is_due=True)
+        self._tell(job, Stage.STARTING if is_next else Stage.QUEUED, is_due=True)
 
     def has(self, job_id: str) -> bool:
         """Tell whether a job is in hand."""
@@ -246,10 +247,10 @@ class JobScheduler:
             return
         match message:
             case messages.Accepted(position=position):
-                self._tell(job, "queued" if position else "starting", is_due=True)
+                self._tell(job, Stage.QUEUED if position else Stage.STARTING, is_due=True)
             case messages.Progress(stage=stage, fraction=fraction):
                 window.has_begun, window.fraction = True, fraction
-                self._tell(job, stage)
+                self._tell(job, known_stage(stage))
             case messages.Done():
                 window.state = WindowState.DONE
                 window.result = WindowResult(message, parts)
@@ -316,7 +317,7 @@ class JobScheduler:
             elif job in suspects:
                 self._note_death(job, error)
             else:
-                self._tell(job, "queued", is_due=True)
+                self._tell(job, Stage.QUEUED, is_due=True)
 
     def _note_death(self, job: RunningJob, error: ReaPaintError) -> None:
         """Have a job that an engine left unfinished sent once more, and no more than that."""
@@ -328,7 +329,7 @@ class JobScheduler:
         _log.info("%s is sent again", job.job_id)
         self._blamed.append(job)
         self._spool.remember(job.job_id, record)
-        self._tell(job, "starting", is_due=True)
+        self._tell(job, Stage.STARTING, is_due=True)
 
     # Ends
 
@@ -336,7 +337,7 @@ class JobScheduler:
         job.done_s = time.monotonic()
         job.is_writing = True
         self._work.write(job, self._spool.rescued)
-        self._tell(job, "write", is_due=True)
+        self._tell(job, Stage.WRITE, is_due=True)
 
     def _on_written(self, event: Written) -> None:
         job = event.job
@@ -403,14 +404,14 @@ class JobScheduler:
     def _forget(self, job: RunningJob) -> None:
         self._jobs.pop(job.job_id, None)
         for other in self._jobs.values():
-            if other.stage == "queued":
-                self._tell(other, "queued", is_due=True)
+            if other.stage is Stage.QUEUED:
+                self._tell(other, Stage.QUEUED, is_due=True)
 
     # Help
 
-    def _tell(self, job: RunningJob, stage: str, *, is_due: bool = False) -> None:
+    def _tell(self, job: RunningJob, stage: Stage, *, is_due: bool = False) -> None:
         position = 0
-        if stage == "queued":
+        if stage == Stage.QUEUED:
             position = list(self._jobs).index(job.job_id) if job.job_id in self._jobs else 0
         progress = job.progress(stage, position=position, is_due=is_due)
         if progress is not None:

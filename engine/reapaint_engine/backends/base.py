@@ -7,19 +7,21 @@ from typing import Protocol
 from reapaint_engine.dsp.splicing import Levelling
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.messages import BackendInfo
+from reapaint_engine.protocol.progress import Stage
 from reapaint_engine.protocol.spans import Span
 
 
 class JobControl(Protocol):
     """A running job as its backend sees it."""
 
-    def step(self, stage: str, fraction: float) -> None:
+    def step(self, stage: Stage, fraction: float) -> None:
         """Report progress between two pieces of work, and end the job if it was cancelled.
 
         Parameters
         ----------
         stage
-            ``encode``, ``sample`` or ``decode``: the time until the next call counts for it.
+            ``LOAD``, ``ENCODE``, ``SAMPLE`` or ``DECODE``: the time until the next call counts
+            for it.
         fraction
             How much of the backend's own work is done, 0 to 1.
 

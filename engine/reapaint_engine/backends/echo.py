@@ -11,6 +11,7 @@ from reapaint_engine.backends.base import (
     Window,
 )
 from reapaint_engine.protocol.messages import BackendInfo
+from reapaint_engine.protocol.progress import Stage
 from reapaint_engine.protocol.version import __version__
 
 
@@ -35,7 +36,7 @@ class EchoBackend:
         self, window: Window, params: GenerationParams, seeds: Sequence[int], control: JobControl
     ) -> Generation:
         """Return each span's own audio for every seed."""
-        control.step("sample", 0.0)
+        control.step(Stage.SAMPLE, 0.0)
         passages = tuple(
             Passage(span.start, window.audio[:, span.start : span.end], continuous=True)
             for span in window.spans

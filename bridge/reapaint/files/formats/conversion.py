@@ -1,6 +1,6 @@
 """A recording written anew in another format, or in one that has to be encoded."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import av
@@ -24,6 +24,7 @@ from reapaint.files.formats.tags import read_comments, read_tags
 from reapaint.files.formats.targets import Kind, Target
 from reapaint.files.new_file import NewFile
 from reapaint_engine.protocol.arrays import Samples
+from reapaint_engine.protocol.progress import OnFraction
 
 _LIBRARY_ERRORS = (av.FFmpegError, OSError, RuntimeError, ValueError)
 """What FFmpeg and JUCE raise when they can't encode; a full disk may be among it."""
@@ -81,7 +82,7 @@ def convert(
     *,
     frames: int,
     record: str,
-    on_progress: Callable[[float], None],
+    on_progress: OnFraction,
 ) -> list[str]:
     """Encode a recording with patches put in; return what a user should know.
 
@@ -133,7 +134,7 @@ def _picture_warnings(info: AudioInfo, target: Target) -> list[str]:
 class _Meter:
     """Watches blocks pass by: how far the work is, and what is too loud."""
 
-    def __init__(self, frames: int, on_progress: Callable[[float], None]) -> None:
+    def __init__(self, frames: int, on_progress: OnFraction) -> None:
         self.over_full_scale = 0
         self._frames = frames
         self._on_progress = on_progress

@@ -1,6 +1,6 @@
 """Putting patches into audio: into a file's own bytes, or into a stream of blocks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +12,7 @@ from reapaint.files.formats.recording import BLOCK_BYTES, AudioInfo, changed, re
 from reapaint.files.formats.samples import count_over_full_scale
 from reapaint.files.new_file import NewFile
 from reapaint_engine.protocol.arrays import Audio, Samples
+from reapaint_engine.protocol.progress import OnFraction
 
 BLOCK_FRAMES = 1 << 15
 """Frames of a block that no file dictates."""
@@ -133,7 +134,7 @@ def copy_spliced(
     plan: Plan,
     patches: Sequence[Patch],
     frames: int,
-    on_progress: Callable[[float], None],
+    on_progress: OnFraction,
 ) -> None:
     """Copy a file by its plan, with only the patches' bytes in the samples replaced."""
     write_pieces(source, out, plan.before)

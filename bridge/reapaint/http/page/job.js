@@ -1,11 +1,14 @@
 const STAGES = {
   queued: "Waiting for its turn",
   fetch: "Fetching the recording",
+  starting: "Starting",
+  load: "Loading the model",
   encode: "Listening to the recording",
   sample: "Making new sound",
   decode: "Making new sound",
   splice: "Joining old and new",
   write: "Writing the result",
+  done: "Done",
 };
 const FINE_S = 0.0015;
 

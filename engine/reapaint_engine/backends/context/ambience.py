@@ -20,14 +20,9 @@ from scipy import fft
 from reapaint_engine.backends.base import Window
 from reapaint_engine.backends.context.grain_selection import Grain, GrainSelector, Slot
 from reapaint_engine.backends.context.sound_events import put_in
-from reapaint_engine.backends.context.surroundings import (
-    JITTER,
-    MARGIN_S,
-    StepCall,
-    Surroundings,
-    analyse,
-)
+from reapaint_engine.backends.context.surroundings import JITTER, MARGIN_S, Surroundings, analyse
 from reapaint_engine.protocol.arrays import Audio, IndexArray
+from reapaint_engine.protocol.progress import OnFraction
 from reapaint_engine.protocol.spans import Span
 
 ANALYSIS_SHARE = 0.3
@@ -45,7 +40,7 @@ LOWEST_CORRELATION = -0.6
 """Grains that cancel each other more than this are not raised against it."""
 
 
-def fill_ambience(window: Window, span: Span, rng: np.random.Generator, step: StepCall) -> Audio:
+def fill_ambience(window: Window, span: Span, rng: np.random.Generator, step: OnFraction) -> Audio:
     """Make new background sound for a span out of its surroundings.
 
     Parameters
@@ -73,7 +68,7 @@ def fill_ambience(window: Window, span: Span, rng: np.random.Generator, step: St
 
 
 def synthesise(
-    surroundings: Surroundings, frames: int, rng: np.random.Generator, step: StepCall
+    surroundings: Surroundings, frames: int, rng: np.random.Generator, step: OnFraction
 ) -> Audio:
     """Make new sound to stand in the gap.
 

@@ -7,8 +7,9 @@ import numpy as np
 from scipy import fft
 
 from reapaint_engine.backends.base import Window
-from reapaint_engine.backends.context.features import Features, StepCall, describe
+from reapaint_engine.backends.context.features import Features, describe
 from reapaint_engine.protocol.arrays import Float32Array, Float64Array
+from reapaint_engine.protocol.progress import OnFraction
 from reapaint_engine.protocol.spans import Span
 
 TONAL_FLATNESS = 0.12
@@ -63,7 +64,7 @@ class Analysis:
     beat_confidence: float
 
 
-def analyse(window: Window, span: Span, step: StepCall) -> Analysis:
+def analyse(window: Window, span: Span, step: OnFraction) -> Analysis:
     """Say what the kept audio around a span is.
 
     Parameters

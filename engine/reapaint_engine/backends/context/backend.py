@@ -17,7 +17,7 @@ from reapaint_engine.backends.base import (
 from reapaint_engine.backends.context import surroundings
 from reapaint_engine.backends.context.ambience import synthesise
 from reapaint_engine.backends.context.analysis import Analysis, Character, analyse
-from reapaint_engine.backends.context.features import StepCall, kept_stretches
+from reapaint_engine.backends.context.features import kept_stretches
 from reapaint_engine.backends.context.pauses import pauses_only
 from reapaint_engine.backends.context.repair import repair
 from reapaint_engine.backends.context.segments import led_in
@@ -26,6 +26,7 @@ from reapaint_engine.dsp.splicing import Levelling
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.messages import BackendInfo
+from reapaint_engine.protocol.progress import OnFraction, Stage
 from reapaint_engine.protocol.spans import Span
 from reapaint_engine.protocol.version import __version__
 
@@ -40,7 +41,7 @@ PASSAGE_CONTEXT_S = 0.5
 WORD_LEAD_S = 0.15
 """How long a word takes to give way to the room: cut off at once it would be heard as cut."""
 
-Draw = Callable[[int, np.random.Generator, StepCall], Passage]
+Draw = Callable[[int, np.random.Generator, OnFraction], Passage]
 """From a seed and what it leaves to chance to a passage."""
 _Takes = list[Passage]
 """A span's passage for each seed."""
@@ -118,13 +119,13 @@ class _Progress:
         self._spans = spans
         self._begun = 0
 
-    def part(self, spans: int) -> StepCall:
+    def part(self, spans: int) -> OnFraction:
         """Return the call by which work on the next ``spans`` spans tells its share."""
         begin, total = self._begun, self._spans
         self._begun += spans
 
         def step(share: float) -> None:
-            self._control.step("sample", min(1.0, (begin + spans * share) / total))
+            self._control.step(Stage.SAMPLE, min(1.0, (begin + spans * share) / total))
 
         return step
 
@@ -154,7 +155,7 @@ def _is_short(span: Span, window: Window, params: GenerationParams) -> bool:
 
 
 def _drawn(
-    window: Window, index: int, params: GenerationParams, seeds: Sequence[int], step: StepCall
+    window: Window, index: int, params: GenerationParams, seeds: Sequence[int], step: OnFraction
 ) -> tuple[str, _Takes]:
     """Fill one span once for each seed, and say how."""
     span = window.spans[index]
@@ -170,7 +171,7 @@ def _drawn(
     return prepared.mode, takes
 
 
-def _prepare(window: Window, span: Span, mode: str, step: StepCall) -> Prepared:
+def _prepare(window: Window, span: Span, mode: str, step: OnFraction) -> Prepared:
     """Do all work for a span that no seed changes."""
     if mode == AMBIENCE:
         return _ambience(window, span, step)
@@ -184,7 +185,7 @@ def _prepare(window: Window, span: Span, mode: str, step: StepCall) -> Prepared:
     return _chosen(window, span, analysis, step_on)
 
 
-def _chosen(window: Window, span: Span, analysis: Analysis, step: StepCall) -> Prepared:
+def _chosen(window: Window, span: Span, analysis: Analysis, step: OnFraction) -> Prepared:
     """Prepare a span in the way that suits its context.
 
     Sound without events is drawn anew; music and whatever else has a course goes on with
@@ -202,10 +203,10 @@ def _chosen(window: Window, span: Span, analysis: Analysis, step: StepCall) -> P
     return _similar(window, span, analysis, step)
 
 
-def _similar(window: Window, span: Span, analysis: Analysis, step: StepCall) -> Prepared:
+def _similar(window: Window, span: Span, analysis: Analysis, step: OnFraction) -> Prepared:
     plan = plan_similar(window, span, analysis, step)
 
-    def draw(seed: int, rng: np.random.Generator, step: StepCall) -> Passage:
+    def draw(seed: int, rng: np.random.Generator, step: OnFraction) -> Passage:
         # A stroke right beside an edge needs that the splice leaves the passage alone.
         is_rhythmic = analysis.character is Character.RHYTHMIC
         return replace(fill_planned(plan, seed, rng, step), continuous=is_rhythmic)
@@ -213,10 +214,10 @@ def _similar(window: Window, span: Span, analysis: Analysis, step: StepCall) -> 
     return Prepared(SIMILAR, draw)
 
 
-def _ambience(window: Window, span: Span, step: StepCall) -> Prepared:
+def _ambience(window: Window, span: Span, step: OnFraction) -> Prepared:
     around = surroundings.analyse(window, span, step)
 
-    def draw(_: int, rng: np.random.Generator, step: StepCall) -> Passage:
+    def draw(_: int, rng: np.random.Generator, step: OnFraction) -> Passage:
         if around is None:
             silence = np.zeros((window.audio.shape[0], span.length), dtype=np.float32)
             return Passage(span.start, silence)
@@ -226,7 +227,7 @@ def _ambience(window: Window, span: Span, step: StepCall) -> Prepared:
     return Prepared(AMBIENCE, draw)
 
 
-def _room(window: Window, pauses: Window, span: Span, step: StepCall) -> Prepared:
+def _room(window: Window, pauses: Window, span: Span, step: OnFraction) -> Prepared:
     """Prepare a gap in speech: the pauses tell its sound, the words only ring on into it.
 
     At the level of the words beside it the room would be a roar, so the splice must not
@@ -234,7 +235,7 @@ def _room(window: Window, pauses: Window, span: Span, step: StepCall) -> Prepare
     """
     ambience = _ambience(pauses, span, step)
 
-    def draw(seed: int, rng: np.random.Generator, step: StepCall) -> Passage:
+    def draw(seed: int, rng: np.random.Generator, step: OnFraction) -> Passage:
         room = led_in(window, span, ambience.draw(seed, rng, step), WORD_LEAD_S)
         return replace(room, levelling=Levelling.SETTLE)
 
@@ -242,7 +243,7 @@ def _room(window: Window, pauses: Window, span: Span, step: StepCall) -> Prepare
 
 
 def _repaired(
-    window: Window, indices: Sequence[int], seeds: Sequence[int], step: StepCall
+    window: Window, indices: Sequence[int], seeds: Sequence[int], step: OnFraction
 ) -> tuple[list[_Takes], tuple[str, ...]]:
     """Interpolate neighbouring spans together, once for each seed.
 

@@ -1,6 +1,5 @@
 """How the kept audio around a span sounds, step by step: mel, chroma, onsets, level."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,10 +9,10 @@ from scipy import fft
 
 from reapaint_engine.backends.base import Window
 from reapaint_engine.protocol.arrays import Audio, Float32Array
+from reapaint_engine.protocol.progress import OnFraction
 from reapaint_engine.protocol.spans import Span
 
 Steps = npt.NDArray[np.int64]
-StepCall = Callable[[float], None]
 
 STEP_S = 0.0116
 """Spacing of the description: a fifth of the shortest drum stroke."""
@@ -121,7 +120,7 @@ def near_stretches(window: Window, span: Span, limit: int) -> tuple[Span, ...]:
     return tuple(run for run in near if run.length > 0)
 
 
-def describe(window: Window, span: Span, step: StepCall) -> Features:
+def describe(window: Window, span: Span, step: OnFraction) -> Features:
     """Describe the kept audio around a span.
 
     Parameters
@@ -198,7 +197,7 @@ def _mel_spectra(
     first: int,
     hop: int,
     count: int,
-    step: StepCall,
+    step: OnFraction,
 ) -> tuple[Float32Array, Float32Array, Float32Array, Float32Array]:
     """Return mel power, chroma, level and flatness of the steps of one stretch."""
     size = _fft_size(MEL_WINDOW_S, rate)

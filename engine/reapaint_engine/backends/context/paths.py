@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reapaint_engine.backends.context.features import Features, StepCall, Steps
+from reapaint_engine.backends.context.features import Features, Steps
 from reapaint_engine.protocol.arrays import BoolArray, Float32Array
+from reapaint_engine.protocol.progress import OnFraction
 from reapaint_engine.protocol.spans import Span
 
 UNHEARD_DB = 0.5
@@ -154,7 +155,7 @@ def jump_costs(
     *,
     beat_s: float,
     beat_confidence: float,
-    step: StepCall,
+    step: OnFraction,
 ) -> Float32Array:
     """Return what it costs to go on at one node instead of another.
 
@@ -253,7 +254,7 @@ def find_routes(
     echo_s: float,
     beat_s: float,
     beat_confidence: float,
-    step: StepCall,
+    step: OnFraction,
 ) -> Routes:
     """Return every take's common ground: jumps, costs to go and entries.
 
@@ -326,7 +327,7 @@ def _echo(edge: int, nodes: Nodes, features: Features, echo_s: float) -> Float32
 
 
 def _neighbours(
-    costs: Float32Array, nodes: Nodes, features: Features, guard: int, step: StepCall
+    costs: Float32Array, nodes: Nodes, features: Features, guard: int, step: OnFraction
 ) -> tuple[Steps, Float32Array]:
     """Return for each node the best place to jump to in every part of the kept audio.
 
@@ -368,7 +369,7 @@ def _costs_to_go(
     neighbours: Steps,
     neighbour_costs: Float32Array,
     ahead: int,
-    step: StepCall,
+    step: OnFraction,
 ) -> Float32Array:
     """Return the cost from each node to the end without jumping at once.
 

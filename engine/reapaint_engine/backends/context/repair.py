@@ -1,6 +1,6 @@
 """Mode ``repair``: short gaps, from the sound on both sides."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from reapaint_engine.backends.context.repetition import find_repetition
 from reapaint_engine.dsp.interpolation import Interpolator, interpolator, runs
 from reapaint_engine.dsp.prediction import autocorrelation, burg, lpc
 from reapaint_engine.protocol.arrays import Audio, Float64Array, Mask
+from reapaint_engine.protocol.progress import OnFraction
 from reapaint_engine.protocol.spans import Span
 
 
@@ -82,7 +83,7 @@ class Repair:
     warnings: tuple[str, ...] = ()
 
 
-def repair(window: Window, seeds: Sequence[int], step: Callable[[float], None]) -> Repair:
+def repair(window: Window, seeds: Sequence[int], step: OnFraction) -> Repair:
     """Fill every span of a window from the sound right beside it.
 
     Spans within a predictor's reach of each other are unknowns of one system, so that
@@ -181,7 +182,7 @@ def _fill(
     missing: Mask,
     spans: Sequence[Span],
     seeds: Sequence[int],
-    step: Callable[[float], None],
+    step: OnFraction,
 ) -> list[list[Passage]]:
     """Return the passages of neighbouring spans for each seed."""
     near, far, wide = (_region(window, missing, spans, reach) for reach in (NEAR, FAR, WIDE))

@@ -7,11 +7,12 @@ import numpy as np
 from scipy import fft
 
 from reapaint_engine.backends.base import Passage, Window
-from reapaint_engine.backends.context.features import StepCall, kept_stretches
+from reapaint_engine.backends.context.features import kept_stretches
 from reapaint_engine.backends.context.paths import Run
 from reapaint_engine.dsp.crossfades import crossfade
 from reapaint_engine.dsp.extrapolation import continuation
 from reapaint_engine.protocol.arrays import Audio, Float64Array
+from reapaint_engine.protocol.progress import OnFraction
 from reapaint_engine.protocol.spans import Span
 
 BEYOND_S = 0.05
@@ -65,7 +66,7 @@ def segments_of(window: Window, span: Span, runs: Sequence[Run]) -> tuple[Segmen
 
 
 def aligned(
-    window: Window, span: Span, segments: Sequence[Segment], slide_s: float, step: StepCall
+    window: Window, span: Span, segments: Sequence[Segment], slide_s: float, step: OnFraction
 ) -> tuple[Segment, ...]:
     """Move segments by up to ``slide_s`` until their waveforms agree with what they meet.
 
@@ -181,7 +182,7 @@ def _difference(one: Audio, other: Audio) -> float:
 
 
 def join_segments(
-    window: Window, span: Span, segments: Sequence[Segment], join_s: float, step: StepCall
+    window: Window, span: Span, segments: Sequence[Segment], join_s: float, step: OnFraction
 ) -> Passage:
     """Lay segments end to end, each joined to the next where both agree.
 

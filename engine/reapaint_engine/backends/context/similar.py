@@ -12,7 +12,7 @@ import numpy as np
 
 from reapaint_engine.backends.base import Passage, Window
 from reapaint_engine.backends.context.analysis import Analysis, Character, analyse
-from reapaint_engine.backends.context.features import StepCall, kept_stretches
+from reapaint_engine.backends.context.features import kept_stretches
 from reapaint_engine.backends.context.paths import Routes, Weights, find_routes, walk
 from reapaint_engine.backends.context.segments import (
     aligned,
@@ -22,6 +22,7 @@ from reapaint_engine.backends.context.segments import (
     segments_of,
 )
 from reapaint_engine.protocol.arrays import Audio
+from reapaint_engine.protocol.progress import OnFraction
 from reapaint_engine.protocol.spans import Span
 
 
@@ -91,7 +92,7 @@ class SimilarPlan:
     entries: tuple[int, ...] = ()
 
 
-def plan_similar(window: Window, span: Span, analysis: Analysis, step: StepCall) -> SimilarPlan:
+def plan_similar(window: Window, span: Span, analysis: Analysis, step: OnFraction) -> SimilarPlan:
     """Find where passages for a span can come from.
 
     Parameters
@@ -119,7 +120,7 @@ def plan_similar(window: Window, span: Span, analysis: Analysis, step: StepCall)
 
 
 def fill_planned(
-    plan: SimilarPlan, variation: int, rng: np.random.Generator, step: StepCall
+    plan: SimilarPlan, variation: int, rng: np.random.Generator, step: OnFraction
 ) -> Passage:
     """Fill a span once.
 
@@ -146,7 +147,7 @@ def fill_planned(
     return led_in(plan.window, plan.span, passage, manner.lead_s)
 
 
-def fill_similar(window: Window, span: Span, rng: np.random.Generator, step: StepCall) -> Audio:
+def fill_similar(window: Window, span: Span, rng: np.random.Generator, step: OnFraction) -> Audio:
     """Fill a span of a window once, at its exact length.
 
     Returns
@@ -161,7 +162,7 @@ def fill_similar(window: Window, span: Span, rng: np.random.Generator, step: Ste
 
 
 def _entries(
-    window: Window, span: Span, routes: Routes, manner: Manner, step: StepCall
+    window: Window, span: Span, routes: Routes, manner: Manner, step: OnFraction
 ) -> tuple[int, ...]:
     """Return where takes begin: those that fit in outline, the best waveforms first."""
     rng = np.random.default_rng(0)

@@ -1,6 +1,6 @@
 """What is known of the background sound around a gap, measured once for all takes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +20,8 @@ from reapaint_engine.backends.context.texture import (
     smoothed,
 )
 from reapaint_engine.protocol.arrays import Audio, BoolArray, Float64Array, IndexArray
+from reapaint_engine.protocol.progress import OnFraction
 from reapaint_engine.protocol.spans import Span
-
-StepCall = Callable[[float], None]
 
 MAX_CONTEXT_S = 40.0
 """Context farther away says little about the gap."""
@@ -200,7 +199,7 @@ def guide_factor(sample_rate: int) -> int:
     return max(1, sample_rate // GUIDE_HZ)
 
 
-def analyse(window: Window, span: Span, step: StepCall) -> Surroundings | None:
+def analyse(window: Window, span: Span, step: OnFraction) -> Surroundings | None:
     """Measure the surroundings of a span.
 
     Parameters

@@ -14,6 +14,7 @@ from reapaint_engine.backends.hosted.planning import Plan, honoured, plan_calls
 from reapaint_engine.backends.hosted.service import HostedModel, Service
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
 from reapaint_engine.protocol.messages import BackendInfo
+from reapaint_engine.protocol.progress import Stage
 
 SAMPLE_RATE = 44_100
 CHANNELS = 2
@@ -76,7 +77,7 @@ class HostedBackend:
         JobCancelled
             Somebody asked for the job's end.
         """
-        control.step("encode", 0.0)
+        control.step(Stage.ENCODE, 0.0)
         self._check_prompt(params)
         model = next(each for each in self._service.models if each.name == params.model)
         plans, warnings = plan_calls(self._service, model, window, params, seeds)

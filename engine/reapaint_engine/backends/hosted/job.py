@@ -14,7 +14,7 @@ from reapaint_engine.backends.hosted.accounts import Account
 from reapaint_engine.backends.hosted.alignment import advance, measure_alignment
 from reapaint_engine.backends.hosted.answers import UnreadableAnswer, decode_answer
 from reapaint_engine.backends.hosted.errors import HostedCode, HostedError
-from reapaint_engine.backends.hosted.journal import Claim, Journal, Stage
+from reapaint_engine.backends.hosted.journal import Claim, Journal, RequestStage
 from reapaint_engine.backends.hosted.pace import Clock, Pace
 from reapaint_engine.backends.hosted.paid_requests import Caller, Delivery
 from reapaint_engine.backends.hosted.planning import Plan, not_taken
@@ -22,6 +22,7 @@ from reapaint_engine.backends.hosted.service import Prepared, Service
 from reapaint_engine.backends.hosted.session import Session
 from reapaint_engine.backends.hosted.transport import HttpTransport
 from reapaint_engine.protocol.arrays import Audio
+from reapaint_engine.protocol.progress import Stage
 from reapaint_engine.protocol.spans import Span
 
 MARGIN_FRAMES = 1024
@@ -61,7 +62,7 @@ class HostedJob:
         self._service = service
         self._window = window
         self._control = control
-        self._stage, self._done = "encode", 0.0
+        self._stage, self._done = Stage.ENCODE, 0.0
         self._session = Session(account, HttpTransport(account, pace), pace, clock, self._watch)
         self._prepared: dict[int, Prepared] = {}
 
@@ -91,7 +92,7 @@ class HostedJob:
                 self._deliver(plan, claim, outcome, begin=number / len(plans), share=1 / len(plans))
             for claim in claims:
                 if claim.record is not None:
-                    claim.save(msgspec.structs.replace(claim.record, stage=Stage.DELIVERED))
+                    claim.save(msgspec.structs.replace(claim.record, stage=RequestStage.DELIVERED))
         for prepared in self._prepared.values():
             outcome.warnings.extend(
                 not_taken(self._service, plans[0].call.model.name, name)
@@ -103,20 +104,20 @@ class HostedJob:
     def _deliver(
         self, plan: Plan, claim: Claim, outcome: Outcome, *, begin: float, share: float
     ) -> None:
-        def progress(stage: str, done: float) -> None:
+        def report(stage: Stage, done: float) -> None:
             self._report(stage, begin + share * done)
 
-        progress("encode", 0.0)
-        caller = Caller(self._service, self._session, progress)
+        report(Stage.ENCODE, 0.0)
+        caller = Caller(self._service, self._session, partial(report, Stage.SAMPLE))
         delivery = caller.deliver(plan.call, partial(self._prepare, plan), claim, plan.content)
-        progress("decode", 0.95)
+        report(Stage.DECODE, 0.95)
         passage = self._passage(plan, delivery, claim, outcome.warnings)
         outcome.passages[plan.take, plan.index] = passage
         outcome.deliveries.append(delivery)
 
     # Control
 
-    def _report(self, stage: str, done: float) -> None:
+    def _report(self, stage: Stage, done: float) -> None:
         self._stage, self._done = stage, done
         self._watch()
 

@@ -35,7 +35,7 @@ def journal_folder() -> Path:
     return make_private(state_folder() / "hosted")
 
 
-class Stage(StrEnum):
+class RequestStage(StrEnum):
     """How far a call has come."""
 
     SENDING = "sending"
@@ -53,7 +53,7 @@ class Record(msgspec.Struct, frozen=True):
 
     service: str
     content: str
-    stage: Stage
+    stage: RequestStage
     since_s: float
     remote_id: str = ""
     links: dict[str, str] = {}
@@ -141,7 +141,7 @@ class Journal:
         delivered = []
         for path in self._folder.glob("*.json"):
             record = _read(path)
-            is_delivered = record is not None and record.stage is Stage.DELIVERED
+            is_delivered = record is not None and record.stage is RequestStage.DELIVERED
             kept_s = DELIVERED_S if is_delivered else UNDELIVERED_S
             if record is None or now_s - record.since_s > kept_s:
                 _remove(path)
@@ -182,7 +182,7 @@ def _is_left_behind(record: Record | None, content: str) -> TypeGuard[Record]:
     return (
         record is not None
         and record.content == content
-        and record.stage in (Stage.TAKEN, Stage.FETCHED)
+        and record.stage in (RequestStage.TAKEN, RequestStage.FETCHED)
     )
 
 

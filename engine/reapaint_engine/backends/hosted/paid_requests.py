@@ -13,7 +13,7 @@ import msgspec
 
 from reapaint_engine.backends.hosted.errors import HostedCode, HostedError, maybe_paid
 from reapaint_engine.backends.hosted.exchange import Request
-from reapaint_engine.backends.hosted.journal import Claim, Record, Stage
+from reapaint_engine.backends.hosted.journal import Claim, Record, RequestStage
 from reapaint_engine.backends.hosted.pace import wait
 from reapaint_engine.backends.hosted.service import (
     Call,
@@ -27,6 +27,7 @@ from reapaint_engine.backends.hosted.service import (
 )
 from reapaint_engine.backends.hosted.session import Session
 from reapaint_engine.errors import JobCancelled
+from reapaint_engine.protocol.progress import OnFraction
 
 SLOWER_EACH_TIME = 1.25
 LONGEST_POLL_S = 10.0
@@ -65,12 +66,10 @@ def digests(service: str, call: Call, seed: int) -> tuple[str, str]:
 class Caller:
     """Makes calls for one job."""
 
-    def __init__(
-        self, service: Service, session: Session, progress: Callable[[str, float], None]
-    ) -> None:
+    def __init__(self, service: Service, session: Session, on_fraction: OnFraction) -> None:
         self._service = service
         self._session = session
-        self._progress = progress
+        self._on_fraction = on_fraction
 
     def deliver(
         self, call: Call, prepare: Callable[[], Prepared], claim: Claim, content: str
@@ -86,7 +85,7 @@ class Caller:
             its result is there for whoever asks again.
         """
         record = claim.record
-        if record is not None and record.stage is Stage.SENDING:
+        if record is not None and record.stage is RequestStage.SENDING:
             claim.forget()
             raise maybe_paid(self._service.title, "the engine ended while it was being sent")
         if record is not None and (answer := claim.answer()) is not None:
@@ -107,7 +106,7 @@ class Caller:
         record = Record(
             service=self._service.name,
             content=content,
-            stage=Stage.SENDING,
+            stage=RequestStage.SENDING,
             since_s=self._session.clock.epoch_s(),
         )
         claim.save(record)
@@ -125,7 +124,7 @@ class Caller:
         claim.save(
             msgspec.structs.replace(
                 record,
-                stage=Stage.TAKEN,
+                stage=RequestStage.TAKEN,
                 remote_id=outcome.remote_id,
                 links=dict(outcome.links),
             )
@@ -160,7 +159,7 @@ class Caller:
                     hint="Ask for the same again later: the call is picked up and not paid twice.",
                 )
             # Nobody tells how far it is: half of what is left for every 15 s.
-            self._progress("sample", 1.0 - math.exp2(-waited_s / 15.0))
+            self._on_fraction(1.0 - math.exp2(-waited_s / 15.0))
             wait(pause_s, session.clock, session.watch)
             pause_s = min(pause_s * SLOWER_EACH_TIME, LONGEST_POLL_S)
         return state
@@ -177,7 +176,9 @@ class Caller:
         answer = self._download(finished, claim)
         record = claim.record
         assert record is not None, "a call has its record until it is forgotten"
-        fetched = msgspec.structs.replace(record, stage=Stage.FETCHED, cost_usd=finished.cost_usd)
+        fetched = msgspec.structs.replace(
+            record, stage=RequestStage.FETCHED, cost_usd=finished.cost_usd
+        )
         claim.keep_answer(answer, fetched)
         return Delivery(answer, is_new=is_new, cost_usd=finished.cost_usd)
 

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
 from reapaint_engine.protocol.folders import cache_folder
 from reapaint_engine.protocol.libraries import library_name
 from reapaint_engine.protocol.messages import BackendInfo
+from reapaint_engine.protocol.progress import OnFraction, Stage
 
 AUTO, ONCE, LOOP = "auto", "once", "loop"
 
@@ -107,7 +108,7 @@ class LibraryBackend:
             Somebody asked for the job's end.
         """
         self._check(params)
-        control.step("encode", 0.0)
+        control.step(Stage.ENCODE, 0.0)
         matches, notices = self._search(params, control)
         takes = []
         for number, seed in enumerate(seeds):
@@ -176,7 +177,10 @@ class LibraryBackend:
         try:
             if not matches and query.unknown:
                 query = widened(
-                    connection, self._meaning, query, lambda share: control.step("encode", share)
+                    connection,
+                    self._meaning,
+                    query,
+                    lambda share: control.step(Stage.ENCODE, share),
                 )
                 matches = find(connection, query, WALKED)
             return reranked(connection, self._meaning, params.prompt, matches), notices
@@ -193,7 +197,7 @@ class LibraryBackend:
         while not indexer.wait_listed(POLL_S) and time.monotonic() < deadline_s:
             if (failure := indexer.progress.failure) is not None:
                 raise failure
-            control.step("encode", 0.0)
+            control.step(Stage.ENCODE, 0.0)
         # After a few new files this is next to nothing; a new library is not waited for.
         indexer.wait_read(POLL_S)
 
@@ -236,7 +240,7 @@ class LibraryBackend:
         params: GenerationParams,
         seed: int,
         matches: Sequence[Match],
-        step: Callable[[float], None],
+        step: OnFraction,
     ) -> "_Take":
         longest_s = max(span.length for span in window.spans) / window.sample_rate
         variation, rank = divmod(seed, len(matches))
@@ -309,8 +313,8 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
     return row.fetchone() is None
 
 
-def _part_of(control: JobControl, begin: float, share: float) -> Callable[[float], None]:
+def _part_of(control: JobControl, begin: float, share: float) -> OnFraction:
     def step(done: float) -> None:
-        control.step("sample", min(1.0, begin + share * done))
+        control.step(Stage.SAMPLE, min(1.0, begin + share * done))
 
     return step

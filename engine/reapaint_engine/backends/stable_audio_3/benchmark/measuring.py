@@ -22,7 +22,6 @@ from reapaint_engine.backends.stable_audio_3.benchmark.rounds import (
 )
 from reapaint_engine.backends.stable_audio_3.benchmark.setting_up import (
     Contest,
-    Progress,
     Subject,
     make_contest,
     open_subject,
@@ -31,11 +30,12 @@ from reapaint_engine.backends.stable_audio_3.benchmark.sides import STAGES, Job,
 from reapaint_engine.backends.stable_audio_3.device.memory import is_out_of_memory
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.progress import OnProgress
 
 Answer = dict[str, Any]
 
 
-def measure(options: BenchOptions, on_progress: Progress) -> Answer:
+def measure(options: BenchOptions, on_progress: OnProgress) -> Answer:
     """Measure both sides in one run.
 
     Returns
@@ -93,7 +93,7 @@ def _enough_memory() -> Iterator[None]:
         ) from error
 
 
-def _memory(subject: Subject, on_progress: Progress) -> Answer:
+def _memory(subject: Subject, on_progress: OnProgress) -> Answer:
     options = subject.options
     sides = (footprint.STOCK, footprint.OURS)
     answer: Answer = {}

@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 
-from reapaint_engine.backends.stable_audio_3.benchmark.setting_up import Contest, Progress
+from reapaint_engine.backends.stable_audio_3.benchmark.setting_up import Contest
 from reapaint_engine.backends.stable_audio_3.benchmark.sides import Job, Ours, Side, make_job
 from reapaint_engine.backends.stable_audio_3.benchmark.watch import TOTAL, Times, Watch
+from reapaint_engine.protocol.progress import OnProgress
 
 STOCK, BARE_STOCK, OURS, OWN = "stock", "stock_without_headroom", "ours", "ours_own_codec"
 ONLY, FIRST, REROLL, NEW_PROMPT = "job", "first", "reroll", "new_prompt"
@@ -22,7 +23,7 @@ Runs = dict[str, dict[str, list[Stages]]]
 """By side and by kind of job, one for each round."""
 
 
-def run_rounds(contest: Contest, rounds: int, on_progress: Progress) -> Runs:
+def run_rounds(contest: Contest, rounds: int, on_progress: OnProgress) -> Runs:
     """Time every side once a round, each round beginning with another.
 
     What slows the machine down for a while then slows all of them down alike, and ratios

@@ -1,15 +1,14 @@
 """The entrance of the benchmark; it loads neither torch nor diffusers before it has to."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from reapaint_engine.backends.stable_audio_3.backend import check_packages
 from reapaint_engine.backends.stable_audio_3.benchmark.options import BenchOptions
+from reapaint_engine.protocol.progress import OnProgress
 
 
-def measure(
-    options: Mapping[str, Any], on_progress: Callable[[str, float], None]
-) -> dict[str, Any]:
+def measure(options: Mapping[str, Any], on_progress: OnProgress) -> dict[str, Any]:
     """Measure both sides in one run; torch is loaded now and not before.
 
     Parameters

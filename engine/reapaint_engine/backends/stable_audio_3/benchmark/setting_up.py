@@ -1,7 +1,6 @@
 """Networks on their device, and the two sides made of them."""
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,9 +45,6 @@ from reapaint_engine.protocol.errors import ErrorCode
 RANDOM = "random weights"
 
 _TINY_SIZES = Sizes(1_000_000, 1_000_000, 1_000_000, 2**26)
-
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)

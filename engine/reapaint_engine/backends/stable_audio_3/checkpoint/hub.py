@@ -19,7 +19,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import (
 from reapaint_engine.backends.stable_audio_3.checkpoint.errors import StoreCode, StoreError
 from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import (
     File,
-    OnBytes,
+    OnMoreBytes,
     is_checksum,
     is_safe,
 )
@@ -64,7 +64,7 @@ class HubSource:
         self.revision = str(info.sha)
         self.files = self._needed(info.siblings or ())
 
-    def bring(self, file: File, target: Path, on_bytes: OnBytes) -> None:
+    def bring(self, file: File, target: Path, on_bytes: OnMoreBytes) -> None:
         """Download one file; what an earlier attempt brought of it is kept.
 
         Raises
@@ -105,7 +105,7 @@ class HubSource:
                 # A proxy or a network's sign-in page answers in the hub's place.
                 raise _unreachable(self._model, "what answers is not the hub") from error
 
-    def _append(self, file: File, part: Path, on_bytes: OnBytes) -> None:
+    def _append(self, file: File, part: Path, on_bytes: OnMoreBytes) -> None:
         """Ask for what is missing of a file, and write what comes."""
         have = part.stat().st_size
         utils = self._hub.utils

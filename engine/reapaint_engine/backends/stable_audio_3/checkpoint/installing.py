@@ -13,7 +13,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import (
     SHA256_DIGITS,
     File,
     Manifest,
-    OnBytes,
+    OnMoreBytes,
     checksum,
     read_manifest,
     write_manifest,
@@ -25,7 +25,6 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
 )
 from reapaint_engine.backends.stable_audio_3.checkpoint.store import (
     Installed,
-    OnProgress,
     Origin,
     expected_files,
     find_installed,
@@ -38,6 +37,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.store import (
 )
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.progress import OnBytes
 
 _COPY_BYTES = 2**22
 
@@ -57,7 +57,7 @@ class Source(Protocol):
     def files(self) -> tuple[File, ...]:
         """Every file to bring."""
 
-    def bring(self, file: File, target: Path, on_bytes: OnBytes) -> None:
+    def bring(self, file: File, target: Path, on_bytes: OnMoreBytes) -> None:
         """Put one file in its place, or raise; what was begun may go on next time."""
 
 
@@ -87,7 +87,7 @@ class FolderSource:
         check_is(model, checkpoint.settings)
         self.revision = checkpoint.revision if manifest is None else manifest.revision
 
-    def bring(self, file: File, target: Path, on_bytes: OnBytes) -> None:
+    def bring(self, file: File, target: Path, on_bytes: OnMoreBytes) -> None:
         """Link the file where the file system can, else copy it."""
         source = (self._folder / file.path).resolve()
         if not _link(source, target):
@@ -112,7 +112,7 @@ class FolderSource:
 def install(
     model: Model,
     source: Source,
-    on_progress: OnProgress = lambda _what, _done, _total: None,
+    on_progress: OnBytes = lambda _what, _done, _total: None,
 ) -> Installed:
     """Bring a checkpoint here; a file that is here already is not brought again.
 
@@ -170,7 +170,7 @@ def check_is(model: Model, settings: ModelSettings) -> None:
 # Steps
 
 
-def _gather(source: Source, staging: Path, on_progress: OnProgress) -> set[File]:
+def _gather(source: Source, staging: Path, on_progress: OnBytes) -> set[File]:
     """Bring every file that is not here yet; returns those whose checksum was compared."""
     known = _known_files()
     total = sum(file.size for file in source.files)
@@ -198,7 +198,7 @@ def _gather(source: Source, staging: Path, on_progress: OnProgress) -> set[File]
 
 
 def _check(
-    model: Model, source: Source, staging: Path, checked: set[File], on_progress: OnProgress
+    model: Model, source: Source, staging: Path, checked: set[File], on_progress: OnBytes
 ) -> Manifest:
     """Compare what came with what was announced, and return it with its checksums."""
     total = sum(file.size for file in source.files)
@@ -301,7 +301,7 @@ def _link(source: Path, target: Path) -> bool:
     return True
 
 
-def _copy(source: Path, target: Path, on_bytes: OnBytes) -> None:
+def _copy(source: Path, target: Path, on_bytes: OnMoreBytes) -> None:
     part = target.with_name(target.name + ".part")
     with source.open("rb") as reader, part.open("wb") as writer:
         while chunk := reader.read(_COPY_BYTES):
@@ -324,7 +324,7 @@ def _check_room(staging: Path, missing: list[File]) -> None:
         )
 
 
-def _summed(on_total: Callable[[int], None]) -> OnBytes:
+def _summed(on_total: Callable[[int], None]) -> OnMoreBytes:
     total = 0
 
     def add(more: int) -> None:

@@ -16,7 +16,7 @@ FORMAT = 1
 _CHUNK_BYTES = 2**22
 _HEX = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
-OnBytes = Callable[[int], None]
+OnMoreBytes = Callable[[int], None]
 """Told how many bytes more are done."""
 
 
@@ -48,7 +48,7 @@ class Manifest:
         return sum(file.size for file in self.files)
 
 
-def checksum(path: Path, like: str = "", on_bytes: OnBytes = lambda _count: None) -> str:
+def checksum(path: Path, like: str = "", on_bytes: OnMoreBytes = lambda _count: None) -> str:
     """Return a file's checksum, of the same kind as another one; SHA-256 by default.
 
     Raises

@@ -33,9 +33,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import (
     read_manifest,
 )
 from reapaint_engine.protocol.errors import ErrorCode
-
-OnProgress = Callable[[str, int, int], None]
-"""Told what is being done, and how many bytes of how many are done."""
+from reapaint_engine.protocol.progress import OnBytes
 
 
 class Origin(StrEnum):
@@ -119,7 +117,7 @@ def expected_files(installed: Installed) -> tuple[File, ...]:
 
 
 def verify(
-    installed: Installed, on_progress: OnProgress = lambda _what, _done, _total: None
+    installed: Installed, on_progress: OnBytes = lambda _what, _done, _total: None
 ) -> tuple[Damage, ...]:
     """Compare every file with its checksum, without any network.
 

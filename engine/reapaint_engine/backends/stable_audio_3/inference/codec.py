@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecKind, CodecShape
 from reapaint_engine.backends.stable_audio_3.network.same import Same, fuse, ignore
-from reapaint_engine.backends.stable_audio_3.network.same_blocks import Progress
 from reapaint_engine.backends.stable_audio_3.network.same_s import FOLD_SEGMENTS
+from reapaint_engine.protocol.progress import OnFraction
 
 __all__ = ["Codec", "fuse", "make_codec_module"]
 
@@ -50,7 +50,7 @@ class Codec:
         unit = self.hop * self.alignment
         return -(-frames // unit) * self.alignment
 
-    def encode(self, audio: Tensor, on_progress: Progress = ignore) -> Tensor:
+    def encode(self, audio: Tensor, on_progress: OnFraction = ignore) -> Tensor:
         """Encode all of the audio; silence fills its last latents.
 
         Parameters
@@ -68,7 +68,7 @@ class Codec:
         return self.encode_range(audio, 0, self.latents_of(audio.shape[-1]), on_progress)
 
     def encode_range(
-        self, audio: Tensor, first: int, last: int, on_progress: Progress = ignore
+        self, audio: Tensor, first: int, last: int, on_progress: OnFraction = ignore
     ) -> Tensor:
         """Return ``encode(audio)[..., first:last]`` without encoding the rest.
 
@@ -103,7 +103,7 @@ class Codec:
         latents = self.module.encode(heard, on_progress).latents
         return latents[..., first - low : last - low].contiguous()
 
-    def decode(self, latents: Tensor, on_progress: Progress = ignore) -> Tensor:
+    def decode(self, latents: Tensor, on_progress: OnFraction = ignore) -> Tensor:
         """Decode all of the latents, to ``hop`` frames each.
 
         Parameters
@@ -121,7 +121,7 @@ class Codec:
         return self.decode_range(latents, 0, latents.shape[-1], on_progress)
 
     def decode_range(
-        self, latents: Tensor, first: int, last: int, on_progress: Progress = ignore
+        self, latents: Tensor, first: int, last: int, on_progress: OnFraction = ignore
     ) -> Tensor:
         """Return the frames of latents ``first`` to ``last``, as decoding all would make them.
 

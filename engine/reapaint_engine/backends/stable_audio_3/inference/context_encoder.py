@@ -1,6 +1,6 @@
 """What of a window is kept, as latents: encoded where it must be, remembered where it can."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from reapaint_engine.backends.base import Window
 from reapaint_engine.backends.stable_audio_3.inference.cache import LatentCache
 from reapaint_engine.backends.stable_audio_3.inference.codec import Codec
 from reapaint_engine.backends.stable_audio_3.inference.geometry import LatentPlan
+from reapaint_engine.protocol.progress import OnFraction
 from reapaint_engine.protocol.spans import Span
 
 
@@ -39,7 +40,7 @@ class ContextEncoder:
         self,
         window: Window,
         plan: LatentPlan,
-        on_progress: Callable[[float], None],
+        on_progress: OnFraction,
         *,
         is_whole: bool,
     ) -> Tensor:
@@ -86,7 +87,7 @@ class ContextEncoder:
         audio: Tensor,
         wanted: Sequence[Span],
         length: int,
-        on_progress: Callable[[float], None],
+        on_progress: OnFraction,
     ) -> Tensor:
         latents = torch.zeros(1, self._codec.latent_dim, length, device=self._device)
         done, total = 0, sum(span.length for span in wanted)

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from reapaint_engine.backends.base import JobControl
+from reapaint_engine.protocol.progress import OnFraction, Stage
 
 WAIT_S = 0.1
 """How often a job that waits for its model looks whether it was cancelled."""
 
 _log = logging.getLogger(__name__)
-
-OnProgress = Callable[[float], None]
 
 
 class Closable(Protocol):
@@ -43,7 +42,7 @@ class ModelHolder(Generic[Model]):
         Drop the model after so long without a job; 0 = never.
     """
 
-    def __init__(self, load: Callable[[Path, OnProgress], Model], *, idle_s: float) -> None:
+    def __init__(self, load: Callable[[Path, OnFraction], Model], *, idle_s: float) -> None:
         self._load = load
         self._idle_s = idle_s
         self._changed = threading.Condition()
@@ -102,7 +101,7 @@ class ModelHolder(Generic[Model]):
                 self._changed.release()
                 try:
                     # Reporting takes other locks, and may end the job.
-                    control.step("load", fraction)
+                    control.step(Stage.LOAD, fraction)
                 finally:
                     self._changed.acquire()
                 if self._held == folder:

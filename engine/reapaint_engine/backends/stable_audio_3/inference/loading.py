@@ -7,7 +7,7 @@ copied, and a system short of memory can drop them and read them again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,6 +37,7 @@ from reapaint_engine.backends.stable_audio_3.network.text_model import (
 )
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.progress import OnFraction
 
 if TYPE_CHECKING:
     from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import Checkpoint
@@ -85,7 +86,7 @@ class _Assignment:
         return [name for name in self.module.state_dict() if not is_computed(name)]
 
 
-def load(checkpoint: Checkpoint, plan: DevicePlan, on_progress: Callable[[float], None]) -> Parts:
+def load(checkpoint: Checkpoint, plan: DevicePlan, on_progress: OnFraction) -> Parts:
     """Load a checkpoint as a plan wants it.
 
     Parameters
@@ -209,7 +210,7 @@ def _stored(assignment: _Assignment, name: str) -> StoredTensor:
 class _Progress:
     """Tells how much of all bytes was read."""
 
-    def __init__(self, total: int, on_progress: Callable[[float], None]) -> None:
+    def __init__(self, total: int, on_progress: OnFraction) -> None:
         self._total = max(1, total)
         self._done = 0
         self._on_progress = on_progress

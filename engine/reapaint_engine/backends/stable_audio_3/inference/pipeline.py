@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,7 @@ from reapaint_engine.backends.stable_audio_3.inference.self_test import check_pa
 from reapaint_engine.backends.stable_audio_3.inference.text import TextEncoder
 from reapaint_engine.backends.stable_audio_3.network.denoiser import Denoiser, PreparedJob
 from reapaint_engine.backends.stable_audio_3.network.duration import embed_duration
+from reapaint_engine.protocol.progress import OnFraction, Stage
 from reapaint_engine.protocol.requests import MAX_TAKES
 from reapaint_engine.protocol.spans import Span
 
@@ -72,7 +73,7 @@ def load_model(
     name: str,
     checkpoint: Checkpoint,
     plan: DevicePlan,
-    on_progress: Callable[[float], None],
+    on_progress: OnFraction,
     *,
     hide_replaced: bool = False,
 ) -> "Model":
@@ -217,14 +218,14 @@ class Model:
             max_frames=settings.max_frames,
             multiple=LATENTS_MULTIPLE if self._runner.captures else self.codec.alignment,
         )
-        control.step("encode", 0.0)
+        control.step(Stage.ENCODE, 0.0)
         guidance = Guidance.for_checkpoint(settings.objective, params.guidance)
         conditioning, warnings = self._condition(params, guidance, plan)
         mask = _mask(plan).to(self._device)
         latents = self._context.encode(
             window,
             plan,
-            lambda fraction: control.step("encode", ENCODED * fraction),
+            lambda fraction: control.step(Stage.ENCODE, ENCODED * fraction),
             is_whole=params.strength < 1,
         )
         steps = params.steps or DEFAULT_STEPS[settings.objective]
@@ -299,7 +300,7 @@ class Model:
 
     def _make(self, job: "_Job", seeds: Sequence[int], share: "_Share") -> list[Fill]:
         sampler = sampler_for(self.settings.objective)
-        share.step("sample", ENCODED)
+        share.step(Stage.SAMPLE, ENCODED)
         shape = (self.codec.latent_dim, job.plan.latents)
         noise = TakeNoise(seeds, shape, noise_draws(sampler, job.sigmas), self._device)
         latents = sample_captured(
@@ -312,7 +313,7 @@ class Model:
             guidance=job.guidance,
             initial=job.latents,
             on_step=lambda step: share.step(
-                "sample", ENCODED + (SAMPLED - ENCODED) * step / max(1, len(job.sigmas) - 1)
+                Stage.SAMPLE, ENCODED + (SAMPLED - ENCODED) * step / max(1, len(job.sigmas) - 1)
             ),
         )
         # What is kept is known: new audio then joins the true context, not its likeness.
@@ -329,12 +330,12 @@ class Model:
         """Return each take's passage for a span, with a latent more on each side."""
         mask = plan.mask_of(span)
         first, last = max(mask.start - 1, 0), min(mask.end + 1, plan.latents)
-        share.step("decode", SAMPLED)
+        share.step(Stage.DECODE, SAMPLED)
         audio = self.codec.decode_range(
             latents,
             first,
             last,
-            lambda fraction: share.step("decode", SAMPLED + (1 - SAMPLED) * fraction),
+            lambda fraction: share.step(Stage.DECODE, SAMPLED + (1 - SAMPLED) * fraction),
         )
         start = plan.heard.start + first * plan.hop
         return [Passage(start, np.ascontiguousarray(take)) for take in to_host(audio).numpy()]
@@ -354,7 +355,7 @@ _ANYTHING = GenerationParams(
 class _Unwatched:
     """The control of a job that nobody waits for."""
 
-    def step(self, stage: str, fraction: float) -> None:
+    def step(self, stage: Stage, fraction: float) -> None:
         """Go on."""
 
 
@@ -383,7 +384,7 @@ class _Share:
     batch: int
     takes: int
 
-    def step(self, stage: str, fraction: float) -> None:
+    def step(self, stage: Stage, fraction: float) -> None:
         """Report a fraction of the job as it would be with this batch alone."""
         done = (self.made + self.batch * (fraction - ENCODED) / (1 - ENCODED)) / self.takes
         self.control.step(stage, ENCODED + (1 - ENCODED) * done)

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # torch's own name for it
 from torch import Tensor
 
-from reapaint_engine.backends.stable_audio_3.network.same_blocks import Layer, Progress, View, share
+from reapaint_engine.backends.stable_audio_3.network.same_blocks import Layer, View, share
+from reapaint_engine.protocol.progress import OnFraction
 
 BLOCK_SEGMENTS = 6
 """Segments that ask together: with one more on each side to hear, 8 of 17 tokens are 136, and
@@ -23,7 +24,7 @@ def run_banded(
     window: int,
     keep: slice,
     rows: int,
-    on_progress: Progress,
+    on_progress: OnFraction,
 ) -> Tensor:
     """Run layers in which a token hears ``window`` segments' worth of tokens on either side.
 

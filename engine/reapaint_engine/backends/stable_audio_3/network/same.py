@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from reapaint_engine.backends.stable_audio_3.checkpoint.settings import CodecKind, CodecShape
 from reapaint_engine.backends.stable_audio_3.network.banded import run_banded
-from reapaint_engine.backends.stable_audio_3.network.same_blocks import Layer, Progress
+from reapaint_engine.backends.stable_audio_3.network.same_blocks import Layer
 from reapaint_engine.backends.stable_audio_3.network.same_s import FOLD_SEGMENTS, run_folded
+from reapaint_engine.protocol.progress import OnFraction
 
 CPU_ROWS = 1224
 """Tokens at a time on a CPU: enough for its matrix product, few enough for its cache."""
@@ -110,7 +111,7 @@ class Resampler(nn.Module):
         self.new_tokens = nn.Parameter(torch.randn(1, 1, dim))
         self.transformers = nn.ModuleList(_layers(shape, level, dim, is_encoder=is_encoder))
 
-    def forward(self, rows: Tensor, on_progress: Progress) -> Tensor:
+    def forward(self, rows: Tensor, on_progress: OnFraction) -> Tensor:
         """Resample a whole number of segments.
 
         Parameters
@@ -138,7 +139,7 @@ class Resampler(nn.Module):
         mapped: Tensor = self.mapping(made)
         return mapped[:, : rows.shape[1] * self.stride]
 
-    def _ask(self, given: Tensor, asked: int, wanted: slice, on_progress: Progress) -> Tensor:
+    def _ask(self, given: Tensor, asked: int, wanted: slice, on_progress: OnFraction) -> Tensor:
         """Put ``asked`` new tokens behind what is given of each segment, and run the layers.
 
         ``given`` has shape (batch, segments, tokens, dim); the result (batch, rows, dim).
@@ -178,7 +179,7 @@ class Encoder(nn.Module):
         self.blocks = nn.ModuleList(Resampler(shape, level, is_encoder=True) for level in levels)
         self.proj = nn.Linear(_channels(shape)[-1], shape.latent_dim)
 
-    def forward(self, rows: Tensor, on_progress: Progress) -> Tensor:
+    def forward(self, rows: Tensor, on_progress: OnFraction) -> Tensor:
         """Encode patches.
 
         Parameters
@@ -206,7 +207,7 @@ class Decoder(nn.Module):
         self.proj = nn.Linear(shape.latent_dim, _channels(shape)[-1])
         self.blocks = nn.ModuleList(Resampler(shape, level, is_encoder=False) for level in levels)
 
-    def forward(self, latents: Tensor, on_progress: Progress) -> Tensor:
+    def forward(self, latents: Tensor, on_progress: OnFraction) -> Tensor:
         """Decode latents to patches.
 
         Parameters
@@ -283,7 +284,7 @@ class Same(nn.Module):
         self.bottleneck = Bottleneck(shape.latent_dim)
         self.decoder = Decoder(shape)
 
-    def encode(self, audio: Tensor, on_progress: Progress = ignore) -> Encoded:
+    def encode(self, audio: Tensor, on_progress: OnFraction = ignore) -> Encoded:
         """Encode audio; silence fills the last ``unit``.
 
         Parameters
@@ -298,7 +299,7 @@ class Same(nn.Module):
         latents = self.encoder(patches, on_progress).mT
         return Encoded(self.bottleneck.encode(latents).contiguous())
 
-    def decode(self, latents: Tensor, on_progress: Progress = ignore) -> Decoded:
+    def decode(self, latents: Tensor, on_progress: OnFraction = ignore) -> Decoded:
         """Decode latents to a hop of frames each; peaks stay as they are.
 
         Parameters
@@ -346,7 +347,7 @@ def _layers(shape: CodecShape, level: int, dim: int, *, is_encoder: bool) -> Ite
         )
 
 
-def _in_turn(blocks: nn.ModuleList, rows: Tensor, on_progress: Progress) -> Tensor:
+def _in_turn(blocks: nn.ModuleList, rows: Tensor, on_progress: OnFraction) -> Tensor:
     for number, block in enumerate(blocks):
 
         def report(done: float, number: int = number) -> None:

@@ -5,7 +5,6 @@ both. The arithmetic is the same; what differs is how little is computed twice.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,9 +13,6 @@ from torch import Tensor, nn
 
 ROTARY_BASE = 10000.0
 """The base of the rotary frequencies, as the weights were trained."""
-
-Progress = Callable[[float], None]
-"""Told the fraction of a run that is done, often; what it raises ends the run."""
 
 
 def share(count: int, most: int) -> int:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from reapaint_engine.backends.stable_audio_3.network.same_blocks import Layer, Progress, View, share
+from reapaint_engine.backends.stable_audio_3.network.same_blocks import Layer, View, share
+from reapaint_engine.protocol.progress import OnFraction
 
 FOLD_SEGMENTS = 2
 """Latents to a fold: the reference cuts 32 patches of 16 to a latent, 34 tokens with the added."""
@@ -21,7 +22,7 @@ def run_folded(
     segment: int,
     keep: slice,
     rows: int,
-    on_progress: Progress,
+    on_progress: OnFraction,
 ) -> Tensor:
     """Run layers whose attention never leaves a fold.
 
@@ -65,7 +66,7 @@ def _through(
     segment: int,
     keep: slice | None,
     rows: int,
-    on_progress: Progress,
+    on_progress: OnFraction,
 ) -> Tensor:
     if not layers:
         return tokens

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from reapaint_engine.backends.stable_audio_3.inference.holder import ModelHolder, OnProgress
+from reapaint_engine.backends.stable_audio_3.inference.holder import ModelHolder
 from reapaint_engine.errors import JobCancelled, JobError
 from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.progress import OnFraction
 
 SMALL, MEDIUM = Path("small"), Path("medium")
 LONG_S = 10.0
@@ -35,7 +36,7 @@ class FakeLoader:
         self.begun = threading.Event()
         self.failure: Exception | None = None
 
-    def __call__(self, folder: Path, on_progress: OnProgress) -> FakeModel:
+    def __call__(self, folder: Path, on_progress: OnFraction) -> FakeModel:
         on_progress(0.0)
         self.begun.set()
         assert self.go_on.wait(LONG_S)
