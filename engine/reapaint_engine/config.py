@@ -1,44 +1,76 @@
-"""What an engine is told at its start: flags first, then REAPAINT_*, then defaults."""
+"""What an engine is told at its start: the table of its settings."""
 
-import math
-import os
 from collections.abc import Collection
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from reapaint_engine.backends.options import AUTO, BackendOptions
 from reapaint_engine.errors import StartError
 from reapaint_engine.protocol.discovery import is_loopback
 from reapaint_engine.protocol.messages import Limits
+from reapaint_engine.protocol.settings import (
+    LOG_LEVEL,
+    NUMBER,
+    SECONDS_OR_NEVER,
+    TEXT,
+    Setting,
+)
 
 LOOPBACK_ENDPOINT = "tcp://127.0.0.1:*"
-AUTO = "auto"
-"""Let the engine choose: the best model that is here, else the sound around the selection."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
     """One engine's settings, checked by ``check_config``."""
 
-    endpoint: str = LOOPBACK_ENDPOINT
-    backend: str = AUTO
-    max_window_mib: int = 1024
-    max_queued_jobs: int = 64
-    max_queued_mib: int = 4096
-    idle_exit_s: float = 0.0
-    """Stop after this long without work; 0 = never."""
-    log_level: str = "INFO"
-    library: Path | None = None
-    """A folder of sounds; whether it is there is seen when it is needed."""
-    model: str = AUTO
-    """What Stable Audio 3 takes where a request names no model: a name or a folder."""
-    device: str = AUTO
-    model_idle_s: float = 600.0
-    """Drop a model from memory after this long without work; 0 = never."""
-    max_cost: float | None = None
-    """What one job may cost at a hosted service, in USD; None is no limit."""
-    hide_replaced: bool = False
-    """Let a model hear silence where it is to make new sound."""
+    endpoint: str = Setting(
+        name="endpoint",
+        default=LOOPBACK_ENDPOINT,
+        kind=TEXT,
+        help="where to listen; beyond loopback only clients with trusted keys are served",
+    ).field()
+    backend: str = Setting(
+        name="backend",
+        default=AUTO,
+        kind=TEXT,
+        help="what fills the mask where a request names none",
+    ).field()
+    backend_options: BackendOptions = field(default_factory=BackendOptions)
+    idle_exit_s: float = Setting(
+        name="idle_exit",
+        default=0.0,
+        kind=SECONDS_OR_NEVER,
+        metavar="SECONDS",
+        help="stop after this long without work; 0 = never",
+    ).field()
+    max_window_mib: int = Setting(
+        name="max_window_mib",
+        default=1024,
+        kind=NUMBER,
+        metavar="N",
+        help="the largest window of one job",
+    ).field()
+    max_queued_jobs: int = Setting(
+        name="max_queued_jobs",
+        default=64,
+        kind=NUMBER,
+        metavar="N",
+        help="how many jobs may wait",
+    ).field()
+    max_queued_mib: int = Setting(
+        name="max_queued_mib",
+        default=4096,
+        kind=NUMBER,
+        metavar="N",
+        help="how much audio may wait",
+    ).field()
+    log_level: str = Setting(
+        name="log_level",
+        default="INFO",
+        kind=LOG_LEVEL,
+        metavar="LEVEL",
+        help="how much the log tells",
+    ).field()
 
     @property
     def limits(self) -> Limits:
@@ -75,29 +107,6 @@ def check_config(config: EngineConfig, backends: Collection[str]) -> None:
             f"There is no backend {config.backend!r}.",
             hint=f"Choose one of: {', '.join((AUTO, *backends))}.",
         )
-    for flag, seconds in (
-        ("--idle-exit", config.idle_exit_s),
-        ("--model-idle", config.model_idle_s),
-    ):
-        if not 0 <= seconds < math.inf:
-            raise StartError(
-                "invalid_option",
-                f"{flag} can't be {seconds:g} seconds.",
-                hint="Give 0 seconds or more; 0 = never.",
-            )
-    if config.max_cost is not None and not config.max_cost >= 0:
-        raise StartError(
-            "invalid_option",
-            f"--max-cost can't be {config.max_cost:g} USD.",
-            hint="Give 0 USD or more, or leave it out for no limit.",
-        )
-    for name in ("max_window_mib", "max_queued_jobs", "max_queued_mib"):
-        if getattr(config, name) < 1:
-            raise StartError(
-                "invalid_option",
-                f"--{name.replace('_', '-')} must be at least 1.",
-                hint="Leave it out to use the default.",
-            )
 
 
 def _is_endpoint(endpoint: str) -> bool:
@@ -108,48 +117,3 @@ def _is_endpoint(endpoint: str) -> bool:
     except ValueError:
         return False
     return parts.scheme == "tcp" and bool(parts.hostname) and has_port
-
-
-def library_folder(chosen: Path | None) -> Path | None:
-    """Return the folder of sounds: the one given by a flag, or ``REAPAINT_LIBRARY``.
-
-    The variable may name a disk that is not connected now: only who asks for its sounds
-    should hear of that.
-
-    Raises
-    ------
-    StartError
-        The folder given by a flag is not there.
-    """
-    if chosen is not None and not chosen.is_dir():
-        raise StartError(
-            "no_library",
-            f"There is no folder {chosen}.",
-            hint="Name a folder of sounds with --library.",
-        )
-    from_environment = environment_default("library", "")
-    return chosen or (Path(from_environment).expanduser() if from_environment else None)
-
-
-def optional_number(name: str) -> float | None:
-    """Return ``REAPAINT_<NAME>`` as a number, where it is set and not empty.
-
-    Raises
-    ------
-    StartError
-        It is no number.
-    """
-    text = environment_default(name, "")
-    try:
-        return float(text) if text else None
-    except ValueError as error:
-        raise StartError(
-            "invalid_option",
-            f"REAPAINT_{name.upper()} is {text!r}, which is no number.",
-            hint="Set it to a number, or unset it.",
-        ) from error
-
-
-def environment_default(name: str, default: str) -> str:
-    """Return ``REAPAINT_<NAME>`` where it is set and not empty, else the default."""
-    return os.environ.get(f"REAPAINT_{name.upper()}") or default

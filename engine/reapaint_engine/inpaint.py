@@ -36,9 +36,6 @@ UNCHANGED_POWER = 1e-4
 
 COMPARED_FRAMES = 1 << 15
 
-FALLBACK = "context"
-"""The backend that needs nothing, and so is always there."""
-
 
 def inpaint(
     request: InpaintRequest,
@@ -88,10 +85,12 @@ def inpaint(
     except BackendUnavailable as error:
         # Where none was named, any new sound is better than none.
         was_named = request.backend is not None or request.model is not None
-        if was_named or backend.info.name == FALLBACK or FALLBACK not in backends:
+        fallback = next(iter(backends.values()))
+        if was_named or backend is fallback:
             raise
-        generated = _generate(request, window, backends[FALLBACK], clock)
-        generated = replace(generated, warnings=(f"Filled from the surroundings: {error}",))
+        generated = _generate(request, window, fallback, clock)
+        by = fallback.info.name
+        generated = replace(generated, warnings=(f"Filled by the {by} backend instead: {error}",))
     resolved, generation, info = generated.resolved, generated.generation, generated.info
     clock.enter(Stage.SPLICE)
     takes = [

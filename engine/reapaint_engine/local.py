@@ -1,37 +1,36 @@
 """The engine inside another process: no socket, no queue, one job after the other."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from reapaint_engine.backends.options import BackendOptions
 from reapaint_engine.backends.registry import end_work, make_backends
-from reapaint_engine.config import (
-    AUTO,
-    EngineConfig,
-    check_config,
-    environment_default,
-    library_folder,
-    optional_number,
-)
+from reapaint_engine.config import LOOPBACK_ENDPOINT, EngineConfig, check_config
 from reapaint_engine.inpaint import inpaint
 from reapaint_engine.monitor import JobMonitor
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.messages import Done, InpaintRequest
 from reapaint_engine.protocol.progress import OnProgress
 from reapaint_engine.protocol.requests import check_request
-from reapaint_engine.welcome import backend_options, welcome_of
+from reapaint_engine.protocol.settings import read_settings
+from reapaint_engine.welcome import welcome_of
 
 
 class LocalEngine:
     """Runs jobs in the caller's thread, and answers as an engine's client does."""
 
     def __init__(self, backend: str, library: Path | None = None) -> None:
-        config = EngineConfig(
+        """``library`` is a folder of sounds; by default it is the variable's."""
+        options = read_settings(BackendOptions)
+        if library is not None:
+            options = replace(options, library=library)
+        config = read_settings(
+            EngineConfig,
+            endpoint=LOOPBACK_ENDPOINT,
             backend=backend,
-            library=library_folder(library),
-            model=environment_default("model", AUTO),
-            device=environment_default("device", AUTO),
-            max_cost=optional_number("max_cost"),
+            backend_options=options,
         )
-        self._backends = make_backends(backend_options(config))
+        self._backends = make_backends(config.backend_options)
         check_config(config, self._backends)
         self.welcome = welcome_of(config, self._backends)
 

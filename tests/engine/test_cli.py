@@ -10,7 +10,7 @@ import sys
 from reapaint_engine.cli import main
 try:
     main({words!r})
-except SystemExit:
+finally:
     print({heavy!r} & set(sys.modules))
 """
 HEAVY = {"torch", "scipy", "numpy", "zmq"}

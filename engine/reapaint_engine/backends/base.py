@@ -1,5 +1,6 @@
 """What a backend is to the engine: it hears a window and fills its masks."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -107,13 +108,15 @@ class Generation:
     """What the model took where the request left it open."""
 
 
-class Backend(Protocol):
+class Backend(ABC):
     """A way to fill masks. One instance lives in the worker's thread and only there."""
 
     @property
+    @abstractmethod
     def info(self) -> BackendInfo:
         """What it can do; cheap, and known before anything is loaded."""
 
+    @abstractmethod
     def generate(
         self, window: Window, params: GenerationParams, seeds: Sequence[int], control: JobControl
     ) -> Generation:
@@ -126,3 +129,22 @@ class Backend(Protocol):
         reapaint_engine.errors.JobError
             The job can't be done; the message says why and what to do.
         """
+
+    def is_preferred(self) -> bool:
+        """Whether it is better than the first backend for a job that names none.
+
+        True only while it can do such a job; cheap, as it is asked for each of them.
+        """
+        return False
+
+    def start(self, *, is_default: bool) -> None:  # noqa: B027 - most have nothing to begin
+        """Begin what it does in the background.
+
+        Parameters
+        ----------
+        is_default
+            Whether jobs that name no backend come to it: what takes much memory is worth it.
+        """
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to end
+        """End what it does in the background, also where a job began it."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from reapaint_engine.backends.base import (
+    Backend,
     Fill,
     Generation,
     GenerationParams,
@@ -15,7 +16,7 @@ from reapaint_engine.protocol.progress import Stage
 from reapaint_engine.protocol.version import __version__
 
 
-class EchoBackend:
+class EchoBackend(Backend):
     """Fills every span with the sound that was there."""
 
     @property

@@ -8,6 +8,7 @@ what to do.
 
     ReaPaintError                a code, a sentence, a hint
     ├── ProtocolError            a message or request that breaks the contract
+    ├── SettingError             a flag or variable that can't be used
     ├── reapaint_engine.errors            what an engine can fail at
     └── reapaint.errors            what a command can fail at
 """
@@ -18,6 +19,8 @@ from enum import StrEnum
 class ErrorCode(StrEnum):
     """Codes that scripts may rely on; a sentence may change, a code does not."""
 
+    # Settings
+    INVALID_OPTION = "invalid_option"
     # Messages
     MALFORMED_MESSAGE = "malformed_message"
     INCOMPATIBLE_VERSION = "incompatible_version"
@@ -78,3 +81,10 @@ class ProtocolError(ReaPaintError):
 
     def __init__(self, code: ErrorCode, message: str, *, hint: str = "") -> None:
         super().__init__(code, message, hint=hint)
+
+
+class SettingError(ReaPaintError):
+    """A flag or variable of a program that can't be used."""
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(ErrorCode.INVALID_OPTION, message, hint=hint)

@@ -5,34 +5,51 @@ import sys
 from pathlib import Path
 
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.settings import PATH, Setting
+
+
+def _folder(name: str, content: str) -> Setting[Path | None]:
+    """Return the setting of a folder; by default it is the system's own for such things."""
+    return Setting(
+        name=name,
+        default=None,
+        kind=PATH,
+        help=f"the folder of {content} (default: the system's own)",
+        has_flag=False,
+    )
+
+
+RUNTIME = _folder("runtime_dir", "the running engine's connection file")
+CONFIG = _folder("config_dir", "the keys")
+LOG = _folder("log_dir", "the logs")
+CACHE = _folder("cache_dir", "what can be made again, such as the library's index")
+STATE = _folder("state_dir", "what was paid for and not yet delivered")
+FOLDERS = (RUNTIME, CONFIG, LOG, CACHE, STATE)
 
 
 def runtime_folder() -> Path:
-    """Return the folder of the running engine's connection file, private to the user.
-
-    ``REAPAINT_RUNTIME_DIR`` overrides the system's own.
-    """
-    return _private_folder("REAPAINT_RUNTIME_DIR", "runtime")
+    """Return the folder of the running engine's connection file, private to the user."""
+    return _private_folder(RUNTIME)
 
 
 def config_folder() -> Path:
-    """Return the folder of keys; ``REAPAINT_CONFIG_DIR`` overrides the system's own."""
-    return _private_folder("REAPAINT_CONFIG_DIR", "config")
+    """Return the folder of keys."""
+    return _private_folder(CONFIG)
 
 
 def log_folder() -> Path:
-    """Return the folder of the log of engines started by a client (``REAPAINT_LOG_DIR``)."""
-    return _private_folder("REAPAINT_LOG_DIR", "log")
+    """Return the folder of the log of engines started by a client."""
+    return _private_folder(LOG)
 
 
 def cache_folder() -> Path:
-    """Return the folder of what can be made again (``REAPAINT_CACHE_DIR``)."""
-    return _private_folder("REAPAINT_CACHE_DIR", "cache")
+    """Return the folder of what can be made again."""
+    return _private_folder(CACHE)
 
 
 def state_folder() -> Path:
-    """Return the folder of what must outlive a crash (``REAPAINT_STATE_DIR``)."""
-    return _private_folder("REAPAINT_STATE_DIR", "state")
+    """Return the folder of what must outlive a crash."""
+    return _private_folder(STATE)
 
 
 def make_private(folder: Path) -> Path:
@@ -53,29 +70,28 @@ def make_private(folder: Path) -> Path:
                 raise PermissionError("it belongs to another user")
             folder.chmod(0o700)
     except OSError as error:
+        *names, last = (each.variable for each in FOLDERS)
         raise ProtocolError(
             ErrorCode.NOT_AUTHORISED,
             f"The folder {folder} can't be used: {error}.",
-            hint="Remove it, or name another one in REAPAINT_RUNTIME_DIR, REAPAINT_CONFIG_DIR,"
-            " REAPAINT_LOG_DIR, REAPAINT_CACHE_DIR or REAPAINT_STATE_DIR.",
+            hint=f"Remove it, or name another one in {', '.join(names)} or {last}.",
         ) from error
     return folder
 
 
-def _private_folder(variable: str, kind: str) -> Path:
-    chosen = os.environ.get(variable)
-    if chosen:
-        return make_private(Path(chosen))
+def _private_folder(setting: Setting[Path | None]) -> Path:
+    if (chosen := setting.value()) is not None:
+        return make_private(chosen)
     # Imported here: it costs more than all that needs no folder.
     import platformdirs
 
-    if kind == "config":
+    if setting is CONFIG:
         return make_private(platformdirs.user_config_path("reapaint", appauthor=False))
-    if kind == "cache":
+    if setting is CACHE:
         return make_private(platformdirs.user_cache_path("reapaint", appauthor=False))
-    if kind == "state":
+    if setting is STATE:
         return make_private(platformdirs.user_state_path("reapaint", appauthor=False))
-    if kind == "log":
+    if setting is LOG:
         return make_private(platformdirs.user_log_path("reapaint", appauthor=False))
     if sys.platform.startswith("linux") and not os.environ.get("XDG_RUNTIME_DIR"):
         # Without a session there is only a folder in /tmp, which everybody can enter.

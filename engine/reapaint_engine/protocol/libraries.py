@@ -5,6 +5,20 @@ import os
 import re
 from pathlib import Path
 
+from reapaint_engine.protocol.settings import PATH, Setting
+
+LIBRARY_BACKEND = "library"
+"""The backend that needs a folder of sounds: who asks for it has to know before an engine is
+there that could tell."""
+
+LIBRARY = Setting(
+    name="library",
+    default=None,
+    kind=PATH,
+    metavar="DIR",
+    help="a folder of sounds, for the backend that fills from them by a prompt",
+)
+
 _DIGEST_CHARACTERS = 8
 _LONGEST_NAME = 40
 

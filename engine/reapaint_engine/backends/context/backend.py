@@ -7,6 +7,7 @@ from itertools import groupby
 import numpy as np
 
 from reapaint_engine.backends.base import (
+    Backend,
     Fill,
     Generation,
     GenerationParams,
@@ -55,7 +56,7 @@ class Prepared:
     draw: Draw
 
 
-class ContextBackend:
+class ContextBackend(Backend):
     """Fills spans from their surroundings: at any rate, with any number of channels."""
 
     @property

@@ -12,6 +12,7 @@ from reapaint_engine.backends.hosted.errors import HostedCode, HostedError
 from reapaint_engine.protocol.discovery import is_loopback
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
 from reapaint_engine.protocol.folders import config_folder
+from reapaint_engine.protocol.settings import TEXT, Setting
 
 FILE_NAME = "hosted.toml"
 _KEY = re.compile(r"[\x21-\x7e]{1,512}\Z")
@@ -48,6 +49,29 @@ class Login:
     scheme: str
     origins: tuple[str, ...]
     """The addresses that its key is for, that of its API first."""
+
+    @property
+    def key(self) -> Setting[str]:
+        """The setting of its key, which no flag gives."""
+        return Setting(
+            name=f"{self.service}_key",
+            variable=self.key_variable,
+            default="",
+            kind=TEXT,
+            help=f"your key for {self.title}; secret",
+            has_flag=False,
+        )
+
+    @property
+    def url(self) -> Setting[str]:
+        """The setting of another address of its API, for tests."""
+        return Setting(
+            name=f"{self.service}_url",
+            default="",
+            kind=TEXT,
+            help=f"another address of {self.title}, for tests",
+            has_flag=False,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +130,7 @@ def load_account(login: Login) -> Account:
         ``invalid_field`` where it or an address is not what it has to be.
     """
     section = _section(login)
-    key = os.environ.get(login.key_variable) or section.get("key", "")
+    key = login.key.value() or section.get("key", "")
     if not key:
         raise HostedError(
             HostedCode.NO_KEY,
@@ -124,15 +148,14 @@ def load_account(login: Login) -> Account:
 
 
 def _origins(login: Login, from_file: str) -> tuple[str, ...]:
-    variable = f"REAPAINT_{login.service.upper()}_URL"
-    url = (os.environ.get(variable) or from_file).rstrip("/")
+    url = (login.url.value() or from_file).rstrip("/")
     if not url:
         return login.origins
     if urlsplit(url).scheme != "https" and not is_loopback(url):
         raise HostedError(
             ErrorCode.INVALID_FIELD,
             f"{url} is no address to send a key to: it is not encrypted.",
-            hint=f"Give an address that begins with https:// in {variable} or {_path()}.",
+            hint=f"Give an address that begins with https:// in {login.url.variable} or {_path()}.",
         )
     return (url,)
 

@@ -4,7 +4,14 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from reapaint_engine.backends.base import Fill, Generation, GenerationParams, JobControl, Window
+from reapaint_engine.backends.base import (
+    Backend,
+    Fill,
+    Generation,
+    GenerationParams,
+    JobControl,
+    Window,
+)
 from reapaint_engine.backends.hosted.accounts import has_key, load_account
 from reapaint_engine.backends.hosted.errors import HostedCode, HostedError
 from reapaint_engine.backends.hosted.journal import Journal, journal_folder
@@ -26,7 +33,7 @@ PREFERRED_WINDOW_S = 20.0
 _log = logging.getLogger(__name__)
 
 
-class HostedBackend:
+class HostedBackend(Backend):
     """Fills spans by a hosted service. Nothing is sent, read or written before a job."""
 
     def __init__(

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from reapaint_engine.backends.base import (
+    Backend,
     Fill,
     Generation,
     GenerationParams,
@@ -29,7 +30,7 @@ from reapaint_engine.dsp.splicing import Levelling
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
 from reapaint_engine.protocol.folders import cache_folder
-from reapaint_engine.protocol.libraries import library_name
+from reapaint_engine.protocol.libraries import LIBRARY_BACKEND, library_name
 from reapaint_engine.protocol.messages import BackendInfo
 from reapaint_engine.protocol.progress import OnFraction, Stage
 
@@ -56,7 +57,7 @@ POLL_S = 0.1
 _log = logging.getLogger(__name__)
 
 
-class LibraryBackend:
+class LibraryBackend(Backend):
     """Fills spans with the best matches of a library; indexes it in the background."""
 
     def __init__(self, folder: Path) -> None:
@@ -69,7 +70,7 @@ class LibraryBackend:
     def info(self) -> BackendInfo:
         """Any rate, any channels; a library is its only model."""
         return BackendInfo(
-            name="library",
+            name=LIBRARY_BACKEND,
             description="fills a span with the sound of a folder that fits the prompt best",
             models=(self._name,),
             default_model=self._name,
@@ -80,7 +81,7 @@ class LibraryBackend:
             first_seed=0,
         )
 
-    def start(self) -> None:
+    def start(self, *, is_default: bool) -> None:  # noqa: ARG002 - it needs no memory
         """Begin to index the library in the background."""
         try:
             self._running_indexer().request()

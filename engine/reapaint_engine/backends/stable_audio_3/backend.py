@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reapaint_engine.backends.base import Generation, GenerationParams, JobControl, Window
+from reapaint_engine.backends.base import Backend, Generation, GenerationParams, JobControl, Window
 from reapaint_engine.backends.stable_audio_3.checkpoint.adapters import open_adapter
 from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import (
     INSTALL_COMMAND,
@@ -34,6 +34,7 @@ from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan,
 from reapaint_engine.backends.stable_audio_3.inference.choosing import choose
 from reapaint_engine.backends.stable_audio_3.inference.geometry import HEADROOM_S
 from reapaint_engine.backends.stable_audio_3.inference.holder import ModelHolder
+from reapaint_engine.backends.stable_audio_3.options import StableAudioOptions
 from reapaint_engine.errors import BackendUnavailable, JobError
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 from reapaint_engine.protocol.messages import BackendInfo
@@ -52,21 +53,6 @@ PACKAGES = ("torch", "diffusers", "transformers", "safetensors")
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StableAudioOptions:
-    """What an engine is told about the model at its start."""
-
-    model: str = AUTO
-    """What a request gets that names none."""
-    device: str = "auto"
-    idle_s: float = 600.0
-    """Drop the model after so long without a job; 0 = never."""
-    hide_replaced: bool = False
-    """Encode the context as if there were silence in the mask."""
-    opens_folders: bool = True
-    """Whether a request may name a folder of this machine."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Found:
     """The model of one job: where it lies, how results call it, and why it was chosen."""
@@ -76,11 +62,15 @@ class _Found:
     notes: tuple[str, ...] = ()
 
 
-class StableAudio3Backend:
+class StableAudio3Backend(Backend):
     """Fills spans by Stable Audio 3's own inpainting."""
 
-    def __init__(self, options: StableAudioOptions | None = None) -> None:
+    def __init__(
+        self, options: StableAudioOptions | None = None, *, opens_folders: bool = True
+    ) -> None:
+        """``opens_folders`` says whether a request may name a folder of this machine."""
         self._options = options or StableAudioOptions()
+        self._opens_folders = opens_folders
         # Before torch is there, which reads it once. By default its threads turn while they
         # wait for each other, and take the core that the other needs where a DAW is at work:
         # a step then takes more than twice as long. Asleep they lose nothing.
@@ -118,7 +108,7 @@ class StableAudio3Backend:
             open_models=True,
         )
 
-    def is_ready(self) -> bool:
+    def is_preferred(self) -> bool:
         """Whether a request that names no model can be done, as far as can be seen cheaply."""
         if _missing_package():
             return False
@@ -126,8 +116,10 @@ class StableAudio3Backend:
             return True
         return any(not find_model(each.name).is_base for each in find_installed())
 
-    def start(self) -> None:
+    def start(self, *, is_default: bool) -> None:
         """Load the model that a job without a prompt would get, in the background."""
+        if not is_default:
+            return
         threading.Thread(target=self._preload, name="model chooser", daemon=True).start()
 
     def close(self) -> None:
@@ -190,7 +182,7 @@ class StableAudio3Backend:
 
     def _find_folder(self, text: str) -> _Found:
         is_own = text == parse_model(self._options.model).checkpoint
-        if not (self._options.opens_folders or is_own):
+        if not (self._opens_folders or is_own):
             raise JobError(
                 ErrorCode.UNKNOWN_MODEL,
                 "An engine that other machines reach opens no folder by name.",
@@ -207,7 +199,7 @@ class StableAudio3Backend:
 
     def _find_adapter(self, name: str) -> Path:
         """Return an adapter's file: one of ours by its name, or any by its path."""
-        if is_path(name) and not self._options.opens_folders:
+        if is_path(name) and not self._opens_folders:
             raise JobError(
                 ErrorCode.UNKNOWN_MODEL,
                 "An engine that other machines reach opens no file by name.",

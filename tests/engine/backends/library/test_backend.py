@@ -284,7 +284,7 @@ def test_a_missing_and_an_empty_folder(tmp_path: Path, noise: Make) -> None:
             folder.mkdir()
             (folder / "readme.txt").touch()
         backend = LibraryBackend(folder)
-        backend.start()
+        backend.start(is_default=False)
         with pytest.raises(JobError) as caught:
             backend.generate(_window(noise), _params("rain"), [0], Watcher())
         backend.close()

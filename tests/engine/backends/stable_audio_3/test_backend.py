@@ -13,12 +13,13 @@ from safetensors.torch import save_file
 
 from reapaint_engine.backends.base import Generation, GenerationParams, Window
 from reapaint_engine.backends.stable_audio_3 import backend as backend_module
-from reapaint_engine.backends.stable_audio_3.backend import StableAudio3Backend, StableAudioOptions
+from reapaint_engine.backends.stable_audio_3.backend import StableAudio3Backend
 from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import Sizes, find_model
 from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import open_checkpoint
 from reapaint_engine.backends.stable_audio_3.checkpoint.installing import FolderSource, install
 from reapaint_engine.backends.stable_audio_3.checkpoint.sizing import sizes_of
 from reapaint_engine.backends.stable_audio_3.inference import pipeline
+from reapaint_engine.backends.stable_audio_3.options import StableAudioOptions
 from reapaint_engine.errors import BackendUnavailable, JobError
 from reapaint_engine.protocol.spans import Span
 from tests.tiny_checkpoints import HOP, make_tiny_parts, write_diffusers, write_original
@@ -47,8 +48,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _backend(**options: object) -> StableAudio3Backend:
-    return StableAudio3Backend(StableAudioOptions(device="cpu", **options))
+def _backend(*, opens_folders: bool = True, **options: object) -> StableAudio3Backend:
+    options = StableAudioOptions(device="cpu", **options)
+    return StableAudio3Backend(options, opens_folders=opens_folders)
 
 
 def _generate(backend: StableAudio3Backend, model: object = "", **params: object) -> Generation:
@@ -74,8 +76,8 @@ def test_that_is_said_before_torch_is_there() -> None:
     """Torch reads it once, so whoever makes the backends must not have loaded it."""
     code = (
         "import sys\n"
-        "from reapaint_engine.backends.registry import BackendOptions, make_backends\n"
-        "make_backends(BackendOptions())\n"
+        "from reapaint_engine.backends.registry import make_backends\n"
+        "make_backends()\n"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
@@ -83,7 +85,7 @@ def test_that_is_said_before_torch_is_there() -> None:
 
 def test_a_default_model_may_be_a_folder(folder: Path) -> None:
     backend = _backend(model=str(folder))
-    assert backend.is_ready()
+    assert backend.is_preferred()
     assert backend.info.default_model == str(folder)
     generation = _generate(backend)
     assert generation.model == str(folder)
@@ -92,7 +94,7 @@ def test_a_default_model_may_be_a_folder(folder: Path) -> None:
 
 def test_nothing_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = _backend()
-    assert not backend.is_ready()
+    assert not backend.is_preferred()
     with pytest.raises(BackendUnavailable, match="reapaint models get"):
         _generate(backend)
     with pytest.raises(BackendUnavailable, match="reapaint models get medium"):
@@ -117,7 +119,7 @@ def test_the_choice_among_installed_models_is_told(folder: Path) -> None:
     for name in ("small-sfx", "small-music"):
         install(find_model(name), FolderSource(folder, find_model(name)))
     backend = _backend()
-    assert backend.is_ready()
+    assert backend.is_preferred()
     assert backend.info.models == ("auto", "small-music", "small-sfx")
     generation = _generate(backend, prompt="thunder")
     assert generation.model == "small-sfx"

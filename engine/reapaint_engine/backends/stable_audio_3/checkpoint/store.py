@@ -4,7 +4,6 @@ A checkpoint is found in a folder of ours, or in the Hugging Face hub's cache, w
 another program may have put it; there it is used in place and never changed.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +33,15 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import (
 )
 from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.progress import OnBytes
+from reapaint_engine.protocol.settings import PATH, Setting
+
+MODELS_DIR = Setting(
+    name="models_dir",
+    default=None,
+    kind=PATH,
+    help="the folder of the models (default: the system's own)",
+    has_flag=False,
+)
 
 
 class Origin(StrEnum):
@@ -71,10 +79,9 @@ class Removed:
 
 
 def models_folder() -> Path:
-    """Return where checkpoints are kept; ``REAPAINT_MODELS_DIR`` overrides the system's own."""
-    chosen = os.environ.get("REAPAINT_MODELS_DIR")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
+    """Return where checkpoints are kept."""
+    if (chosen := MODELS_DIR.value()) is not None:
+        return chosen.absolute()
     # Imported here: it costs more than all that needs no folder.
     import platformdirs
 

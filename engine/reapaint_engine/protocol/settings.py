@@ -1,0 +1,247 @@
+"""What a program may be told at its start: each setting once, and all that is made from it.
+
+The settings of a program are the fields of one frozen dataclass. From it come the flags, their
+help and the names of the variables. A flag counts first, then its variable, then the default.
+"""
+
+import argparse
+import dataclasses
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, NoReturn, TypeVar
+
+from reapaint_engine.protocol.errors import SettingError
+
+T = TypeVar("T")
+Table = TypeVar("Table")
+
+SHOWN_CHARACTERS = 60
+"""Of a value that can't be used: enough to find it."""
+
+MAX_NUMBER = 10**9
+"""Of what is counted: as many bytes or MiB fit into any machine's integers."""
+
+_KEY = "setting"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """What the value of a setting may be."""
+
+    read: Callable[[str], T]
+    """Makes the value of a text; raises ValueError where it can't."""
+    may_be: str
+    """In words, to follow "Give"."""
+    show: Callable[[T], str] = str
+    """Makes a text of the value, as the help shows a default."""
+    flag: Literal["value", "switch", "values"] = "value"
+    """How a flag gives it: with a value, with none, or with one each time it stands there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting(Generic[T]):
+    """One thing that a program may be told."""
+
+    name: str
+    """Such as idle_exit: its flag is --idle-exit, its variable REAPAINT_IDLE_EXIT."""
+    default: T
+    kind: Kind[T]
+    help: str
+    metavar: str | None = None
+    variable: str = ""
+    """Where it is not called after the name."""
+    has_flag: bool = True
+    """A secret has none: everybody on the machine can read a running program's flags."""
+    short: tuple[str, str, str] | None = None
+    """Another flag that stands for one of the values: the flag, the value, and its help."""
+
+    def __post_init__(self) -> None:
+        """Name the variable."""
+        if not self.variable:
+            object.__setattr__(self, "variable", f"REAPAINT_{self.name.upper()}")
+
+    @property
+    def flag(self) -> str:
+        """How it is called on a command line; empty where it has no flag."""
+        return f"--{self.name.replace('_', '-')}" if self.has_flag else ""
+
+    def field(self) -> T:
+        """Return a field of a dataclass that has this setting's default."""
+        field: T = dataclasses.field(default=self.default, metadata={_KEY: self})
+        return field
+
+    def add_to(self, parser: "argparse._ActionsContainer") -> None:
+        """Add the flag to a parser; what it is given is read by ``value``."""
+        place = parser if self.short is None else parser.add_mutually_exclusive_group()
+        text = self.help
+        if self.kind.flag == "value" and self.default not in (None, ""):
+            text += f" (default: {self.kind.show(self.default)})"
+        common: dict[str, Any] = {"dest": self.name, "default": argparse.SUPPRESS}
+        if self.kind.flag == "switch":
+            place.add_argument(self.flag, action="store_const", const="yes", help=text, **common)
+        else:
+            action = "append" if self.kind.flag == "values" else "store"
+            place.add_argument(self.flag, action=action, metavar=self.metavar, help=text, **common)
+        if self.short is not None:
+            flag, value, text = self.short
+            place.add_argument(flag, action="store_const", const=value, help=text, **common)
+
+    def value(self, options: argparse.Namespace | None = None) -> T:
+        """Return what was chosen by the flag among a parser's options, or else by the variable.
+
+        Raises
+        ------
+        SettingError
+            It can't be used; the sentence names the flag or the variable that was given.
+        """
+        given = getattr(options, self.name, None)
+        if given is not None:
+            return self._read(",".join(given) if isinstance(given, list) else given, self.flag)
+        text = os.environ.get(self.variable)
+        return self._read(text, self.variable) if text else self.default
+
+    def _read(self, text: str, source: str) -> T:
+        try:
+            return self.kind.read(text)
+        except ValueError as error:
+            raise SettingError(
+                f"{source} can't be {text[:SHOWN_CHARACTERS]!r}.",
+                hint=f"Give {self.kind.may_be}, or leave it out.",
+            ) from error
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises what it refuses, so that every program shows it like any other bad input."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the flags.
+
+        Raises
+        ------
+        SettingError
+            Always.
+        """
+        raise SettingError(
+            f"{message[:1].upper()}{message[1:]}.",
+            hint=f"See `{self.prog} --help`.",
+        )
+
+
+def settings_of(table: type[Any]) -> dict[str, Setting[Any]]:
+    """Return the settings of a dataclass by its fields' names, with those of tables in it."""
+    settings = {}
+    for each in dataclasses.fields(table):
+        if _KEY in each.metadata:
+            settings[each.name] = each.metadata[_KEY]
+        elif dataclasses.is_dataclass(each.default_factory):
+            settings |= settings_of(each.default_factory)
+    return settings
+
+
+def add_flags(parser: "argparse._ActionsContainer", table: type[Any], *fields: str) -> None:
+    """Add a flag for each setting of a table, or for those of some fields only."""
+    settings = settings_of(table)
+    for name in fields or settings:
+        if settings[name].has_flag:
+            settings[name].add_to(parser)
+
+
+def read_settings(
+    table: type[Table], options: argparse.Namespace | None = None, **known: object
+) -> Table:
+    """Make a table of what was chosen.
+
+    Parameters
+    ----------
+    table
+        A dataclass whose fields are settings, tables, or have other values.
+    options
+        What a parser read, where there was one.
+    known
+        Fields whose values are known already.
+
+    Raises
+    ------
+    SettingError
+        A flag or a variable has a value that can't be used.
+    """
+    values: dict[str, Any] = dict(known)
+    for each in dataclasses.fields(table):  # type: ignore[arg-type]  # every table is a dataclass
+        if each.name in values:
+            continue
+        if _KEY in each.metadata:
+            values[each.name] = each.metadata[_KEY].value(options)
+        elif isinstance(inner := each.default_factory, type) and dataclasses.is_dataclass(inner):
+            values[each.name] = read_settings(inner, options)
+    return table(**values)
+
+
+# Kinds
+
+
+def _number_of_something(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= MAX_NUMBER:
+        raise ValueError("out of range")
+    return number
+
+
+def _not_negative(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise ValueError("out of range")
+    return number
+
+
+def _positive(text: str) -> float:
+    if (number := _not_negative(text)) == 0:
+        raise ValueError("out of range")
+    return number
+
+
+def _yes_or_no(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in (*_YES, *_NO):
+        raise ValueError("neither yes nor no")
+    return word in _YES
+
+
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError("no such user") from error
+
+
+def _level(text: str) -> str:
+    level = text.strip().upper()
+    if level not in _LEVELS:
+        raise ValueError("no level")
+    return level
+
+
+def _shortest(number: float | None) -> str:
+    return f"{number:g}"
+
+
+_YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+TEXT = Kind(str, "a text")
+OPTIONAL_TEXT: Kind[str | None] = Kind(str, "a text")
+PATH: Kind[Path | None] = Kind(_path, "the name of a file or folder")
+SWITCH = Kind(_yes_or_no, "yes or no", flag="switch")
+NUMBER = Kind(_number_of_something, f"a whole number from 1 to {MAX_NUMBER}")
+MEBIBYTES = Kind(
+    lambda text: _number_of_something(text) << 20,
+    f"a whole number of MiB, from 1 to {MAX_NUMBER}",
+    lambda size: str(size >> 20),
+)
+"""Given in MiB, and kept in bytes."""
+SECONDS = Kind(_positive, "more than 0 seconds", _shortest)
+SECONDS_OR_NEVER = Kind(_not_negative, "0 seconds or more, where 0 is never", _shortest)
+USD: Kind[float | None] = Kind(_not_negative, "0 USD or more", _shortest)
+LOG_LEVEL = Kind(_level, f"{', '.join(_LEVELS[:-1])} or {_LEVELS[-1]}")
