@@ -204,6 +204,14 @@ def test_no_backend_but_a_model_imports_torch() -> None:
     assert _loaded(code, "torch") == "set()"
 
 
+def test_an_engine_without_a_job_loads_no_part_of_scipy() -> None:
+    code = (
+        "import reapaint_engine.server\n"
+        "from reapaint_engine.backends.registry import make_backends; make_backends()"
+    )
+    assert _loaded(code, "scipy.fft", "scipy.linalg", "scipy.ndimage", "scipy.signal") == "set()"
+
+
 def _loaded(code: str, *packages: str) -> str:
     """Return which packages a new process has loaded after some code."""
     code = f"import sys\n{code}\nprint({set(packages)!r} & set(sys.modules))"

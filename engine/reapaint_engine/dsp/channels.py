@@ -10,7 +10,7 @@ is made from decorrelated copies at the level it had, so that a wide recording s
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import oaconvolve
+import scipy
 
 from reapaint_engine.protocol.arrays import Audio, Float64Array
 
@@ -163,7 +163,7 @@ def _decorrelated(audio: Audio, components: int) -> Audio:
     rest = np.empty((components, audio.shape[1]), dtype=np.float32)
     for component, samples in enumerate(rest):
         source = audio[component % audio.shape[0]]
-        samples[:] = oaconvolve(source, _all_pass(component), mode="full")[
+        samples[:] = scipy.signal.oaconvolve(source, _all_pass(component), mode="full")[
             DECORRELATION_FRAMES // 2 :
         ][: samples.size]
     return rest

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import lfilter
+import scipy
 
 from reapaint_engine.dsp.crossfades import fade_in_gains
 from reapaint_engine.dsp.levels import level_db
@@ -162,7 +162,7 @@ def _ringing(coefficients: Float64Array, samples: Float64Array, frames: int) -> 
         return np.zeros(frames)
     # The filter's memory: what the last frames contribute to each of the next ones.
     memory = -np.convolve(coefficients[1:], samples[samples.size - order :])[order - 1 :]
-    ringing, _ = lfilter([1.0], coefficients, np.zeros(frames), zi=memory)
+    ringing, _ = scipy.signal.lfilter([1.0], coefficients, np.zeros(frames), zi=memory)
     return np.asarray(ringing, dtype=np.float64)
 
 
@@ -170,7 +170,8 @@ def _noise(predictor: _Predictor, frames: int) -> Float64Array:
     """Return what comes new: what was not foreseen, once more and backwards."""
     bound = EXCITATION_BOUND * _robust_deviation(predictor.unforeseen)
     excitation = np.resize(np.clip(predictor.unforeseen, -bound, bound)[::-1], frames)
-    return np.asarray(lfilter([1.0], predictor.coefficients, excitation), dtype=np.float64)
+    continued = scipy.signal.lfilter([1.0], predictor.coefficients, excitation)
+    return np.asarray(continued, dtype=np.float64)
 
 
 def _residual(samples: Float64Array, predictor: Float64Array) -> Float64Array:

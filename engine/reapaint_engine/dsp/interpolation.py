@@ -3,8 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
-from scipy.signal import correlate, fftconvolve, lfilter, oaconvolve
+import scipy
 
 from reapaint_engine.dsp.prediction import autocorrelation
 from reapaint_engine.protocol.arrays import Float64Array, IndexArray, Mask
@@ -122,14 +121,16 @@ def runs(mask: Mask) -> list[tuple[int, int]]:
 
 
 def _prediction_errors(signals: Float64Array, coefficients: Float64Array) -> Float64Array:
-    errors: Float64Array = oaconvolve(signals, coefficients[np.newaxis], axes=1)
+    errors: Float64Array = scipy.signal.oaconvolve(signals, coefficients[np.newaxis], axes=1)
     return errors[:, : signals.shape[1]]
 
 
 def _weighed(errors: Float64Array, coefficients: Float64Array) -> Float64Array:
     """Return, for each frame, the errors that it takes part in, weighed by how much."""
     padded = np.pad(errors, ((0, 0), (0, coefficients.size - 1)))
-    weighed: Float64Array = correlate(padded, coefficients[np.newaxis], mode="valid", method="fft")
+    weighed: Float64Array = scipy.signal.correlate(
+        padded, coefficients[np.newaxis], mode="valid", method="fft"
+    )
     return weighed
 
 
@@ -200,8 +201,8 @@ def _factor(matrix: Float64Array) -> Factor:
     for jitter in JITTERS:
         matrix[np.diag_indices_from(matrix)] += jitter * scale
         try:
-            factor: Factor = cho_factor(matrix, lower=True, check_finite=False)
-        except LinAlgError:
+            factor: Factor = scipy.linalg.cho_factor(matrix, lower=True, check_finite=False)
+        except scipy.linalg.LinAlgError:
             continue
         return factor
     raise AssertionError("a matrix of products with itself is not far from positive definite")
@@ -224,7 +225,7 @@ def _direct_solver(frames: int, unknowns: IndexArray, coefficients: Float64Array
 
     def solve(errors: Float64Array) -> Float64Array:
         weighed = _weighed(errors, coefficients)[:, unknowns]
-        solution: Float64Array = -cho_solve(factor, weighed.T, check_finite=False).T
+        solution: Float64Array = -scipy.linalg.cho_solve(factor, weighed.T, check_finite=False).T
         return solution
 
     return solve
@@ -240,10 +241,10 @@ def _recursive_solver(frames: int, unknowns: IndexArray, coefficients: Float64Ar
     start, end = int(unknowns[0]), int(unknowns[-1]) + 1
     # Over a stretch the recursive filter is its impulse response, and transforms are
     # many times quicker than hundreds of products for each frame.
-    response = lfilter([1.0], coefficients, np.eye(1, end - start)[0])[np.newaxis]
+    response = scipy.signal.lfilter([1.0], coefficients, np.eye(1, end - start)[0])[np.newaxis]
 
     def synthesised(errors: Float64Array) -> Float64Array:
-        whole: Float64Array = fftconvolve(errors, response, axes=1)
+        whole: Float64Array = scipy.signal.fftconvolve(errors, response, axes=1)
         return whole[:, : end - start]
 
     reach = min(coefficients.size - 1, frames - end)
@@ -257,12 +258,12 @@ def _recursive_solver(frames: int, unknowns: IndexArray, coefficients: Float64Ar
         predicted = synthesised(-errors[:, start:end])
         if factor is None:
             return predicted
-        missed = oaconvolve(predicted, coefficients[np.newaxis], axes=1)[:, end - start :]
-        missed = errors[:, end : end + reach] + missed[:, :reach]
-        weights = cho_solve(factor, missed.T, check_finite=False).T
+        going_on = scipy.signal.oaconvolve(predicted, coefficients[np.newaxis], axes=1)
+        missed = errors[:, end : end + reach] + going_on[:, end - start :][:, :reach]
+        weights = scipy.linalg.cho_solve(factor, missed.T, check_finite=False).T
         # How each frame of the gap takes part in the weighed errors on its right.
         parts = np.zeros_like(predicted)
-        spread = oaconvolve(weights, coefficients[np.newaxis, ::-1], axes=1)
+        spread = scipy.signal.oaconvolve(weights, coefficients[np.newaxis, ::-1], axes=1)
         tail = min(coefficients.size - 1, end - start)
         parts[:, -tail:] = spread[:, coefficients.size - 1 - tail : coefficients.size - 1]
         backward = synthesised(parts[:, ::-1])[:, ::-1]
@@ -281,12 +282,14 @@ def _prediction_covariance(coefficients: Float64Array, frames: int, reach: int) 
     """
     impulse = np.zeros(frames + reach + 1)
     impulse[0] = 1.0
-    response = lfilter([1.0], coefficients, impulse)
+    response = scipy.signal.lfilter([1.0], coefficients, impulse)
     inside, after = response[1 : frames + 1], response[frames + 1 :]
-    lagged = correlate(response[1 : frames + reach], inside, mode="valid", method="fft")
-    first = oaconvolve(coefficients, lagged)[:reach]
+    lagged = scipy.signal.correlate(
+        response[1 : frames + reach], inside, mode="valid", method="fft"
+    )
+    first = scipy.signal.oaconvolve(coefficients, lagged)[:reach]
     newest = coefficients[1 : reach + 1]
-    oldest = oaconvolve(coefficients, after)[:reach]
+    oldest = scipy.signal.oaconvolve(coefficients, after)[:reach]
     covariance = np.empty((reach, reach))
     covariance[0] = first
     covariance[1:, 0] = first[1:]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import signal
+import scipy
 
 from reapaint_engine.protocol.arrays import Audio, Float32Array, Float64Array
 
@@ -193,10 +193,10 @@ def _heard(audio: Audio, sample_rate: int) -> Float64Array:
     """Return audio without constant offset and infrasound; its end is the most exact."""
     if audio.size == 0 or sample_rate <= 4 * LOWEST_HEARD_HZ:
         return audio.astype(np.float64)
-    sections = signal.butter(2, LOWEST_HEARD_HZ, "highpass", fs=sample_rate, output="sos")
+    sections = scipy.signal.butter(2, LOWEST_HEARD_HZ, "highpass", fs=sample_rate, output="sos")
     # As if the first frame had stood there for ever.
-    settled = signal.sosfilt_zi(sections)[:, np.newaxis] * audio[:, :1].astype(np.float64)
-    heard, _ = signal.sosfilt(sections, audio.astype(np.float64), axis=1, zi=settled)
+    settled = scipy.signal.sosfilt_zi(sections)[:, np.newaxis] * audio[:, :1].astype(np.float64)
+    heard, _ = scipy.signal.sosfilt(sections, audio.astype(np.float64), axis=1, zi=settled)
     return np.asarray(heard, dtype=np.float64)
 
 

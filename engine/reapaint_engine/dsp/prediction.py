@@ -5,10 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.fft import irfft, next_fast_len, rfft
-from scipy.linalg import solve_toeplitz
-from scipy.signal import lfilter, lfiltic, oaconvolve
-from scipy.signal.windows import hann
+import scipy
 
 from reapaint_engine.protocol.arrays import Audio, Float64Array, Samples
 
@@ -48,9 +45,9 @@ def autocorrelation(signal: npt.ArrayLike, lags: int) -> Float64Array:
     if lags <= DIRECT_LAGS:
         padded = np.concatenate((samples, np.zeros(lags)))
         return np.array([samples @ padded[lag : lag + samples.size] for lag in range(lags + 1)])
-    size = next_fast_len(samples.size + lags, real=True)
-    spectrum = rfft(samples, size)
-    products: Float64Array = irfft(np.abs(spectrum) ** 2, size)[: lags + 1]
+    size = scipy.fft.next_fast_len(samples.size + lags, real=True)
+    spectrum = scipy.fft.rfft(samples, size)
+    products: Float64Array = scipy.fft.irfft(np.abs(spectrum) ** 2, size)[: lags + 1]
     return products
 
 
@@ -90,14 +87,14 @@ def lpc(signal: npt.ArrayLike, order: int, *, noise_floor: float = NOISE_FLOOR) 
         return coefficients
     products = autocorrelation(samples / peak * _window(samples.size), order)
     products[0] *= 1.0 + noise_floor
-    coefficients[1:] = solve_toeplitz(products[:-1], -products[1:])
+    coefficients[1:] = scipy.linalg.solve_toeplitz(products[:-1], -products[1:])
     return coefficients
 
 
 @functools.lru_cache(maxsize=16)
 def _window(frames: int) -> Float64Array:
     """Return a symmetric Hann window without its two zeros: short signals keep all frames."""
-    window: Float64Array = hann(frames + 2)[1:-1]
+    window: Float64Array = scipy.signal.windows.hann(frames + 2)[1:-1]
     window.flags.writeable = False
     return window
 
@@ -190,7 +187,7 @@ def residual(audio: Samples, coefficients: Float64Array) -> Float64Array:
     if audio.shape[1] == 0:
         return np.zeros(audio.shape)
     samples = audio.astype(np.float64)
-    errors: Float64Array = oaconvolve(samples, coefficients, axes=1)
+    errors: Float64Array = scipy.signal.oaconvolve(samples, coefficients, axes=1)
     return errors[:, : audio.shape[1]]
 
 
@@ -234,8 +231,8 @@ def _continue_channel(samples: Float64Array, frames: int, order: int) -> Float64
     # A stable predictor dies away in the end, but may swell before it does.
     for noise_floor in CONTINUATION_FLOORS:
         coefficients = lpc(samples, order, noise_floor=noise_floor)
-        past = lfiltic([1.0], coefficients, samples[: -order - 1 : -1])
-        going_on, _ = lfilter([1.0], coefficients, np.zeros(frames), zi=past)
+        past = scipy.signal.lfiltic([1.0], coefficients, samples[: -order - 1 : -1])
+        going_on, _ = scipy.signal.lfilter([1.0], coefficients, np.zeros(frames), zi=past)
         if np.max(np.abs(going_on)) <= limit:
             return going_on
     return np.clip(going_on, -limit, limit)

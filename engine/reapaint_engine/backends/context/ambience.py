@@ -15,7 +15,7 @@ statistics of its bands alone, whatever its phases: J. H. McDermott, E. P. Simon
 """
 
 import numpy as np
-from scipy import fft
+import scipy
 
 from reapaint_engine.backends.base import Window
 from reapaint_engine.backends.context.grain_selection import Grain, GrainSelector, Slot
@@ -135,18 +135,18 @@ def _render(around: Surroundings, grain: Grain, slot: Slot, rng: np.random.Gener
     cut = grain.stretch.cut(first, first + frames)
     lacking = frames - cut.shape[1]
     cut = np.pad(cut, ((0, 0), (0, lacking)), mode="symmetric")
-    size = fft.next_fast_len(frames, real=True)
+    size = scipy.fft.next_fast_len(frames, real=True)
     bins = size // 2 + 1
     window = _shoulders(frames, margin)
-    spectrum = fft.rfft(cut * window, size, axis=1)
+    spectrum = scipy.fft.rfft(cut * window, size, axis=1)
     noisiness = np.ones_like(around.noisiness) if lacking else around.noisiness
     if noisiness.any():
         noise = around.bands.spread(noisiness, bins, rate / size).astype(np.float32)
         scattered = _scattered(cut, max(1, round(SCATTER_S * rate)), rng)
         spectrum *= np.sqrt(1 - noise)
-        spectrum += fft.rfft(scattered * window, size, axis=1) * np.sqrt(noise)
+        spectrum += scipy.fft.rfft(scattered * window, size, axis=1) * np.sqrt(noise)
     gains = 10 ** (around.bands.spread(grain.gains_db, bins, rate / size) / 20)
-    sound = fft.irfft(spectrum * gains.astype(np.float32), size, axis=1)
+    sound = scipy.fft.irfft(spectrum * gains.astype(np.float32), size, axis=1)
     return np.asarray(sound[:, margin : frames - margin], dtype=np.float32)
 
 
@@ -161,9 +161,10 @@ def _scattered(audio: Audio, hop: int, rng: np.random.Generator) -> Audio:
     views = np.lib.stride_tricks.sliding_window_view(padded, 2 * hop, axis=1)[:, ::hop]
     # Analysis and synthesis share a Hann window, of which half the power is lost.
     taper = np.sin((np.arange(2 * hop) + 0.5) / (2 * hop) * np.pi).astype(np.float32)
-    spectra = fft.rfft(views * (taper * np.float32(np.sqrt(2))), axis=2)
+    spectra = scipy.fft.rfft(views * (taper * np.float32(np.sqrt(2))), axis=2)
     turns = rng.uniform(-np.pi, np.pi, spectra.shape[1:])
-    segments = fft.irfft(spectra * np.exp(1j * turns).astype(np.complex64), 2 * hop, axis=2) * taper
+    spectra *= np.exp(1j * turns).astype(np.complex64)
+    segments = scipy.fft.irfft(spectra, 2 * hop, axis=2) * taper
     added = np.zeros((channels, count + 2, hop), dtype=np.float32)
     added[:, : segments.shape[1]] += segments[:, :, :hop]
     added[:, 1 : segments.shape[1] + 1] += segments[:, :, hop:]

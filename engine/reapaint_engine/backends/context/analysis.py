@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy import fft
+import scipy
 
 from reapaint_engine.backends.base import Window
 from reapaint_engine.backends.context.features import Features, describe
@@ -157,8 +157,8 @@ def _self_likeness(features: Features) -> Float32Array:
 
 def _autocorrelation(signal: Float64Array) -> Float64Array:
     """Return the sums of products at every lag."""
-    size = fft.next_fast_len(2 * len(signal), real=True)
-    products = fft.irfft(np.abs(fft.rfft(signal, size)) ** 2, size)
+    size = scipy.fft.next_fast_len(2 * len(signal), real=True)
+    products = scipy.fft.irfft(np.abs(scipy.fft.rfft(signal, size)) ** 2, size)
     return np.asarray(products[: len(signal)], dtype=np.float64)
 
 

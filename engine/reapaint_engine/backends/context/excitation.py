@@ -3,10 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.fft import irfft, rfft
-from scipy.ndimage import uniform_filter1d
-from scipy.signal import istft, stft
-from scipy.signal.windows import hann
+import scipy
 
 from reapaint_engine.dsp.interpolation import runs
 from reapaint_engine.dsp.prediction import residual
@@ -185,12 +182,12 @@ def _noise_like(errors: Float64Array, frames: int, rng: np.random.Generator) -> 
     """
     size = errors.shape[1]
     hop = max(1, size // 2)
-    spectrum = rfft(errors, axis=1)
+    spectrum = scipy.fft.rfft(errors, axis=1)
     window = np.sin(np.pi * (np.arange(size) + 0.5) / size)
     drawn = np.zeros((errors.shape[0], frames + 2 * size))
     for start in range(0, frames + size, hop):
         turns = np.exp(2j * np.pi * rng.random(spectrum.shape[1]))
-        drawn[:, start : start + size] += window * irfft(spectrum * turns, size, axis=1)
+        drawn[:, start : start + size] += window * scipy.fft.irfft(spectrum * turns, size, axis=1)
     return drawn[:, size : size + frames]
 
 
@@ -212,14 +209,16 @@ def _evened(
     scale = np.maximum(_size(noise), 1e-30)
     even = noise / scale
     for _ in range(EVENING_ROUNDS):
-        _, _, spectra = stft(even, nperseg=size, noverlap=size - hop, axis=1)
+        _, _, spectra = scipy.signal.stft(even, nperseg=size, noverlap=size - hop, axis=1)
         share = place[np.minimum(np.arange(spectra.shape[2]) * hop, place.size - 1)]
         usual = np.exp((1.0 - share) * left + share * right)
         power = np.abs(spectra) ** 2
         usual *= np.mean(power, axis=(1, 2), keepdims=True) / np.mean(usual, axis=1, keepdims=True)
         # Digital silence is even as it is.
         spectra *= ((power + 1e-6 * usual + 1e-30) / (usual + 1e-30)) ** (-EVENNESS / 2)
-        _, even = istft(spectra, nperseg=size, noverlap=size - hop, time_axis=2, freq_axis=1)
+        _, even = scipy.signal.istft(
+            spectra, nperseg=size, noverlap=size - hop, time_axis=2, freq_axis=1
+        )
         even = np.asarray(even)[:, : noise.shape[1]]
         even /= np.maximum(_size(even), 1e-30)
     return _with_covariance_of(noise, even * scale)
@@ -247,8 +246,8 @@ def _usual_spectrum(errors: Float64Array, size: int) -> Float64Array:
     """Return the mean logarithm of power, smoothed, shape (channels, size // 2 + 1)."""
     length = min(size, errors.shape[1])
     frames = np.lib.stride_tricks.sliding_window_view(errors, length, axis=1)
-    frames = frames[:, :: max(1, length // 4)] * hann(length + 2)[1:-1]
-    power = np.abs(rfft(frames, size, axis=2)) ** 2
+    frames = frames[:, :: max(1, length // 4)] * scipy.signal.windows.hann(length + 2)[1:-1]
+    power = np.abs(scipy.fft.rfft(frames, size, axis=2)) ** 2
     floor = 1e-6 * np.mean(power, axis=(1, 2), keepdims=True) + 1e-30
     usual = np.mean(np.log(power + floor), axis=1)
-    return np.asarray(uniform_filter1d(usual, SMOOTHED_BINS, axis=1, mode="nearest"))
+    return np.asarray(scipy.ndimage.uniform_filter1d(usual, SMOOTHED_BINS, axis=1, mode="nearest"))

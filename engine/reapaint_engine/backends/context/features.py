@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
+import scipy
 
 from reapaint_engine.backends.base import Window
 from reapaint_engine.protocol.arrays import Audio, Float32Array
@@ -243,7 +243,7 @@ def _power(audio: Audio, channels: list[int], centres: Steps, size: int) -> Floa
     taper = np.hanning(size + 1)[:size].astype(np.float32) * np.sqrt(8 / 3) / size
     power = np.zeros((len(centres), size // 2 + 1), dtype=np.float32)
     for channel in channels:
-        spectrum = fft.rfft(audio[channel][index] * taper, axis=1)
+        spectrum = scipy.fft.rfft(audio[channel][index] * taper, axis=1)
         power += spectrum.real**2 + spectrum.imag**2
     return power
 

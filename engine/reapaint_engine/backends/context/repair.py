@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import lfilter, lfiltic
+import scipy
 
 from reapaint_engine.backends.base import Fill, Passage, Window
 from reapaint_engine.backends.context.excitation import LEAST_FRAMES, estimate_excitation
@@ -279,8 +279,8 @@ def _is_steady(region: _Region, channels: Sequence[int], coefficients: Float64Ar
         known, wanted = side[:, :-frames], side[:, -frames:]
         missed = 0.0
         for channel in channels:
-            past = lfiltic([1.0], coefficients, known[channel, : -order - 1 : -1])
-            foreseen, _ = lfilter([1.0], coefficients, np.zeros(frames), zi=past)
+            past = scipy.signal.lfiltic([1.0], coefficients, known[channel, : -order - 1 : -1])
+            foreseen, _ = scipy.signal.lfilter([1.0], coefficients, np.zeros(frames), zi=past)
             missed += float(np.sum((foreseen - wanted[channel]) ** 2))
         if missed > 10 ** (-STEADY_DB / 10) * np.sum(wanted[channels] ** 2):
             return False

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.fft import irfft, next_fast_len, rfft
-from scipy.signal import resample_poly
+import scipy
 
 from reapaint_engine.protocol.arrays import Audio, Float64Array, Mask
 from reapaint_engine.protocol.spans import Span
@@ -100,7 +99,7 @@ def _searched(audio: Audio, missing: Mask, region: Span, sample_rate: int) -> _S
     first = region.start - min(reach, region.start) // step * step
     end = min(audio.shape[1], region.end + reach)
     mixed = np.where(missing[first:end], 0.0, audio[:, first:end].sum(axis=0, dtype=np.float64))
-    samples = resample_poly(mixed, 1, step) if step > 1 else mixed
+    samples = scipy.signal.resample_poly(mixed, 1, step) if step > 1 else mixed
     kept = np.ones(samples.size, dtype=np.bool_)
     kept[np.flatnonzero(missing[first:end]) // step] = False
     return _Searched(np.diff(samples, prepend=samples[:1]), kept, first, step)
@@ -108,9 +107,9 @@ def _searched(audio: Audio, missing: Mask, region: Span, sample_rate: int) -> _S
 
 def _likeness(samples: Float64Array, template: Float64Array) -> Float64Array:
     """Return the normalised correlation of a template with every place of a sound."""
-    size = next_fast_len(samples.size, real=True)
-    products = irfft(rfft(samples, size) * np.conj(rfft(template, size)), size)
-    products = products[: samples.size - template.size + 1]
+    size = scipy.fft.next_fast_len(samples.size, real=True)
+    spectrum = scipy.fft.rfft(samples, size) * np.conj(scipy.fft.rfft(template, size))
+    products = scipy.fft.irfft(spectrum, size)[: samples.size - template.size + 1]
     sums = np.concatenate([[0.0], np.cumsum(samples**2)])
     energies = sums[template.size :] - sums[: -template.size]
     least = QUIETEST * float(energies.max()) + 1e-30

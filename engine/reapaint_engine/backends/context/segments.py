@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import fft
+import scipy
 
 from reapaint_engine.backends.base import Passage, Window
 from reapaint_engine.backends.context.features import kept_stretches
@@ -130,9 +130,9 @@ def _agreement(window: Window, near: Span, lag: int, segment: Segment, slide: in
         np.float64
     )
     other -= other.mean(axis=1, keepdims=True)
-    size = fft.next_fast_len(own.shape[1], real=True)
-    spectrum = fft.rfft(own, size) * np.conj(fft.rfft(other, size))
-    products = fft.irfft(spectrum, size).sum(axis=0)[: 2 * slide + 1]
+    size = scipy.fft.next_fast_len(own.shape[1], real=True)
+    spectrum = scipy.fft.rfft(own, size) * np.conj(scipy.fft.rfft(other, size))
+    products = scipy.fft.irfft(spectrum, size).sum(axis=0)[: 2 * slide + 1]
     energy = _running_sum(np.sum(own**2, axis=0), near.length)
     sums = np.array([_running_sum(row, near.length) for row in own])
     energy = energy - np.sum(sums**2, axis=0) / near.length

@@ -10,7 +10,7 @@ as the next call of a bird is.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import signal
+import scipy
 
 from reapaint_engine.protocol.arrays import Audio, BoolArray
 
@@ -97,7 +97,7 @@ def _varied(sound: Audio, rng: np.random.Generator) -> Audio:
     """Return a call higher or lower, and by that quicker or slower."""
     change = rng.choice([-1, 1]) * rng.uniform(*DETUNED)
     wanted = max(2, round(sound.shape[1] * (1 + change)))
-    return np.asarray(signal.resample(sound, wanted, axis=1), dtype=np.float32)
+    return np.asarray(scipy.signal.resample(sound, wanted, axis=1), dtype=np.float32)
 
 
 def _replace(background: Audio, sound: Audio, fade: int) -> None:

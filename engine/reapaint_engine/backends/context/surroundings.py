@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import signal
+import scipy
 
 from reapaint_engine.backends.base import Window
 from reapaint_engine.backends.context import sound_events
@@ -264,7 +264,7 @@ def _stretch(window: Window, segment: Span, offsets: Float64Array, *, is_right: 
     guide = audio[loudest] - offset[loudest]
     factor = guide_factor(window.sample_rate)
     if factor > 1:
-        guide = signal.resample_poly(guide, 1, factor).astype(np.float32)
+        guide = scipy.signal.resample_poly(guide, 1, factor).astype(np.float32)
     return Stretch(audio, offset, guide, loudest, is_right)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import median_filter
+import scipy
 
 from reapaint_engine.protocol.arrays import Audio, BoolArray, Float64Array, IndexArray
 
@@ -261,7 +261,8 @@ def line_share(signal: Audio, bands: Bands) -> Float64Array:
     for row in signal[: count * frame].reshape(count, frame):
         spectrum = np.fft.rfft(row * taper)
         power += spectrum.real**2 + spectrum.imag**2
-    around = median_filter(power, round(_LINE_AROUND_HZ * _LINE_FRAME_S) | 1, mode="nearest")
+    around_bins = round(_LINE_AROUND_HZ * _LINE_FRAME_S) | 1
+    around = scipy.ndimage.median_filter(power, around_bins, mode="nearest")
     lines = np.where(power > _LINE_RATIO * around, power, 0.0)
     at_hz = np.arange(power.size) / frame * bands.sample_rate
     edges = np.searchsorted(at_hz, bands.first_bins * bands.sample_rate / bands.frame)

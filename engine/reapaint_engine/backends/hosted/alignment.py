@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.fft import irfft, next_fast_len, rfft
-from scipy.ndimage import maximum_filter1d
-from scipy.signal import oaconvolve
+import scipy
 
 from reapaint_engine.protocol.arrays import Audio, Float64Array
 from reapaint_engine.protocol.spans import Span
@@ -183,7 +181,7 @@ def advance(audio: Audio, delay_frames: float) -> Audio:
         return np.ascontiguousarray(shifted)
     # The edges are held on, so that the filter doesn't meet a step to silence there.
     held = np.pad(shifted, ((0, 0), (_TAPS, _TAPS)), mode="edge")
-    moved = oaconvolve(held, _fraction(rest)[None], mode="same", axes=1)
+    moved = scipy.signal.oaconvolve(held, _fraction(rest)[None], mode="same", axes=1)
     return np.ascontiguousarray(moved[:, _TAPS:-_TAPS], dtype=np.float32)
 
 
@@ -220,9 +218,10 @@ def _reachable(channel: Audio, stretch: Span, reach: int) -> Float64Array:
 
 
 def _correlate(found: Float64Array, reference: Float64Array) -> Float64Array:
-    size = next_fast_len(found.size, real=True)
-    spectrum = rfft(found, size) * np.conj(rfft(reference, size))
-    return np.asarray(irfft(spectrum, size)[: found.size - reference.size + 1], dtype=np.float64)
+    size = scipy.fft.next_fast_len(found.size, real=True)
+    spectrum = scipy.fft.rfft(found, size) * np.conj(scipy.fft.rfft(reference, size))
+    products = scipy.fft.irfft(spectrum, size)[: found.size - reference.size + 1]
+    return np.asarray(products, dtype=np.float64)
 
 
 def _sliding_energy(found: Float64Array, length: int) -> Float64Array:
@@ -238,7 +237,7 @@ def _best(curve: Float64Array) -> int:
     """
     top = int(np.argmax(curve))
     high = NEARLY_BEST * curve[top]
-    peaks = np.flatnonzero((curve == maximum_filter1d(curve, 3)) & (curve >= high))
+    peaks = np.flatnonzero((curve == scipy.ndimage.maximum_filter1d(curve, 3)) & (curve >= high))
     for peak in sorted((int(each) for each in peaks), key=lambda at: abs(at - curve.size // 2)):
         between = curve[min(peak, top) : max(peak, top) + 1]
         if peak == top or between.min() < DIP * curve[top]:

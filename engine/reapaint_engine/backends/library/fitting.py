@@ -1,7 +1,7 @@
 """Makes a clip as long as a span: goes on with it, or lets it happen over the background."""
 
 import numpy as np
-from scipy.signal import oaconvolve
+import scipy
 
 from reapaint_engine.backends.base import Window
 from reapaint_engine.backends.context.ambience import fill_ambience
@@ -239,8 +239,8 @@ def _likeness(source: Audio, end: Audio) -> np.ndarray[tuple[int], np.dtype[np.f
     energies = np.zeros_like(products)
     ones = np.ones(end.shape[1])
     for whole, part in zip(source.astype(np.float64), end.astype(np.float64), strict=True):
-        products += oaconvolve(whole, part[::-1], mode="valid")
-        energies += oaconvolve(np.square(whole), ones, mode="valid")
+        products += scipy.signal.oaconvolve(whole, part[::-1], mode="valid")
+        energies += scipy.signal.oaconvolve(np.square(whole), ones, mode="valid")
     power = float(np.square(end, dtype=np.float64).sum())
     return np.asarray(products / np.sqrt(np.maximum(energies * power, 1e-20)))
 
