@@ -7,7 +7,7 @@ from typing import Any
 
 from reapaint.commands.terminal import Terminal
 from reapaint.errors import BridgeCode, BridgeError, InputError, JobFailed
-from reapaint.link.in_process import model_bench
+from reapaint.link.in_process import engine_api
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 
 _BAD_INPUT = (ErrorCode.INVALID_FIELD, ErrorCode.NO_MODEL, ErrorCode.UNKNOWN_MODEL)
@@ -42,7 +42,7 @@ def run(options: Mapping[str, object], terminal: Terminal, *, out: Path | None) 
         )
     try:
         with terminal.progress() as on_progress:
-            figures = model_bench().measure(options, on_progress)
+            figures = engine_api.measure_model(options, on_progress)
     except ReaPaintError as error:
         kind = InputError if error.code in _BAD_INPUT else JobFailed
         raise kind(error.code, error.message, hint=error.hint) from error

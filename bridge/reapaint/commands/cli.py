@@ -92,18 +92,18 @@ def _termination_as_interrupt() -> Iterator[None]:
 
 def _serve(words: Sequence[str]) -> int:
     from reapaint.http.flags import make_parser, split_flags
-    from reapaint.link.in_process import serve
+    from reapaint.link.in_process import engine_api
 
     if {"-h", "--help"} & set(words):
         print(make_parser().format_help())  # noqa: T201 - the engine's own flags follow
-        return serve(words)
+        return engine_api.serve(words)
     try:
         config, flags = split_flags(words)
     except InputError as error:
         print(f"reapaint: {error}", file=sys.stderr)  # noqa: T201 - as the engine says it
         return error.exit_code
     if config is None:
-        return serve(flags)
+        return engine_api.serve(flags)
     from reapaint.commands import gateway
 
     return gateway.run(config, flags)

@@ -10,7 +10,7 @@ import msgspec
 from reapaint.commands.terminal import Terminal
 from reapaint.errors import BridgeCode, BridgeError, EngineUnavailable, InputError, JobFailed
 from reapaint.link.client import EngineClient
-from reapaint.link.in_process import InProcessEngine, local_models
+from reapaint.link.in_process import InProcessEngine, engine_api
 from reapaint.link.launcher import find_address
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 from reapaint_engine.protocol.messages import BackendInfo, Welcome
@@ -40,7 +40,7 @@ def show(endpoint: str | None, terminal: Terminal) -> None:
     }
     if endpoint is None:
         with _failures():
-            listed = local_models().list_models()
+            listed = engine_api.list_models()
         _show_local(listed, terminal)
         answer |= listed
     terminal.result(answer)
@@ -49,11 +49,11 @@ def show(endpoint: str | None, terminal: Terminal) -> None:
 def get(name: str, folder: Path | None, terminal: Terminal) -> None:
     """Bring a model here, from the hub or from a folder."""
     with _failures():
-        licence = local_models().licence_of(name)
+        licence = engine_api.licence_of(name)
         terminal.say(f"Licence: {licence['licence']}; see {licence['page']}.")
         try:
             with terminal.progress() as on_progress:
-                answer = local_models().get_model(name, folder, _in_bytes(on_progress))
+                answer = engine_api.get_model(name, folder, _in_bytes(on_progress))
         except KeyboardInterrupt:
             terminal.warn(
                 f"what has come of {licence['name']} is kept; the same command goes on from"
@@ -75,7 +75,7 @@ def verify(name: str | None, terminal: Terminal) -> None:
         ``model_broken``: a file is damaged or missing.
     """
     with _failures(), terminal.progress() as on_progress:
-        answer = local_models().verify_models(name, _in_bytes(on_progress))
+        answer = engine_api.verify_models(name, _in_bytes(on_progress))
     for model in answer["models"]:
         for damage in model["damage"]:
             terminal.warn(f"{model['name']}: {damage['path']} {damage['problem']}.")
@@ -92,7 +92,7 @@ def verify(name: str | None, terminal: Terminal) -> None:
 def remove(name: str, terminal: Terminal) -> None:
     """Remove a model of ours."""
     with _failures():
-        answer = local_models().remove_model(name)
+        answer = engine_api.remove_model(name)
     terminal.say(f"{answer['name']} is removed; that frees {_gigabytes(answer['freed_bytes'])}.")
     if answer["still_here"]:
         terminal.say(f"It is also in the Hugging Face cache, {answer['still_here']['folder']}.")
