@@ -25,6 +25,7 @@ from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.codec import is_finite
 from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.messages import Done, InpaintRequest, SeamReport, Timings
+from reapaint_engine.protocol.params import check_params
 from reapaint_engine.protocol.progress import OnFraction, OnProgress, Stage
 from reapaint_engine.protocol.requests import check_request
 from reapaint_engine.protocol.spans import Span, span_from_seconds
@@ -110,7 +111,7 @@ class Report:
 
 
 def prepare(job: RepaintJob, known: AudioInfo | None = None) -> Prepared:
-    """Look at the files and times of a job before anything is begun.
+    """Look at the settings, files and times of a job before anything is begun.
 
     Parameters
     ----------
@@ -119,16 +120,12 @@ def prepare(job: RepaintJob, known: AudioInfo | None = None) -> Prepared:
 
     Raises
     ------
+    ProtocolError
+        A setting is out of its limits.
     InputError
-        Something about them is wrong.
+        Something about the files or times is wrong.
     """
-    context_s = job.settings.context_s
-    if context_s is not None and not 0 <= context_s <= MAX_TIME_S:
-        raise InputError(
-            BridgeCode.INVALID_OPTION,
-            f"A context of {context_s:g} s is not possible.",
-            hint="Give 0 seconds or more, or leave --context out.",
-        )
+    check_params(job.settings)
     info = probe(job.source) if known is None else known
     selections = merge_selections(
         [_selection(start_s, end_s, info) for start_s, end_s in job.selections_s]

@@ -1,35 +1,35 @@
-"""What a person chooses for a job, from the command line or in REAPER."""
+"""What a person chooses for a job, from the command line, over HTTP or in REAPER."""
 
 from dataclasses import dataclass
 
+from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.messages import InpaintRequest
+from reapaint_engine.protocol.params import RequestParams, chosen_from, parameter
 from reapaint_engine.protocol.spans import Span
 
 MAX_TIME_S = 1e7
 """Four months of sound: what is beyond is a mistake."""
+MAX_CONTEXT_S = 3600.0
+"""No backend listens for so long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestSettings:
-    """The request's fields that are a person's; None means the engine's own default.
+class RequestSettings(RequestParams):
+    """All that a person chooses; None means the engine's own default.
 
     ``context_s`` is the bridge's alone: it decides how large the window is.
     """
 
-    prompt: str = ""
-    negative_prompt: str = ""
-    steps: int | None = None
-    guidance: float | None = None
-    seed: int | None = None
-    takes: int = 1
-    strength: float = 1.0
-    crossfade_s: float | None = None
-    context_s: float | None = None
-    match_level: bool = True
-    mode: str = "auto"
-    backend: str | None = None
-    model: str | None = None
-    max_cost: float | None = None
+    context_s: float | None = parameter(
+        None,
+        title="Context",
+        meaning="how much to hear on each side; by itself as long as the selection, at least 5",
+        code=ErrorCode.INVALID_CONTEXT,
+        low=0,
+        high=MAX_CONTEXT_S,
+        unit="seconds",
+        if_open="enough",
+    )
 
     def for_window(
         self,
@@ -49,17 +49,5 @@ class RequestSettings:
             audio_frames=audio_frames,
             window_frames=window_frames,
             spans=spans,
-            prompt=self.prompt,
-            negative_prompt=self.negative_prompt,
-            steps=self.steps,
-            guidance=self.guidance,
-            seed=self.seed,
-            takes=self.takes,
-            strength=self.strength,
-            crossfade_s=self.crossfade_s,
-            match_level=self.match_level,
-            mode=self.mode,
-            backend=self.backend,
-            model=self.model,
-            max_cost=self.max_cost,
+            **chosen_from(self),
         )

@@ -26,8 +26,14 @@ from reapaint_engine.protocol.messages import (
     TakeReport,
     Timings,
 )
+from reapaint_engine.protocol.params import (
+    DEFAULT_CROSSFADE_S,
+    MAX_SEED,
+    chosen_from,
+    parameters,
+)
 from reapaint_engine.protocol.progress import Stage
-from reapaint_engine.protocol.requests import DEFAULT_CROSSFADE_S, MAX_SEED, crossfade_frames
+from reapaint_engine.protocol.requests import crossfade_frames
 from reapaint_engine.protocol.spans import Span
 from reapaint_engine.protocol.version import __version__
 
@@ -146,7 +152,7 @@ def _generate(
     seeds = [(_seed_of(resolved) + take) % (MAX_SEED + 1) for take in range(resolved.takes)]
     channel_map = _channel_map(info, window)
     heard = _heard_by(info, window, channel_map)
-    generation = backend.generate(heard, _params(resolved), seeds, clock)
+    generation = backend.generate(heard, GenerationParams(**chosen_from(resolved)), seeds, clock)
     return _Generated(resolved, info, seeds, channel_map, generation)
 
 
@@ -208,20 +214,6 @@ def _first_seed(request: InpaintRequest, info: BackendInfo) -> int:
 def _seed_of(resolved: InpaintRequest) -> int:
     assert resolved.seed is not None, "a resolved request has a seed"
     return resolved.seed
-
-
-def _params(resolved: InpaintRequest) -> GenerationParams:
-    return GenerationParams(
-        prompt=resolved.prompt,
-        negative_prompt=resolved.negative_prompt,
-        steps=resolved.steps,
-        guidance=resolved.guidance,
-        strength=resolved.strength,
-        mode=resolved.mode,
-        model=resolved.model or "",
-        match_level=resolved.match_level,
-        max_cost=resolved.max_cost,
-    )
 
 
 def _with_missing_end(audio: Audio, frames: int) -> Audio:
@@ -324,8 +316,6 @@ def _seam_report(index: int, side: Side, seam: Seam) -> SeamReport:
 
 # Warnings
 
-_DEFAULTS = {"prompt": "", "negative_prompt": "", "steps": None, "guidance": None, "strength": 1.0}
-
 
 def _warnings(
     resolved: InpaintRequest,
@@ -336,8 +326,10 @@ def _warnings(
 ) -> tuple[str, ...]:
     ignored = tuple(
         f"The {info.name} backend can't honour the {name.replace('_', ' ')}: it had no effect."
-        for name, default in _DEFAULTS.items()
-        if getattr(resolved, name) != default and name not in info.honours
+        for name, parameter in parameters().items()
+        if parameter.needs_backend
+        and getattr(resolved, name) != parameter.default
+        and name not in info.honours
     )
     unchanged = (
         f"Nothing audible changed in take {number}."

@@ -81,17 +81,44 @@ local function choose(texts)
   return texts[chosen]
 end
 
-local PROMPT_FIELDS = {
-  "Prompt (? = earlier ones)",
-  "Leave out",
-  "Takes (1-16)",
-  "Strength (0-1)",
-  "Seed (empty = new)",
-}
+--- What an input is called, with its limits or with what an empty one means. A comma would begin
+--- another caption.
+---@param parameter reapaint.Parameter
+---@return string
+local function caption(parameter)
+  local note
+  if parameter.if_open then
+    note = "empty = " .. parameter.if_open
+  elseif parameter.low then
+    note = string.format("%d-%d", parameter.low, parameter.high)
+  elseif parameter.type == "boolean" then
+    note = "y or n"
+  else
+    note = "empty = " .. parameter.default
+  end
+  return string.format("%s (%s)", parameter.title, note)
+end
+
+--- What is asked before every job; the numbers come after the two texts.
+local PROMPT_NUMBERS = { "takes", "strength", "seed" }
+local PROMPT_CAPTIONS = { "Prompt (? = earlier ones)", "Leave out" }
+local IN_PROMPT = { prompt = true, negative_prompt = true }
+for _, name in ipairs(PROMPT_NUMBERS) do
+  PROMPT_CAPTIONS[#PROMPT_CAPTIONS + 1] = caption(settings.parameter(name))
+  IN_PROMPT[name] = true
+end
+
+--- What is asked in the window of settings: all the rest.
+local SETTING_FIELDS = {}
+for _, parameter in ipairs(settings.all()) do
+  if not IN_PROMPT[parameter.name] then
+    SETTING_FIELDS[#SETTING_FIELDS + 1] = parameter
+  end
+end
 
 local function parse_prompt(answers, before)
   local changes = { prompt = answers[1], negative_prompt = answers[2] }
-  for index, key in ipairs({ "takes", "strength", "seed" }) do
+  for index, key in ipairs(PROMPT_NUMBERS) do
     local value, err = settings.parse_number(key, answers[index + 2])
     if err then
       return nil, err
@@ -115,7 +142,7 @@ function M.prompt(before)
     before.seed and string.format("%d", before.seed) or "",
   }
   while true do
-    local answers = ask("ReaPaint: inpaint", PROMPT_FIELDS, values)
+    local answers = ask("ReaPaint: inpaint", PROMPT_CAPTIONS, values)
     if not answers then
       return nil
     elseif answers[1] == "?" then
@@ -132,39 +159,24 @@ function M.prompt(before)
   end
 end
 
-local SETTING_FIELDS = {
-  { "backend", "Backend (empty = the engine's)" },
-  { "model", "Model (empty = the engine's)" },
-  { "mode", "Mode (empty = auto)" },
-  { "steps", "Steps (empty = the model's)" },
-  { "guidance", "Guidance (empty = the model's)" },
-  { "crossfade_s", "Crossfade in seconds (empty = 0.03)" },
-  { "context_s", "Context in seconds (empty = enough)" },
-  { "match_level", "Match the level (y or n)" },
-  { "vary_strength", "Strength of Vary (0-1)" },
-  { "display", "Progress (empty = auto)" },
-}
-
-local function setting_text(key, value)
+local function setting_text(parameter, value)
   if value == nil then
     return ""
-  elseif key == "match_level" then
+  elseif parameter.type == "boolean" then
     return value and "y" or "n"
   end
   return type(value) == "number" and number_text(value) or value
 end
 
-local WORDS = { backend = true, model = true, mode = true, display = true }
-
-local function parse_setting(key, text)
-  if key == "match_level" then
+local function parse_setting(parameter, text)
+  if parameter.type == "boolean" then
     return text:lower():match("^%s*[y1t]") ~= nil
-  elseif not WORDS[key] then
-    return settings.parse_number(key, text)
+  elseif parameter.type ~= "string" then
+    return settings.parse_number(parameter.name, text)
   end
   local word = text:match("^%s*(.-)%s*$")
   if word == "" then
-    return settings.default(key)
+    return parameter.default
   end
   return word
 end
@@ -173,60 +185,57 @@ end
 ---@return boolean whether there was one
 local function answer_questions(answers, values, choices)
   local parsed, asked = {}, false
-  for index, field in ipairs(SETTING_FIELDS) do
-    local key = field[1]
-    if WORDS[key] and (answers[index] or ""):match("^%s*%?%s*$") then
-      asked = true
-      local there = choices(key, parsed)
-      if #there == 0 then
-        M.tell("What there is to choose from is known once the engine runs: Start engine.")
+  for index, parameter in ipairs(SETTING_FIELDS) do
+    if parameter.type == "string" then
+      if (answers[index] or ""):match("^%s*%?%s*$") then
+        asked = true
+        local there = choices(parameter.name, parsed)
+        if #there == 0 then
+          M.tell("What there is to choose from is known once the engine runs: Start engine.")
+        end
+        answers[index] = choose(there) or values[index]
       end
-      answers[index] = choose(there) or values[index]
+      parsed[parameter.name] = parse_setting(parameter, answers[index] or "")
     end
-    parsed[key] = WORDS[key] and parse_setting(key, answers[index] or "") or nil
   end
   return asked
 end
 
 local function parse_settings(answers, choices)
   local parsed = {}
-  for index, field in ipairs(SETTING_FIELDS) do
-    local key = field[1]
-    local value, err = parse_setting(key, answers[index] or "")
-    if not err and WORDS[key] then
+  for index, parameter in ipairs(SETTING_FIELDS) do
+    local name = parameter.name
+    local value, err = parse_setting(parameter, answers[index] or "")
+    if not err and parameter.type == "string" then
       local _
-      _, err = settings.check_choice(key, value, choices(key, parsed))
+      _, err = settings.check_choice(name, value, choices(name, parsed))
     end
     if err then
       return nil, err
     end
-    parsed[key] = value
+    parsed[name] = value
   end
   return parsed
 end
 
 local function split_preferences(parsed, before, preferences)
   local chosen = settings.with(before, {})
-  for _, field in ipairs(SETTING_FIELDS) do
-    local key = field[1]
-    if preferences[key] ~= nil then
-      preferences[key] = parsed[key]
-    else
-      chosen[key] = parsed[key]
-    end
+  for _, parameter in ipairs(SETTING_FIELDS) do
+    local name = parameter.name
+    local target = preferences[name] ~= nil and preferences or chosen
+    target[name] = parsed[name]
   end
   return chosen, preferences
 end
 
 local function setting_fields(before, preferences)
   local captions, values = {}, {}
-  for index, field in ipairs(SETTING_FIELDS) do
-    local key = field[1]
-    local value = preferences[key]
+  for index, parameter in ipairs(SETTING_FIELDS) do
+    local value = preferences[parameter.name]
     if value == nil then
-      value = before[key]
+      value = before[parameter.name]
     end
-    captions[index], values[index] = field[2], setting_text(key, value)
+    captions[index], values[index] = caption(parameter), setting_text(parameter, value)
   end
   return captions, values
 end

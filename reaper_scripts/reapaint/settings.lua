@@ -2,91 +2,61 @@
 
 local errors = require("reapaint.errors")
 local json = require("reapaint.json")
+local parameters = require("reapaint.parameters")
 
 local M = {}
 
 local SECTION = "ReaPaint"
 local HISTORY_LENGTH = 12
 
----@class reapaint.Settings the settings of a request; nil where the engine decides
----@field prompt string
----@field negative_prompt string
----@field steps integer?
----@field guidance number?
----@field seed integer?
----@field takes integer
----@field strength number
----@field crossfade_s number?
----@field context_s number?
----@field match_level boolean
----@field mode string
----@field backend string?
----@field model string?
+--- By the names in parameters.lua; nil where the engine decides.
+---@alias reapaint.Settings table<string, any>
 
-local DEFAULTS = {
-  prompt = "",
-  negative_prompt = "",
-  takes = 1,
-  strength = 1.0,
-  match_level = true,
-  mode = "auto",
-}
-local ORDER = {
-  "prompt",
-  "negative_prompt",
-  "steps",
-  "guidance",
-  "seed",
-  "takes",
-  "strength",
-  "crossfade_s",
-  "context_s",
-  "match_level",
-  "mode",
-  "backend",
-  "model",
-}
-local PREFERENCES = { vary_strength = 0.5, display = "auto" }
-
----@class reapaint.Field
----@field low number?
----@field high number?
----@field whole boolean?
----@field optional boolean?
-local NUMBERS = {
-  steps = { low = 1, high = 100, whole = true, optional = true },
-  guidance = { low = 0, high = 25, optional = true },
-  seed = { low = 0, high = 4294967295, whole = true, optional = true },
-  takes = { low = 1, high = 16, whole = true },
-  strength = { low = 0, high = 1 },
-  crossfade_s = { low = 0, high = 10, optional = true },
-  context_s = { low = 0, high = 600, optional = true },
-  vary_strength = { low = 0, high = 1 },
+---@type reapaint.Parameter[] what a person chooses that no request carries
+local PREFERENCES = {
+  {
+    name = "vary_strength",
+    title = "Strength of Vary",
+    type = "number",
+    default = 0.5,
+    low = 0,
+    high = 1,
+  },
+  { name = "display", title = "Progress", type = "string", default = "auto" },
 }
 
-local NAMES = {
-  steps = "Steps",
-  guidance = "Guidance",
-  seed = "Seed",
-  takes = "Takes",
-  strength = "Strength",
-  crossfade_s = "Crossfade",
-  context_s = "Context",
-  vary_strength = "Strength of Vary",
-  backend = "The backend",
-  model = "The model",
-  mode = "The mode",
-  display = "Progress",
-}
+local BY_NAME = {}
+for _, list in ipairs({ parameters, PREFERENCES }) do
+  for _, parameter in ipairs(list) do
+    BY_NAME[parameter.name] = parameter
+  end
+end
+
+--- All that can be chosen, the request's parameters first.
+---@return reapaint.Parameter[]
+function M.all()
+  local all = {}
+  for _, list in ipairs({ parameters, PREFERENCES }) do
+    table.move(list, 1, #list, #all + 1, all)
+  end
+  return all
+end
+
+---@param name string
+---@return reapaint.Parameter
+function M.parameter(name)
+  return BY_NAME[name]
+end
 
 --- A number as a person typed it; nil and no error where an optional one is empty.
 ---@param key string
 ---@param text string
 ---@return number?, reapaint.Error?
 function M.parse_number(key, text)
-  local limits = NUMBERS[key]
+  local parameter = BY_NAME[key]
+  local is_whole = parameter.type == "integer"
   local trimmed = text:match("^%s*(.-)%s*$")
-  if trimmed == "" and limits.optional then
+  if trimmed == "" and parameter.optional then
     return nil
   end
   local value = tonumber((trimmed:gsub(",", ".")))
@@ -94,20 +64,20 @@ function M.parse_number(key, text)
   if
     not value
     or value ~= value
-    or value < limits.low
-    or value > limits.high
-    or (limits.whole and not whole)
+    or value < parameter.low
+    or value > parameter.high
+    or (is_whole and not whole)
   then
-    local kind = limits.whole and "whole number" or "number"
+    local kind = is_whole and "whole number" or "number"
     local message = "%s must be a %s from %d to %d, not %q."
     return nil,
       errors.new(
         "invalid_setting",
-        message:format(NAMES[key], kind, limits.low, limits.high, trimmed),
-        limits.optional and "Leave it empty to let the engine choose." or ""
+        message:format(parameter.title, kind, parameter.low, parameter.high, trimmed),
+        parameter.optional and "Leave it empty to let the engine choose." or ""
       )
   end
-  return limits.whole and whole or value
+  return is_whole and whole or value
 end
 
 ---@alias reapaint.Choices fun(key: string, parsed: table): string[] none where anything may do
@@ -159,8 +129,8 @@ function M.check_choice(key, word, choices)
     end
   end
   local message = "%s can't be %q: choose %s."
-  return nil,
-    errors.new("invalid_setting", message:format(NAMES[key], word, table.concat(choices, ", ")))
+  message = message:format(BY_NAME[key].title, word, table.concat(choices, ", "))
+  return nil, errors.new("invalid_setting", message)
 end
 
 local function load(key)
@@ -177,22 +147,19 @@ end
 ---@param key string
 ---@return any
 function M.default(key)
-  if DEFAULTS[key] ~= nil then
-    return DEFAULTS[key]
-  end
-  return PREFERENCES[key]
+  return BY_NAME[key].default
 end
 
 ---@param values table settings as read from JSON
 ---@return reapaint.Settings
 function M.complete(values)
   local settings = {}
-  for _, key in ipairs(ORDER) do
-    local value = json.value(values[key])
+  for _, parameter in ipairs(parameters) do
+    local value = json.value(values[parameter.name])
     if value == nil then
-      value = DEFAULTS[key]
+      value = parameter.default
     end
-    settings[key] = value
+    settings[parameter.name] = value
   end
   return settings
 end
@@ -202,9 +169,9 @@ end
 ---@return table
 function M.as_message(settings)
   local message = {}
-  for _, key in ipairs(ORDER) do
-    local value = settings[key]
-    message[key] = value == nil and json.null or value
+  for _, parameter in ipairs(parameters) do
+    local value = settings[parameter.name]
+    message[parameter.name] = value == nil and json.null or value
   end
   return message
 end
@@ -254,9 +221,9 @@ end
 function M.preferences()
   local loaded = load("preferences")
   local preferences = {}
-  for key, default in pairs(PREFERENCES) do
-    local value = json.value(loaded[key])
-    preferences[key] = value == nil and default or value
+  for _, preference in ipairs(PREFERENCES) do
+    local value = json.value(loaded[preference.name])
+    preferences[preference.name] = value == nil and preference.default or value
   end
   return preferences
 end

@@ -415,10 +415,10 @@ def boxes(bench: Workbench) -> list[str]:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({BACKEND: "contxt"}, 'The backend can\'t be "contxt": choose context, echo.'),
-        ({BACKEND: "echo", MODE: "similar"}, 'The mode can\'t be "similar": choose auto.'),
-        ({BACKEND: "echo", MODEL: "context"}, 'The model can\'t be "context": choose echo.'),
-        ({MODE: "loud"}, 'The mode can\'t be "loud": choose auto, repair, similar.'),
+        ({BACKEND: "contxt"}, 'Backend can\'t be "contxt": choose context, echo.'),
+        ({BACKEND: "echo", MODE: "similar"}, 'Mode can\'t be "similar": choose auto.'),
+        ({BACKEND: "echo", MODEL: "context"}, 'Model can\'t be "context": choose echo.'),
+        ({MODE: "loud"}, 'Mode can\'t be "loud": choose auto, repair, similar.'),
         ({"Progress (empty = auto)": "loud"},
          'Progress can\'t be "loud": choose auto, tooltip, window.'),
     ],

@@ -113,6 +113,7 @@ def _inpaint(options: argparse.Namespace, terminal: Terminal) -> None:
     from reapaint.commands import inpaint
     from reapaint.repaint import RepaintJob
     from reapaint.request_settings import RequestSettings
+    from reapaint_engine.protocol.params import parameters
 
     if len(options.start) != len(options.end):
         raise InputError(
@@ -120,27 +121,13 @@ def _inpaint(options: argparse.Namespace, terminal: Terminal) -> None:
             f"There are {len(options.start)} --start and {len(options.end)} --end.",
             hint="Give one --end for every --start.",
         )
-    settings = RequestSettings(
-        prompt=options.prompt,
-        negative_prompt=options.negative_prompt,
-        steps=options.steps,
-        guidance=options.guidance,
-        seed=options.seed,
-        takes=options.takes,
-        strength=options.strength,
-        max_cost=options.max_cost,
-        crossfade_s=options.crossfade,
-        context_s=options.context,
-        match_level=not options.no_match_level,
-        mode=options.mode,
-        backend=options.backend or _library_if_asked(options),
-        model=options.model,
-    )
+    options.backend = options.backend or _library_if_asked(options)
+    chosen = {name: getattr(options, name) for name in parameters(RequestSettings)}
     job = RepaintJob(
         source=options.source,
         target=options.target,
         selections_s=tuple(zip(options.start, options.end, strict=True)),
-        settings=settings,
+        settings=RequestSettings(**chosen),
         force=options.force,
     )
     where = inpaint.Where(

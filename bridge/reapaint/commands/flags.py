@@ -2,11 +2,14 @@
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 from reapaint.errors import BridgeCode, InputError
+from reapaint.request_settings import RequestSettings
 from reapaint_engine.protocol.interpreter import TRY_FLAG
+from reapaint_engine.protocol.params import Parameter, parameters
 from reapaint_engine.protocol.version import __version__
 
 MAX_DIGITS = 18
@@ -103,41 +106,8 @@ def _add_inpaint_flags(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="where to end; past the file's end it is extended",
     )
-    parser.add_argument("--prompt", default="", help="what should be there")
-    parser.add_argument("--negative-prompt", default="", help="what to avoid")
-    parser.add_argument("--steps", type=_whole, metavar="N", help="1 to 100")
-    parser.add_argument("--guidance", type=float, metavar="G", help="0 to 25")
-    parser.add_argument("--seed", type=_whole, metavar="N", help="0 to 4294967295")
-    parser.add_argument("--takes", type=_whole, default=1, metavar="N", help="1 to 16 variations")
-    parser.add_argument(
-        "--strength", type=float, default=1.0, metavar="X", help="1 repaints, less keeps more"
-    )
-    parser.add_argument(
-        "--crossfade",
-        type=float,
-        metavar="SECONDS",
-        help="inside the selection, at each edge (default: 0.03, at most a quarter of it)",
-    )
-    parser.add_argument(
-        "--context",
-        type=float,
-        metavar="SECONDS",
-        help="how much to hear on each side (default: as long as the selection, at least 5)",
-    )
-    parser.add_argument(
-        "--no-match-level", action="store_true", help="leave the new audio's level as it is"
-    )
-    parser.add_argument("--mode", default="auto", help="how the backend goes about it")
-    parser.add_argument("--backend", metavar="NAME", help="what fills the selection")
-    parser.add_argument(
-        "--max-cost",
-        type=float,
-        metavar="USD",
-        help="call no hosted service that would cost more (default: no limit)",
-    )
-    parser.add_argument(
-        "--model", metavar="NAME", help="which model, or the folder of one; it tells the backend"
-    )
+    for parameter in parameters(RequestSettings).values():
+        _add_parameter_flag(parser, parameter)
     parser.add_argument(
         "--library",
         type=Path,
@@ -152,6 +122,31 @@ def _add_inpaint_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw before and after")
     parser.add_argument("--play", action="store_true", help="play the result")
     parser.add_argument("--force", action="store_true", help="overwrite OUT")
+
+
+def _add_parameter_flag(parser: argparse.ArgumentParser, parameter: Parameter) -> None:
+    flag = parameter.short_name.replace("_", "-")
+    if parameter.type is bool:
+        assert parameter.default is True, "a flag turns off what is done by default"
+        parser.add_argument(
+            f"--no-{flag}",
+            dest=parameter.name,
+            action="store_false",
+            help=f"don't {parameter.meaning}",
+        )
+        return
+    read_as, metavar = _READ_AS[parameter.type]
+    default = parameter.if_open if parameter.is_optional else parameter.default
+    limits = (parameter.range_text, f"default: {default}" if default else "")
+    remark = "; ".join(filter(None, limits))
+    parser.add_argument(
+        f"--{flag}",
+        dest=parameter.name,
+        type=read_as,
+        metavar=parameter.unit.upper() or metavar,
+        default=parameter.default,
+        help=f"{parameter.meaning} ({remark})" if remark else parameter.meaning,
+    )
 
 
 def _add_bridge_flags(parser: argparse.ArgumentParser) -> None:
@@ -251,9 +246,12 @@ def _add_bench_flags(parser: argparse.ArgumentParser) -> None:
         model.add_argument(
             flag, type=_seconds, default=default, metavar="SECONDS", help=f"{text} (%(default)g)"
         )
-    model.add_argument("--steps", type=_whole, metavar="N", help="1 to 100 (default: the model's)")
-    model.add_argument("--takes", type=_whole, default=1, metavar="N", help="1 to 16")
-    model.add_argument("--guidance", type=float, default=1.0, metavar="G", help="0 to 25")
+    limits = {name: parameter.range_text for name, parameter in parameters().items()}
+    model.add_argument(
+        "--steps", type=_whole, metavar="N", help=f"{limits['steps']} (default: the model's)"
+    )
+    model.add_argument("--takes", type=_whole, default=1, metavar="N", help=limits["takes"])
+    model.add_argument("--guidance", type=float, default=1.0, metavar="X", help=limits["guidance"])
     model.add_argument("--rounds", type=_whole, default=3, help=rounds)
     model.add_argument(
         "--no-memory", action="store_true", help="leave out what memory each side takes"
@@ -309,3 +307,11 @@ def _seconds(text: str) -> float:
         reason = f"{text!r} is no time; give seconds or h:m:s"
         raise argparse.ArgumentTypeError(reason) from error
     return total
+
+
+_READ_AS: dict[type, tuple[Callable[[str], str | float], str]] = {
+    str: (str, "TEXT"),
+    int: (_whole, "N"),
+    float: (float, "X"),
+}
+"""How a parameter of a type is read, and what stands for its value in the help."""

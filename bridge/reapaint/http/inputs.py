@@ -1,6 +1,6 @@
 """What every API's input has of ours, and how an input becomes what is asked for."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -11,13 +11,11 @@ from reapaint.http.fetching import Network
 from reapaint.http.models import ModelChoice
 from reapaint.http.predictions import PredictionRequest, Shape
 from reapaint.request_settings import MAX_TIME_S, RequestSettings
-from reapaint_engine.protocol.requests import (
-    MAX_CROSSFADE_S,
-    MAX_GUIDANCE,
-    MAX_PROMPT_CHARACTERS,
-    MAX_SEED,
-    MAX_STEPS,
-    MAX_TAKES,
+from reapaint_engine.protocol.params import (
+    MAX_NAME_CHARACTERS,
+    Parameter,
+    SchemaType,
+    parameters,
 )
 
 MAX_MASKS = 100
@@ -25,11 +23,9 @@ GIVEN_CHARACTERS = 200
 """How much of a long text is repeated in answers."""
 
 Format = Literal["mp3", "wav", "flac", "ogg", "opus", "m4a", "aac"]
-Text = Annotated[str, Meta(max_length=MAX_PROMPT_CHARACTERS)]
-Name = Annotated[str, Meta(max_length=200)]
+FORMATS: tuple[Format, ...] = get_args(Format)
+Name = Annotated[str, Meta(max_length=MAX_NAME_CHARACTERS)]
 Seconds = Annotated[float, Meta(ge=0, le=MAX_TIME_S)]
-Steps = Annotated[int, Meta(ge=1, le=MAX_STEPS)]
-Guidance = Annotated[float, Meta(ge=0, le=MAX_GUIDANCE)]
 Mask = tuple[Seconds, Seconds]
 
 AUDIO = Meta(
@@ -37,41 +33,96 @@ AUDIO = Meta(
     description="An uploaded file's address or id, a data: URI, or an http(s) address.",
 )
 
+SERVICES_NAMES = {"steps": "num_inference_steps", "guidance": "guidance_scale"}
+"""What the services call a parameter, where that is not our name."""
 
-class OwnFields(msgspec.Struct, kw_only=True):
+
+def http_name(parameter: Parameter) -> str:
+    """Return the name that a parameter has in HTTP inputs."""
+    return SERVICES_NAMES.get(parameter.name, parameter.short_name)
+
+
+class ParameterData(msgspec.Struct, kw_only=True):
+    """What a form shows of a parameter.
+
+    ``field`` is its name in inputs, ``name`` the one that backends say they honour.
+    """
+
+    name: str
+    field: str
+    title: str
+    meaning: str
+    type: SchemaType
+    optional: bool
+    if_open: str
+    default: str | float | bool | None
+    low: float | None
+    high: float | None
+    max_characters: int | None
+    needs_backend: bool
+
+
+def describe_parameters() -> list[ParameterData]:
+    """Return all parameters of a request, for clients that make a form of them."""
+    return [
+        ParameterData(
+            name=name,
+            field=http_name(each),
+            title=each.full_title,
+            meaning=each.meaning,
+            type=each.schema_type,
+            optional=each.is_optional,
+            if_open=each.if_open,
+            default=each.default,
+            low=each.low,
+            high=each.high,
+            max_characters=each.max_characters,
+            needs_backend=each.needs_backend,
+        )
+        for name, each in parameters(RequestSettings).items()
+    ]
+
+
+def _as_field(parameter: Parameter) -> tuple[str, Any, Any]:
+    """Return a parameter as msgspec takes a field: its name, type and default."""
+    limits: dict[str, Any] = {
+        "ge": parameter.low,
+        "le": parameter.high,
+        "max_length": parameter.max_characters,
+    }
+    given = Meta(**{name: limit for name, limit in limits.items() if limit is not None})
+    plain: Any = Annotated[parameter.type, given]
+    kind = plain | None if parameter.is_optional else plain
+    left_open = f" Left out: {parameter.if_open}." if parameter.if_open else ""
+    description = f"{parameter.full_title}: {parameter.meaning}.{left_open}"
+    return http_name(parameter), Annotated[kind, Meta(description=description)], parameter.default
+
+
+if TYPE_CHECKING:
+
+    class _Parameters(msgspec.Struct, kw_only=True):
+        backend: str | None
+        model: str | None
+else:
+    _Parameters = msgspec.defstruct(
+        "_Parameters",
+        [_as_field(each) for each in parameters(RequestSettings).values()],
+        kw_only=True,
+    )
+
+
+class OwnFields(_Parameters, kw_only=True):
     """What ReaPaint takes beyond a service's own inputs; all may be left out."""
 
-    prompt: Annotated[Text, Meta(description="What should be there; empty: the surroundings.")] = ""
-    negative_prompt: Annotated[Text, Meta(description="What to avoid.")] = ""
-    num_inference_steps: Annotated[
-        Steps | None, Meta(description="Left out: as many as suit the model.")
-    ] = None
-    guidance_scale: Annotated[
-        Guidance | None, Meta(description="Left out: what suits the model.")
-    ] = None
     output_format: Annotated[
         Format, Meta(description="wav and flac keep all outside the masks exactly.")
     ] = "mp3"
-    seed: Annotated[int, Meta(ge=0, le=MAX_SEED)] | None = None
-    takes: Annotated[int, Meta(ge=1, le=MAX_TAKES, description="Variations, one file each.")] = 1
     masks: Annotated[
         list[Mask],
-        Meta(max_length=MAX_MASKS, description="[start, end] in seconds; in the mask's stead."),
-    ] = []
-    crossfade: Annotated[
-        Annotated[float, Meta(ge=0, le=MAX_CROSSFADE_S)] | None,
-        Meta(description="Seconds, inside each edge."),
-    ] = None
-    context: Annotated[Seconds | None, Meta(description="Seconds that are heard on each side.")] = (
-        None
-    )
-    strength: Annotated[
-        float, Meta(ge=0, le=1, description="1 repaints; less keeps more of what was there.")
-    ] = 1.0
-    match_level: Annotated[bool, Meta(description="Bring new sound to the old one's level.")] = True
-    mode: Annotated[Name, Meta(description="How the backend goes about it.")] = "auto"
-    backend: Annotated[Name, Meta(description="What fills the masks.")] | None = None
-    model: Annotated[Name, Meta(description="Which of the backend's models.")] | None = None
+        Meta(
+            max_length=MAX_MASKS, description="[start, end] in seconds; used instead of the mask."
+        ),
+    ] = msgspec.field(default_factory=list)
     enable_base64_output: Annotated[
         bool, Meta(description="Outputs are data: URIs in place of addresses.")
     ] = False
@@ -136,21 +187,11 @@ def make_request(
 
 
 def _settings(fields: OwnFields, choice: ModelChoice) -> RequestSettings:
-    return RequestSettings(
-        prompt=fields.prompt,
-        negative_prompt=fields.negative_prompt,
-        steps=fields.num_inference_steps,
-        guidance=fields.guidance_scale,
-        seed=fields.seed,
-        takes=fields.takes,
-        strength=fields.strength,
-        crossfade_s=fields.crossfade,
-        context_s=fields.context,
-        match_level=fields.match_level,
-        mode=fields.mode,
-        backend=choice.backend,
-        model=choice.model,
-    )
+    chosen = {
+        name: getattr(fields, http_name(parameter))
+        for name, parameter in parameters(RequestSettings).items()
+    }
+    return RequestSettings(**chosen | {"backend": choice.backend, "model": choice.model})
 
 
 def _shortened(value: object) -> object:

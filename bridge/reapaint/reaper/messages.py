@@ -14,6 +14,7 @@ import msgspec
 
 from reapaint.request_settings import MAX_TIME_S, RequestSettings
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.params import check_params
 from reapaint_engine.protocol.progress import Stage
 from reapaint_engine.protocol.version import __version__
 
@@ -296,7 +297,7 @@ def read_request(data: bytes, job_id: str) -> Request:
     Raises
     ------
     ProtocolError
-        As ``read``, and ``invalid_job_id`` or ``invalid_spans``.
+        As ``read``, and ``invalid_job_id``, ``invalid_spans`` or a setting's own code.
     """
     request = read(data, Request)
     if request.job_id != job_id or not is_job_id(job_id):
@@ -308,9 +309,7 @@ def read_request(data: bytes, job_id: str) -> Request:
     _check_source(request.source)
     _check_spans(request.spans)
     _check_time(request.handles_s, 0, MAX_HANDLES_S, "handles_s")
-    context_s = request.settings.context_s
-    if context_s is not None:
-        _check_time(context_s, 0, MAX_TIME_S, "context_s")
+    check_params(request.settings)
     return request
 
 

@@ -36,8 +36,8 @@ from reapaint.reaper.spool import Spool
 from reapaint_engine.protocol import messages
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.params import MAX_SEED
 from reapaint_engine.protocol.progress import Stage, known_stage
-from reapaint_engine.protocol.requests import MAX_SEED
 
 MAX_WINDOWS = 8
 """Windows that are read, sent or with the engine at one time: it does one, and audio is large."""

@@ -8,6 +8,7 @@ from typing import Protocol
 from reapaint_engine.dsp.splicing import Levelling
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.messages import BackendInfo
+from reapaint_engine.protocol.params import RequestParams
 from reapaint_engine.protocol.progress import Stage
 from reapaint_engine.protocol.spans import Span
 
@@ -53,21 +54,16 @@ class Window:
         return int(self.audio.shape[1])
 
 
-@dataclass(frozen=True, slots=True)
-class GenerationParams:
-    """What the new audio should be; every default is filled in."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationParams(RequestParams):
+    """What the new audio should be: a request's parameters, as a backend is given them.
 
-    prompt: str
-    negative_prompt: str
-    steps: int | None
-    guidance: float | None
-    strength: float
-    mode: str
-    model: str
-    max_cost: float | None = None
-    """In USD; a service that would cost more is not called."""
-    match_level: bool = True
-    """The recipe matches a fill's ends; this is for what stands between them."""
+    ``model`` and ``backend`` are those that do the work. ``steps`` and ``guidance`` may be open:
+    what suits the model, the backend knows. ``seed``, ``takes`` and ``crossfade_s`` are the
+    recipe's own business.
+    """
+
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class ErrorCode(StrEnum):
     INVALID_TAKES = "invalid_takes"
     INVALID_STRENGTH = "invalid_strength"
     INVALID_CROSSFADE = "invalid_crossfade"
+    INVALID_CONTEXT = "invalid_context"
     INVALID_COST = "invalid_cost"
     # Sessions and the queue
     NOT_AUTHORISED = "not_authorised"

@@ -7,6 +7,7 @@ parts a message has, so that sizes can be checked before anything is allocated.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from reapaint_engine.protocol.params import RequestParams
 from reapaint_engine.protocol.spans import Span
 
 Shape = tuple[int, int]
@@ -40,14 +41,12 @@ class Side(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class InpaintRequest:
+class InpaintRequest(RequestParams):
     """Everything that a result depends on, but the audio itself.
 
     ``spans`` count frames of the window at ``sample_rate``. The window has
     ``window_frames`` frames, of which the first ``audio_frames`` exist; what lies
     after them is past the end of the source and can only be inside a span.
-    None means the engine's or the model's own default. ``max_cost`` is in USD: a hosted
-    service that would cost more is not called.
     """
 
     job_id: str
@@ -56,19 +55,6 @@ class InpaintRequest:
     audio_frames: int
     window_frames: int
     spans: tuple[Span, ...]
-    prompt: str = ""
-    negative_prompt: str = ""
-    steps: int | None = None
-    guidance: float | None = None
-    seed: int | None = None
-    takes: int = 1
-    strength: float = 1.0
-    crossfade_s: float | None = None
-    match_level: bool = True
-    mode: str = "auto"
-    backend: str | None = None
-    model: str | None = None
-    max_cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

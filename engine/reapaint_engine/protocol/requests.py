@@ -1,23 +1,15 @@
-"""The limits of a request, checked in one place for every way in."""
+"""Whether a request can be carried out at all, checked in one place for every way in."""
 
-import math
 import re
 
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
 from reapaint_engine.protocol.messages import InpaintRequest
+from reapaint_engine.protocol.params import DEFAULT_CROSSFADE_S, check_params
 from reapaint_engine.protocol.spans import check_spans, seconds_to_frames
 
 MIN_SAMPLE_RATE = 8_000
 MAX_SAMPLE_RATE = 384_000
 MAX_CHANNELS = 64
-MAX_STEPS = 100
-MAX_GUIDANCE = 25.0
-MAX_SEED = 2**32 - 1
-MAX_TAKES = 16
-MAX_COST_USD = 1e6
-MAX_PROMPT_CHARACTERS = 10_000
-MAX_CROSSFADE_S = 10.0
-DEFAULT_CROSSFADE_S = 0.03
 
 BYTES_PER_SAMPLE = 4
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
@@ -51,8 +43,7 @@ def check_request(request: InpaintRequest, *, max_window_bytes: int) -> None:
     _check_audio_format(request, max_window_bytes)
     check_spans(request.spans, request.window_frames)
     _check_source_end(request)
-    _check_prompts(request)
-    _check_numbers(request)
+    check_params(request)
 
 
 def _check_audio_format(request: InpaintRequest, max_window_bytes: int) -> None:
@@ -96,35 +87,3 @@ def _check_source_end(request: InpaintRequest) -> None:
             f"The last {missing_frames} frames of the window have no audio but no span fills them.",
             hint="Let the last span reach from inside the audio to the window's end.",
         )
-
-
-def _check_prompts(request: InpaintRequest) -> None:
-    for name, text in (("prompt", request.prompt), ("negative prompt", request.negative_prompt)):
-        if len(text) > MAX_PROMPT_CHARACTERS:
-            raise ProtocolError(
-                ErrorCode.INVALID_PROMPT,
-                f"The {name} has {len(text)} characters; {MAX_PROMPT_CHARACTERS} are the most.",
-                hint="Shorten it.",
-            )
-
-
-def _check_numbers(request: InpaintRequest) -> None:
-    _check_range(request.steps, 1, MAX_STEPS, "steps", ErrorCode.INVALID_STEPS)
-    _check_range(request.guidance, 0, MAX_GUIDANCE, "guidance", ErrorCode.INVALID_GUIDANCE)
-    _check_range(request.seed, 0, MAX_SEED, "seed", ErrorCode.INVALID_SEED)
-    _check_range(request.takes, 1, MAX_TAKES, "takes", ErrorCode.INVALID_TAKES)
-    _check_range(request.strength, 0, 1, "strength", ErrorCode.INVALID_STRENGTH)
-    _check_range(
-        request.crossfade_s, 0, MAX_CROSSFADE_S, "crossfade in seconds", ErrorCode.INVALID_CROSSFADE
-    )
-    _check_range(request.max_cost, 0, MAX_COST_USD, "highest cost in USD", ErrorCode.INVALID_COST)
-
-
-def _check_range(value: float | None, low: float, high: float, name: str, code: ErrorCode) -> None:
-    if value is None or (math.isfinite(value) and low <= value <= high):
-        return
-    raise ProtocolError(
-        code,
-        f"{name.capitalize()} must be between {low:g} and {high:.10g}, not {value:.10g}.",
-        hint="Choose a value in that range.",
-    )

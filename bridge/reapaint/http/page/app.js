@@ -20,7 +20,7 @@ const context = new AudioContext();
 const player = new Player(context);
 const waveform = new Waveform(page.waveform, player);
 const versions = new Versions(page.versions, player, context);
-const settings = new Settings(page.form, page.ignored);
+const settings = new Settings(page.form, page.more, page.ignored);
 const gateway = new Gateway(askToken);
 
 /** The recording: its file, the server's id for it, and what the server found in it. */

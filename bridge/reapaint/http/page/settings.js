@@ -1,22 +1,20 @@
-/** The engine's names of what a backend honours, and the form's; all else is done for every one. */
-const FIELDS = {
-  prompt: "prompt",
-  negative_prompt: "negative_prompt",
-  steps: "num_inference_steps",
-  guidance: "guidance_scale",
-  strength: "strength",
-  seed: "seed",
-};
+const INPUT_TYPES = { integer: "number", number: "number", boolean: "checkbox", string: "text" };
 
 /** The form that says what is wished for. Its fields have the API's own names. */
 export class Settings {
   #form;
+  #more;
   #note;
   #offer;
 
-  /** @param {HTMLFormElement} form @param {HTMLElement} note says what has no effect, and why */
-  constructor(form, note) {
+  /**
+   * @param {HTMLFormElement} form has the inputs that have a place of their own
+   * @param {HTMLElement} more takes an input for each other parameter
+   * @param {HTMLElement} note says what has no effect, and why
+   */
+  constructor(form, more, note) {
     this.#form = form;
+    this.#more = more;
     this.#note = note;
     form.elements.backend.addEventListener("change", () => this.#followBackend());
   }
@@ -24,6 +22,10 @@ export class Settings {
   /** Offer what the server has. */
   set offer(offer) {
     this.#offer = offer;
+    for (const parameter of offer.parameters) {
+      const input = this.#form.elements[parameter.field] ?? this.#add(parameter);
+      if (input.type !== "select-one") limit(input, parameter);
+    }
     const { backend, output_format: format } = this.#form.elements;
     fill(backend, [
       ["", `Automatic (${offer.default_backend})`],
@@ -73,6 +75,22 @@ export class Settings {
     return this.#form.reportValidity();
   }
 
+  /** Make the input of a parameter that has no place of its own, and return it. */
+  #add({ field, title, type }) {
+    const input = document.createElement("input");
+    input.name = field;
+    input.type = INPUT_TYPES[type];
+    const label = document.createElement("label");
+    if (type === "boolean") {
+      label.className = "check";
+      label.append(input, ` ${title}`);
+    } else {
+      label.append(title, input);
+    }
+    this.#more.append(label);
+    return input;
+  }
+
   #followBackend() {
     const { backend, model, mode } = this.#form.elements;
     const name = backend.value || this.#offer.default_backend;
@@ -86,11 +104,12 @@ export class Settings {
     );
     model.disabled = models.length < 2;
     mode.disabled = info.modes.length < 2;
-    const ignored = Object.keys(FIELDS).filter((each) => !info.honours.includes(each));
-    for (const [each, field] of Object.entries(FIELDS)) {
-      this.#form.elements[field].disabled = ignored.includes(each);
+    const inQuestion = this.#offer.parameters.filter((each) => each.needs_backend);
+    const ignored = inQuestion.filter((each) => !info.honours.includes(each.name));
+    for (const each of inQuestion) {
+      this.#form.elements[each.field].disabled = ignored.includes(each);
     }
-    const names = ignored.map((each) => each.replace("_", " ")).join(", ");
+    const names = ignored.map((each) => each.title.toLowerCase()).join(", ");
     this.#note.textContent =
       `${name}: ${info.description}.` + (names && ` It takes no notice of: ${names}.`);
   }
@@ -98,4 +117,24 @@ export class Settings {
 
 function fill(select, choices) {
   select.replaceChildren(...choices.map(([value, text]) => new Option(text, value)));
+}
+
+/** Give an input what a parameter may be, and what it is when nobody touches it. */
+function limit(input, parameter) {
+  const { type, meaning, low, high, optional, if_open: ifOpen } = parameter;
+  input.title = meaning;
+  if (type === "boolean") {
+    input.checked = parameter.default;
+    return;
+  }
+  input.value = parameter.default ?? "";
+  input.placeholder ||= ifOpen;
+  if (type === "string") {
+    input.maxLength = parameter.max_characters;
+    return;
+  }
+  input.min = low;
+  input.max = high;
+  input.step = type === "integer" ? 1 : "any";
+  input.required = !optional;
 }

@@ -17,7 +17,16 @@ from msgspec import UNSET, Meta, UnsetType
 from reapaint.http import webhooks
 from reapaint.http.bodies import read_multipart
 from reapaint.http.gateway import Gateway
-from reapaint.http.inputs import AUDIO, Name, OwnFields, Seconds, make_request
+from reapaint.http.inputs import (
+    AUDIO,
+    FORMATS,
+    Name,
+    OwnFields,
+    ParameterData,
+    Seconds,
+    describe_parameters,
+    make_request,
+)
 from reapaint.http.models import OWN_PREFIX, WAVESPEED_PATHS, choose_model, model_paths
 from reapaint.http.predictions import Prediction, Shape, State
 from reapaint.http.routes import Call, Errors, Route
@@ -268,6 +277,7 @@ class ModelsData(msgspec.Struct, kw_only=True):
     default_backend: str
     backends: list[BackendData]
     formats: list[str]
+    parameters: list[ParameterData]
     max_upload_bytes: int
     max_duration_s: float
 
@@ -524,7 +534,8 @@ async def _models(gateway: Gateway, _call: Call) -> ModelsEnvelope:
             paths=model_paths(welcome),
             default_backend=welcome.default_backend,
             backends=backends,
-            formats=["mp3", "wav", "flac", "ogg", "opus", "m4a", "aac"],
+            formats=list(FORMATS),
+            parameters=describe_parameters(),
             max_upload_bytes=limits.max_upload_bytes,
             max_duration_s=limits.max_duration_s,
         )

@@ -48,7 +48,9 @@ def library(folder: Path) -> Iterator[LibraryBackend]:
 def _params(
     prompt: str, mode: str = "auto", *, negative: str = "", match: bool = True
 ) -> GenerationParams:
-    return GenerationParams(prompt, negative, None, None, 1.0, mode, "sounds", match_level=match)
+    return GenerationParams(
+        prompt=prompt, negative_prompt=negative, mode=mode, model="sounds", match_level=match
+    )
 
 
 def _window(

@@ -31,7 +31,7 @@ WINDOW = Window(
     (SPAN,),
     12 * HOP,
 )
-PARAMS = GenerationParams("rain", "", 2, None, 1.0, "auto", "")
+PARAMS = GenerationParams(prompt="rain", steps=2)
 
 
 class Free:

@@ -12,7 +12,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
 )
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
-from reapaint_engine.protocol.requests import MAX_GUIDANCE, MAX_STEPS, MAX_TAKES
+from reapaint_engine.protocol.params import parameters
 from reapaint_engine.protocol.spans import Span
 
 SMALL, MEDIUM = "small", "medium"
@@ -57,11 +57,11 @@ class BenchOptions:
             (not 0 < self.mask_s < self.window_s, "--mask has to be shorter than --window"),
             (not self.window_s <= LONGEST_WINDOW_S, f"--window is at most {LONGEST_WINDOW_S:g}"),
             (self.rounds < 1, "--rounds is at least 1"),
-            (not 1 <= self.takes <= MAX_TAKES, f"--takes is 1 to {MAX_TAKES}"),
-            (not 0 <= self.guidance <= MAX_GUIDANCE, f"--guidance is 0 to {MAX_GUIDANCE:g}"),
-            (
-                self.steps is not None and not 1 <= self.steps <= MAX_STEPS,
-                f"--steps is 1 to {MAX_STEPS}",
+            *(
+                (value is not None and not limits.allows(value), f"--{name} is {limits.range_text}")
+                for name, limits in parameters().items()
+                if name in ("takes", "guidance", "steps")
+                for value in (getattr(self, name),)
             ),
         )
         for is_wrong, why in problems:

@@ -116,15 +116,7 @@ class Ours:
             return self._generate(job)
 
     def _generate(self, job: Job) -> Generation:
-        params = GenerationParams(
-            prompt=job.prompt,
-            negative_prompt="",
-            steps=job.steps,
-            guidance=job.guidance,
-            strength=1.0,
-            mode="auto",
-            model="",
-        )
+        params = GenerationParams(prompt=job.prompt, steps=job.steps, guidance=job.guidance)
         return self._model.generate(job.window, params, job.seeds, _Unwatched())
 
     def places(self) -> Sequence[Place]:

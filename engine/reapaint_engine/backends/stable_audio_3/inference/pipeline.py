@@ -56,8 +56,8 @@ from reapaint_engine.backends.stable_audio_3.inference.self_test import check_pa
 from reapaint_engine.backends.stable_audio_3.inference.text import TextEncoder
 from reapaint_engine.backends.stable_audio_3.network.denoiser import Denoiser, PreparedJob
 from reapaint_engine.backends.stable_audio_3.network.duration import embed_duration
+from reapaint_engine.protocol.params import MAX_TAKES
 from reapaint_engine.protocol.progress import OnFraction, Stage
-from reapaint_engine.protocol.requests import MAX_TAKES
 from reapaint_engine.protocol.spans import Span
 
 _log = logging.getLogger(__name__)
@@ -177,7 +177,7 @@ class Model:
             (Span(frames // 2, frames // 2 + rate),),
             frames,
         )
-        self.generate(window, _ANYTHING, [0], _Unwatched())
+        self.generate(window, GenerationParams(), [0], _Unwatched())
         _log.info("%s is warm after %.1f s", self.name, time.monotonic() - began_s)
 
     def generate(
@@ -339,17 +339,6 @@ class Model:
         )
         start = plan.heard.start + first * plan.hop
         return [Passage(start, np.ascontiguousarray(take)) for take in to_host(audio).numpy()]
-
-
-_ANYTHING = GenerationParams(
-    prompt="",
-    negative_prompt="",
-    steps=None,
-    guidance=None,
-    strength=1.0,
-    mode="auto",
-    model="",
-)
 
 
 class _Unwatched:
