@@ -21,8 +21,7 @@ from reapaint.link.backends import choose_backend
 from reapaint.link.engine import Engine
 from reapaint.request_settings import MAX_TIME_S, RequestSettings
 from reapaint.windows import WindowPlan, merge_selections, plan_windows
-from reapaint_engine.protocol.arrays import Audio
-from reapaint_engine.protocol.codec import is_finite
+from reapaint_engine.protocol.arrays import Audio, is_finite
 from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.messages import Done, InpaintRequest, SeamReport, Timings
 from reapaint_engine.protocol.params import check_params
@@ -57,7 +56,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class SeamAt:
-    """One seam in the file."""
+    """One seam in the file; its time is rounded to a millionth of a second."""
 
     at_s: float
     report: SeamReport
@@ -292,7 +291,7 @@ def _record(take: int, results: list[_Result]) -> Mapping[str, object]:
 
 def _output(target: Path, take: int, results: list[_Result], sample_rate: int) -> Output:
     seams = tuple(
-        SeamAt((plan.start + seam.frame) / sample_rate, seam)
+        SeamAt(round((plan.start + seam.frame) / sample_rate, 6), seam)
         for plan, done, _ in results
         for seam in done.takes[take].seams
     )
@@ -340,13 +339,13 @@ def _sum_timings(timings: list[Timings]) -> Timings:
 
 def _seam_as_json(seam: SeamAt) -> dict[str, object]:
     return {
-        "at_s": round(seam.at_s, 6),
+        "at_s": seam.at_s,
         "side": seam.report.side.value,
-        "level_step_db": round(seam.report.level_step_db, 2),
-        "click_ratio": round(seam.report.click_ratio, 3),
+        "level_step_db": seam.report.level_step_db,
+        "click_ratio": seam.report.click_ratio,
         "crossfade_law": seam.report.crossfade_law,
         "crossfade_frames": seam.report.crossfade_frames,
-        "correlation": round(seam.report.correlation, 3),
+        "correlation": seam.report.correlation,
     }
 
 

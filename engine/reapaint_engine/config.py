@@ -4,10 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from reapaint_engine.backends.options import AUTO, BackendOptions
+from reapaint_engine.backends.options import BackendOptions
 from reapaint_engine.errors import StartError
 from reapaint_engine.protocol.discovery import is_loopback
 from reapaint_engine.protocol.messages import Limits
+from reapaint_engine.protocol.params import AUTO
 from reapaint_engine.protocol.settings import (
     LOG_LEVEL,
     NUMBER,

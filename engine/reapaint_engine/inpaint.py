@@ -306,11 +306,11 @@ def _seam_report(index: int, side: Side, seam: Seam) -> SeamReport:
         span=index,
         side=side,
         frame=seam.frame,
-        level_step_db=seam.level_step_db,
-        click_ratio=seam.click_ratio,
+        level_step_db=round(seam.level_step_db, 2),
+        click_ratio=round(seam.click_ratio, 3),
         crossfade_law=seam.law,
         crossfade_frames=seam.crossfade_frames,
-        correlation=seam.correlation,
+        correlation=round(seam.correlation, 3),
     )
 
 

@@ -177,6 +177,14 @@ def test_a_span_at_the_start_has_one_seam() -> None:
     assert [(seam.side, seam.frame) for seam in done.takes[0].seams] == [("right", 5000)]
 
 
+def test_the_figures_of_seams_come_rounded() -> None:
+    done, _ = _run(ToldBackend(_noise))
+    for seam in done.takes[0].seams:
+        assert seam.level_step_db == round(seam.level_step_db, 2)
+        assert seam.click_ratio == round(seam.click_ratio, 3)
+        assert seam.correlation == round(seam.correlation, 3)
+
+
 def test_ignored_fields_are_warnings_and_honoured_ones_are_not() -> None:
     request = replace(REQUEST, prompt="wind", guidance=3.0, strength=0.5)
     done, _ = _run(ToldBackend(_noise, honours=("prompt",)), request)

@@ -9,7 +9,7 @@ from typing import NoReturn
 from reapaint.errors import BridgeCode, InputError
 from reapaint.request_settings import RequestSettings
 from reapaint_engine.protocol.interpreter import TRY_FLAG
-from reapaint_engine.protocol.params import Parameter, parameters
+from reapaint_engine.protocol.params import AUTO, Parameter, parameters
 from reapaint_engine.protocol.version import __version__
 
 MAX_DIGITS = 18
@@ -233,7 +233,7 @@ def _add_bench_flags(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--tiny", action="store_true", help="a tiny random model, to try the measurement out"
     )
-    model.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or mps (default: best)")
+    model.add_argument("--device", default=AUTO, help="cpu, cuda, cuda:N or mps (default: best)")
     for flag, text in (
         ("--dtype", "of all networks, on both sides (default: what each is loaded in here)"),
         ("--codec-dtype", "of the codec, where it is another"),

@@ -16,6 +16,7 @@ from reapaint.link.launcher import find_or_start
 from reapaint.repaint import RepaintJob, Report, prepare, run_job
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.libraries import library_name
+from reapaint_engine.protocol.params import AUTO
 from reapaint_engine.protocol.spans import Span
 
 LIBRARY = "library"
@@ -28,7 +29,7 @@ class Where:
 
     endpoint: str | None = None
     in_process: bool = False
-    default_backend: str = "auto"
+    default_backend: str = AUTO
     library: Path | None = None
     """A folder of sounds for an engine of this machine."""
 

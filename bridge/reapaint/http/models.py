@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 
 from reapaint.http.errors import bad_request, not_found
 from reapaint_engine.protocol.messages import BackendInfo, Welcome
+from reapaint_engine.protocol.params import AUTO
 
 OWN_PREFIX = "reapaint/"
-AUTO = "auto"
 
 WAVESPEED_PATHS = ("stability-ai/stable-audio-3/audio-inpainting",)
 EACHLABS_SLUGS = ("stable-audio-2-5-inpaint",)

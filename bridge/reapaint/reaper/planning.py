@@ -280,8 +280,8 @@ def _seams(job: PlannedJob, results: Sequence[WindowResult], take: int) -> tuple
         Seam(
             at_s=audio.origin_s + (plan.start + seam.frame) / audio.sample_rate,
             side=seam.side.value,
-            level_step_db=round(seam.level_step_db, 2),
-            click_ratio=round(seam.click_ratio, 3),
+            level_step_db=seam.level_step_db,
+            click_ratio=seam.click_ratio,
         )
         for plan, result in zip(job.plans, results, strict=True)
         for seam in result.done.takes[take].seams

@@ -12,6 +12,7 @@ from reapaint_engine.backends.base import (
     Window,
 )
 from reapaint_engine.protocol.messages import BackendInfo
+from reapaint_engine.protocol.params import AUTO
 from reapaint_engine.protocol.progress import Stage
 from reapaint_engine.protocol.version import __version__
 
@@ -27,7 +28,7 @@ class EchoBackend(Backend):
             description="returns its input; for measurements and tests",
             models=("echo",),
             default_model="echo",
-            modes=("auto",),
+            modes=(AUTO,),
             honours=(),
             max_window_s=3600.0,
             max_span_s=3600.0,
@@ -46,5 +47,5 @@ class EchoBackend(Backend):
             fills=tuple(Fill(passages) for _ in seeds),
             model=params.model,
             model_revision=__version__,
-            mode="auto",
+            mode=AUTO,
         )

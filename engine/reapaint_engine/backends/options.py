@@ -7,9 +7,6 @@ from reapaint_engine.backends.stable_audio_3.options import StableAudioOptions
 from reapaint_engine.protocol.libraries import LIBRARY
 from reapaint_engine.protocol.settings import USD, Setting
 
-AUTO = "auto"
-"""Let the engine choose the backend: the model where one is here, else the first of all."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendOptions:

@@ -8,8 +8,9 @@ from reapaint_engine.backends.context.backend import ContextBackend
 from reapaint_engine.backends.echo import EchoBackend
 from reapaint_engine.backends.hosted.registry import make_hosted_backends
 from reapaint_engine.backends.library.backend import LibraryBackend
-from reapaint_engine.backends.options import AUTO, BackendOptions
+from reapaint_engine.backends.options import BackendOptions
 from reapaint_engine.backends.stable_audio_3.backend import StableAudio3Backend
+from reapaint_engine.protocol.params import AUTO
 
 
 def make_backends(

@@ -11,7 +11,7 @@ from reapaint_engine.dsp.extrapolation import continuation, follows_on
 from reapaint_engine.dsp.levels import match_level as matched
 from reapaint_engine.dsp.levels import settle_level
 from reapaint_engine.dsp.seams import measure_seam, neighbourhood_frames
-from reapaint_engine.protocol.arrays import Audio
+from reapaint_engine.protocol.arrays import Audio, is_finite
 from reapaint_engine.protocol.spans import Span
 
 LARGEST_CROSSFADE_SHARE = 4
@@ -168,7 +168,7 @@ def _check(window_audio: Audio, span: Span, new_audio: Audio) -> None:
     wanted = (window_audio.shape[0], span.length)
     if new_audio.shape != wanted:
         raise ValueError(f"new audio of shape {new_audio.shape} can't fill a span of {wanted}")
-    if not np.isfinite(new_audio).all():
+    if not is_finite(new_audio):
         raise ValueError("the new audio holds samples that are not finite numbers")
 
 

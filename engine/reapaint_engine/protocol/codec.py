@@ -11,7 +11,7 @@ from typing import get_args
 import msgspec
 import numpy as np
 
-from reapaint_engine.protocol.arrays import Audio
+from reapaint_engine.protocol.arrays import Audio, is_finite
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
 from reapaint_engine.protocol.messages import Done, Message, Shape, Submit
 from reapaint_engine.protocol.version import PROTOCOL_VERSION, protocol_text
@@ -115,24 +115,6 @@ def job_id_of(buffers: Sequence[Buffer]) -> str:
     except (ProtocolError, msgspec.MsgspecError):
         return ""
     return body.job_id or body.request.job_id
-
-
-def is_finite(audio: Audio) -> bool:
-    """Tell whether audio holds neither NaN nor infinity.
-
-    A sum of squares is finite only if every sample is, and costs a third of looking
-    at each; only where it overflows (samples beyond 1e17) is each looked at.
-
-    Parameters
-    ----------
-    audio
-        Shape (channels, frames), float32.
-    """
-    flat = audio.reshape(-1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(np.dot(flat, flat)):
-            return True
-    return bool(np.isfinite(flat).all())
 
 
 def _to_wire(part: Audio) -> Buffer:

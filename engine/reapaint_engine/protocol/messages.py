@@ -102,7 +102,8 @@ class SeamReport:
     50 ms after the edge over that of the 50 ms before it. ``click_ratio`` is the largest
     linear-prediction residual at the edge over the 99.9th percentile of its
     neighbourhood's: near or below 1 nothing stands out. ``crossfade_law`` says how old
-    and new were joined, ``correlation`` how alike they were.
+    and new were joined, ``correlation`` how alike they were. The engine rounds the figures
+    to what can be heard.
     """
 
     span: int

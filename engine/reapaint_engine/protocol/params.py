@@ -13,6 +13,9 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
 
+AUTO = "auto"
+"""The value of a backend, a model, a device or a mode that leaves the choice to the engine."""
+
 MAX_SEED = 2**32 - 1
 MAX_TAKES = 16
 DEFAULT_CROSSFADE_S = 0.03
@@ -156,7 +159,7 @@ class RequestParams:
         if_open="the engine's",
     )
     mode: str = parameter(
-        "auto",
+        AUTO,
         title="Mode",
         meaning="how the backend goes about it",
         max_characters=MAX_NAME_CHARACTERS,

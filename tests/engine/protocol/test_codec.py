@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from reapaint_engine.protocol.codec import MAX_HEADER_BYTES, decode, encode, is_finite, job_id_of
+from reapaint_engine.protocol.codec import MAX_HEADER_BYTES, decode, encode, job_id_of
 from reapaint_engine.protocol.errors import ProtocolError
 from reapaint_engine.protocol.messages import Done, InpaintRequest, Ping, Submit, TakeReport
 from reapaint_engine.protocol.spans import Span
@@ -175,11 +175,6 @@ def test_audio_that_is_not_finite_is_refused(bad: float) -> None:
     audio = AUDIO.copy()
     audio[1, 99] = bad
     assert _code_of([_header(), audio.tobytes()]) == "not_finite"
-
-
-def test_huge_but_finite_audio_is_finite() -> None:
-    assert is_finite(np.full((1, 10), 3e38, np.float32))
-    assert not is_finite(np.array([[3e38, np.nan]], np.float32))
 
 
 def test_what_is_sent_must_match_what_is_said() -> None:

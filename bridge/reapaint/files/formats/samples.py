@@ -6,7 +6,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from reapaint_engine.protocol.arrays import Samples
+from reapaint_engine.protocol.arrays import Samples, is_finite
 
 
 class SampleFormat(StrEnum):
@@ -143,7 +143,7 @@ def to_integers(audio: Samples, bits: int) -> npt.NDArray[np.int32]:
     """
     full_scale = 2.0 ** (bits - 1)
     scaled = np.array(audio, np.float64, order="C")
-    if not np.isfinite(scaled.sum()):
+    if not is_finite(scaled):
         np.nan_to_num(scaled, copy=False, posinf=2.0, neginf=-2.0)
     np.multiply(scaled, full_scale, out=scaled)
     np.rint(scaled, out=scaled)

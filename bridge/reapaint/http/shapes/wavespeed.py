@@ -439,13 +439,13 @@ def describe(
 def _seams(output: Output) -> list[SeamData]:
     return [
         SeamData(
-            at_s=round(seam.at_s, 6),
+            at_s=seam.at_s,
             side=seam.report.side.value,
-            level_step_db=round(seam.report.level_step_db, 2),
-            click_ratio=round(seam.report.click_ratio, 3),
+            level_step_db=seam.report.level_step_db,
+            click_ratio=seam.report.click_ratio,
             crossfade_law=seam.report.crossfade_law,
             crossfade_frames=seam.report.crossfade_frames,
-            correlation=round(seam.report.correlation, 3),
+            correlation=seam.report.correlation,
         )
         for seam in output.seams
     ]

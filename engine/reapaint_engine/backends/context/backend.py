@@ -27,11 +27,12 @@ from reapaint_engine.dsp.splicing import Levelling
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.messages import BackendInfo
+from reapaint_engine.protocol.params import AUTO
 from reapaint_engine.protocol.progress import OnFraction, Stage
 from reapaint_engine.protocol.spans import Span
 from reapaint_engine.protocol.version import __version__
 
-AUTO, REPAIR, AMBIENCE, SIMILAR = "auto", "repair", "ambience", "similar"
+REPAIR, AMBIENCE, SIMILAR = "repair", "ambience", "similar"
 MODES = (AUTO, REPAIR, AMBIENCE, SIMILAR)
 REPAIR_S = 0.1
 """Up to here interpolation beats everything else; beyond, it runs dry in mid-gap."""

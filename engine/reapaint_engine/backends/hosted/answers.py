@@ -7,7 +7,7 @@ import numpy as np
 from av.container import InputContainer
 
 from reapaint_engine.dsp.resampling import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, resample
-from reapaint_engine.protocol.arrays import Audio
+from reapaint_engine.protocol.arrays import Audio, is_finite
 
 _DEMUXERS = "wav,w64,mp3,flac,ogg,aac,mov,matroska,aiff,caf"
 """Formats of single files with sound: FFmpeg's others open further files or addresses."""
@@ -48,7 +48,7 @@ def decode_answer(answer: bytes, sample_rate: int, longest_s: float) -> Audio:
         raise UnreadableAnswer("it holds no sound")
     if not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE:
         raise UnreadableAnswer(f"its rate of {rate} Hz can't be converted")
-    if not np.isfinite(audio).all():
+    if not is_finite(audio):
         raise UnreadableAnswer("it holds samples that are not finite numbers")
     stereo = np.repeat(audio, 2, axis=0) if audio.shape[0] == 1 else audio[:2]
     return resample(np.ascontiguousarray(stereo), rate, sample_rate)

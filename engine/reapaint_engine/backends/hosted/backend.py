@@ -21,6 +21,7 @@ from reapaint_engine.backends.hosted.planning import Plan, honoured, plan_calls
 from reapaint_engine.backends.hosted.service import HostedModel, Service
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
 from reapaint_engine.protocol.messages import BackendInfo
+from reapaint_engine.protocol.params import AUTO
 from reapaint_engine.protocol.progress import Stage
 
 SAMPLE_RATE = 44_100
@@ -62,7 +63,7 @@ class HostedBackend(Backend):
             description=self._description(),
             models=tuple(model.name for model in models),
             default_model=models[0].name,
-            modes=("auto",),
+            modes=(AUTO,),
             honours=honoured(models),
             max_window_s=longest_s,
             max_span_s=longest_s,
@@ -104,7 +105,7 @@ class HostedBackend(Backend):
             ),
             model=model.name,
             model_revision=model.path,
-            mode="auto",
+            mode=AUTO,
             warnings=tuple(dict.fromkeys((*warnings, *outcome.warnings))),
             notes=_notes(self._service, model, outcome.deliveries),
         )

@@ -7,7 +7,7 @@ import numpy as np
 from pedalboard.io import ReadableAudioFile
 
 from reapaint_engine.dsp.resampling import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
-from reapaint_engine.protocol.arrays import Audio
+from reapaint_engine.protocol.arrays import Audio, is_finite
 
 SUFFIXES = frozenset({".wav", ".bwf", ".aif", ".aiff", ".flac", ".ogg", ".mp3"})
 """What is read on every system, in lower case."""
@@ -71,7 +71,7 @@ def read_clip(path: Path, max_s: float) -> tuple[Audio, int]:
             raise UnreadableClip(str(error)) from error
     if audio.shape[1] == 0:
         raise UnreadableClip("none of its samples can be decoded")
-    if not np.isfinite(audio).all():
+    if not is_finite(audio):
         raise UnreadableClip("it holds samples that are not finite numbers")
     return audio, found.sample_rate
 

@@ -32,9 +32,10 @@ from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
 from reapaint_engine.protocol.folders import cache_folder
 from reapaint_engine.protocol.libraries import LIBRARY_BACKEND, library_name
 from reapaint_engine.protocol.messages import BackendInfo
+from reapaint_engine.protocol.params import AUTO
 from reapaint_engine.protocol.progress import OnFraction, Stage
 
-AUTO, ONCE, LOOP = "auto", "once", "loop"
+ONCE, LOOP = "once", "loop"
 
 WALKED = 64
 """Seeds walk down so many of the files that fit, and then begin again with other parts."""

@@ -18,7 +18,6 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import (
 )
 from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import open_checkpoint
 from reapaint_engine.backends.stable_audio_3.checkpoint.naming import (
-    AUTO,
     ModelName,
     is_path,
     parse_model,
@@ -38,6 +37,7 @@ from reapaint_engine.backends.stable_audio_3.options import StableAudioOptions
 from reapaint_engine.errors import BackendUnavailable, JobError
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 from reapaint_engine.protocol.messages import BackendInfo
+from reapaint_engine.protocol.params import AUTO
 from reapaint_engine.protocol.progress import OnFraction
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class StableAudio3Backend(Backend):
             description="new sound by a model, from a prompt and the sound around it",
             models=tuple(dict.fromkeys([default, AUTO, *installed])),
             default_model=default,
-            modes=("auto",),
+            modes=(AUTO,),
             honours=(
                 "prompt",
                 "negative_prompt",

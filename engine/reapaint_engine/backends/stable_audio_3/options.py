@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from reapaint_engine.backends.stable_audio_3.checkpoint.naming import AUTO
+from reapaint_engine.protocol.params import AUTO
 from reapaint_engine.protocol.settings import SECONDS_OR_NEVER, SWITCH, TEXT, Setting
 
 
@@ -20,7 +20,7 @@ class StableAudioOptions:
     ).field()
     device: str = Setting(
         name="device",
-        default="auto",
+        default=AUTO,
         kind=TEXT,
         metavar="D",
         help="where a model runs: auto, cpu, mps, cuda or cuda:N",

@@ -29,7 +29,7 @@ class BenchOptions:
     """Which published size to build with random weights; not asked of a named model."""
     model: str | None = None
     """An installed model's name, or a folder."""
-    device: str = "auto"
+    device: str = AUTO
     dtype: str | None = None
     """Of all networks, on both sides; by default what each of them is loaded in here."""
     codec_dtype: str | None = None

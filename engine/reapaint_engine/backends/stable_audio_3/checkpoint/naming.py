@@ -6,9 +6,7 @@ from pathlib import Path
 
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
-
-AUTO = "auto"
-"""The model that fits the prompt best, of those that are here."""
+from reapaint_engine.protocol.params import AUTO
 
 MAX_ADAPTERS = 8
 

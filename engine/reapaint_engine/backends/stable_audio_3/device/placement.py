@@ -15,8 +15,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import GIB, INST
 from reapaint_engine.backends.stable_audio_3.device.machine_memory import available_memory
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
-
-AUTO = "auto"
+from reapaint_engine.protocol.params import AUTO
 
 _BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 

@@ -200,7 +200,7 @@ class Model:
             model_revision="+".join(
                 [self.checkpoint.revision, *(each.revision for each in self._adapters)]
             ),
-            mode="auto",
+            mode=AUTO,
             warnings=(*job.warnings, *_guidance_warnings(params, self.settings.objective)),
             steps=job.steps,
             guidance=job.guidance.scale,
