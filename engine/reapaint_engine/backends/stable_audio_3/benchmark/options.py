@@ -12,7 +12,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
 )
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
-from reapaint_engine.protocol.params import parameters
+from reapaint_engine.protocol.params import AUTO, parameters
 from reapaint_engine.protocol.spans import Span
 
 SMALL, MEDIUM = "small", "medium"

@@ -56,7 +56,7 @@ from reapaint_engine.backends.stable_audio_3.inference.self_test import check_pa
 from reapaint_engine.backends.stable_audio_3.inference.text import TextEncoder
 from reapaint_engine.backends.stable_audio_3.network.denoiser import Denoiser, PreparedJob
 from reapaint_engine.backends.stable_audio_3.network.duration import embed_duration
-from reapaint_engine.protocol.params import MAX_TAKES
+from reapaint_engine.protocol.params import AUTO, MAX_TAKES
 from reapaint_engine.protocol.progress import OnFraction, Stage
 from reapaint_engine.protocol.spans import Span
 
