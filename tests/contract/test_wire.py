@@ -10,6 +10,7 @@ import pytest
 from reapaint_engine.protocol import messages as m
 from reapaint_engine.protocol.codec import decode, encode
 from reapaint_engine.protocol.messages import Message
+from reapaint_engine.protocol.params import parameters
 from reapaint_engine.protocol.spans import Span
 
 GOLDEN = Path(__file__).parent / "wire"
@@ -113,7 +114,13 @@ def test_every_message_has_a_sample() -> None:
 @pytest.mark.parametrize("message", SAMPLES, ids=lambda message: type(message).__name__)
 def test_what_is_written_is_the_golden_message(message: Message) -> None:
     golden = json.loads((GOLDEN / f"{type(message).__name__}.json").read_text(encoding="utf-8"))
-    assert json.loads(bytes(encode(message, _parts_of(message))[0])) == golden
+    written = json.loads(bytes(encode(message, _parts_of(message))[0]))
+    if isinstance(message, m.Submit | m.Done):
+        # A parameter that is newer than the golden message stands there with its default.
+        request = golden["body"]["request"]
+        for name, parameter in parameters().items():
+            request.setdefault(name, parameter.default)
+    assert written == golden
 
 
 @pytest.mark.parametrize("message", SAMPLES, ids=lambda message: type(message).__name__)
