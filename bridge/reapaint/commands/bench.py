@@ -16,6 +16,7 @@ from reapaint.commands.terminal import Terminal
 from reapaint.errors import BridgeCode, InputError
 from reapaint.link.client import EngineClient
 from reapaint.link.launcher import find_or_start
+from reapaint_engine.protocol import folders
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.messages import InpaintRequest
 from reapaint_engine.protocol.spans import Span
@@ -117,7 +118,7 @@ def _memory_bytes(pid: int, figure: str) -> float:
 
 @contextlib.contextmanager
 def _own_folders(folder: str) -> Iterator[None]:
-    names = ("REAPAINT_RUNTIME_DIR", "REAPAINT_LOG_DIR")
+    names = (folders.RUNTIME.variable, folders.LOG.variable)
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, folder))
     try:

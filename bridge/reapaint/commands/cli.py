@@ -6,7 +6,6 @@ Commands are imported when they are called, so that ``--help`` costs next to not
 import argparse
 import contextlib
 import logging
-import os
 import signal
 import sys
 import threading
@@ -16,9 +15,12 @@ from types import FrameType
 from typing import NoReturn
 
 from reapaint.commands.flags import make_parser
+from reapaint.commands.settings import CommandSettings
 from reapaint.commands.terminal import Terminal
 from reapaint.errors import BridgeCode, BridgeError, InputError, OutputLost
 from reapaint_engine.protocol.errors import ReaPaintError
+from reapaint_engine.protocol.libraries import LIBRARY_BACKEND
+from reapaint_engine.protocol.settings import read_settings
 from reapaint_engine.protocol.version import __version__
 
 EXIT_INTERNAL_ERROR = 1
@@ -49,9 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(words: Sequence[str], terminal: Terminal) -> int:
     try:
-        logging.basicConfig(level=_log_level())
         with _termination_as_interrupt():
             options = make_parser().parse_args(words)
+            options.settings = read_settings(CommandSettings, options)
+            logging.basicConfig(level=options.settings.log_level)
             return HANDLERS[options.command](options, terminal) or 0
     except OutputLost:
         raise
@@ -60,7 +63,7 @@ def _run(words: Sequence[str], terminal: Terminal) -> int:
         return ending.code if isinstance(ending.code, int) else EXIT_INTERNAL_ERROR
     except ReaPaintError as error:
         terminal.fail(error)
-        return error.exit_code if isinstance(error, BridgeError) else EXIT_BAD_INPUT
+        return _exit_code(error)
     except KeyboardInterrupt:
         terminal.fail(ReaPaintError("interrupted", "Interrupted; no half-written file was left."))
         return EXIT_INTERRUPTED
@@ -99,14 +102,15 @@ def _serve(words: Sequence[str]) -> int:
         return engine_api.serve(words)
     try:
         config, flags = split_flags(words)
-    except InputError as error:
-        print(f"reapaint: {error}", file=sys.stderr)  # noqa: T201 - as the engine says it
-        return error.exit_code
-    if config is None:
-        return engine_api.serve(flags)
-    from reapaint.commands import gateway
+        if config is None:
+            return engine_api.serve(flags)
+        from reapaint.commands import gateway
 
-    return gateway.run(config, flags)
+        gateway.run(config, flags)
+    except ReaPaintError as error:
+        print(f"reapaint: {error}", file=sys.stderr)  # noqa: T201 - as the engine says it
+        return _exit_code(error)
+    return 0
 
 
 def _inpaint(options: argparse.Namespace, terminal: Terminal) -> None:
@@ -131,18 +135,19 @@ def _inpaint(options: argparse.Namespace, terminal: Terminal) -> None:
         force=options.force,
     )
     where = inpaint.Where(
-        endpoint=options.engine, in_process=options.in_process, library=_library(options)
+        endpoint=options.settings.engine,
+        in_process=options.in_process,
+        library=_library(options),
     )
     inpaint.run(job, where, terminal, plot=options.plot, play=options.play)
 
 
 def _library(options: argparse.Namespace) -> Path | None:
     """Return the folder of sounds; an engine that was named has one of its own, or none."""
-    if options.engine is None:
-        from_environment = os.environ.get("REAPAINT_LIBRARY")
-        default = Path(from_environment).expanduser() if from_environment else None
-        return options.library or default
-    if options.library is not None:
+    settings: CommandSettings = options.settings
+    if settings.engine is None:
+        return settings.library
+    if "library" in options:
         raise InputError(
             BridgeCode.INVALID_OPTION,
             "--library is for engines of this machine, and --engine names one.",
@@ -154,7 +159,8 @@ def _library(options: argparse.Namespace) -> Path | None:
 def _library_if_asked(options: argparse.Namespace) -> str | None:
     """Return the backend where only the library can do what was asked for."""
     has_library = _library(options) is not None and options.model is None
-    return "library" if options.library or (has_library and options.prompt) else None
+    is_asked = "library" in options or (has_library and options.prompt)
+    return LIBRARY_BACKEND if is_asked else None
 
 
 def _demo(options: argparse.Namespace, terminal: Terminal) -> None:
@@ -166,7 +172,7 @@ def _demo(options: argparse.Namespace, terminal: Terminal) -> None:
 def _status(options: argparse.Namespace, terminal: Terminal) -> None:
     from reapaint.commands import engines
 
-    engines.show_status(options.engine, terminal)
+    engines.show_status(options.settings.engine, terminal)
 
 
 def _models(options: argparse.Namespace, terminal: Terminal) -> None:
@@ -179,19 +185,19 @@ def _models(options: argparse.Namespace, terminal: Terminal) -> None:
     elif options.action == "remove":
         models.remove(options.name, terminal)
     else:
-        models.show(options.engine, terminal)
+        models.show(options.settings.engine, terminal)
 
 
 def _cancel(options: argparse.Namespace, terminal: Terminal) -> None:
     from reapaint.commands import engines
 
-    engines.cancel(options.job, options.engine, terminal)
+    engines.cancel(options.job, options.settings.engine, terminal)
 
 
 def _stop(options: argparse.Namespace, terminal: Terminal) -> None:
     from reapaint.commands import engines
 
-    engines.stop(options.engine, terminal)
+    engines.stop(options.settings.engine, terminal)
 
 
 def _doctor(options: argparse.Namespace, terminal: Terminal) -> int:
@@ -238,7 +244,9 @@ def _bridge(options: argparse.Namespace, terminal: Terminal) -> None:
         terminal.say(f"reapaint {__version__}")
         return
     spool = (options.spool or default_spool()).absolute()
-    service.run(BridgeConfig(spool, options.engine, options.idle_exit), terminal)
+    settings: CommandSettings = options.settings
+    config = BridgeConfig(spool, settings.engine, settings.bridge_idle_exit_s)
+    service.run(config, terminal)
 
 
 def _reaper(options: argparse.Namespace, terminal: Terminal) -> None:
@@ -278,15 +286,8 @@ HANDLERS: dict[str, Handler] = {
 }
 
 
-def _log_level() -> str:
-    level = os.environ.get("REAPAINT_LOG_LEVEL", "").upper() or "WARNING"
-    if level not in logging.getLevelNamesMapping():
-        raise InputError(
-            BridgeCode.INVALID_OPTION,
-            f"REAPAINT_LOG_LEVEL is {level}, which is no level.",
-            hint="Set it to DEBUG, INFO, WARNING or ERROR.",
-        )
-    return level
+def _exit_code(error: ReaPaintError) -> int:
+    return error.exit_code if isinstance(error, BridgeError) else EXIT_BAD_INPUT
 
 
 def _our_mistake(error: Exception) -> ReaPaintError:

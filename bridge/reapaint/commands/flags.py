@@ -1,30 +1,18 @@
 """The flags of every command: their names, their help, and what each is read as."""
 
 import argparse
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
-from reapaint.errors import BridgeCode, InputError
+from reapaint.commands.settings import CommandSettings
 from reapaint.request_settings import RequestSettings
 from reapaint_engine.protocol.interpreter import TRY_FLAG
 from reapaint_engine.protocol.params import AUTO, Parameter, parameters
+from reapaint_engine.protocol.settings import Parser, add_flags
 from reapaint_engine.protocol.version import __version__
 
 MAX_DIGITS = 18
 """Of a whole number: what any machine's integers hold."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Raises what it refuses, so that it is shown like any other bad input."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(
-            BridgeCode.INVALID_OPTION,
-            f"{message[:1].upper()}{message[1:]}.",
-            hint=f"See `{self.prog} --help`.",
-        )
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -32,13 +20,13 @@ def make_parser() -> argparse.ArgumentParser:
 
     Raises
     ------
-    InputError
+    SettingError
         When it parses what no command takes.
     """
-    parser = _Parser(prog="reapaint", description="Repaint a stretch of a recording.")
+    parser = Parser(prog="reapaint", description="Repaint a stretch of a recording.")
     parser.add_argument("--version", action="version", version=f"reapaint {__version__}")
     commands = parser.add_subparsers(
-        title="commands", metavar="COMMAND", required=True, parser_class=_Parser
+        title="commands", metavar="COMMAND", required=True, parser_class=Parser
     )
 
     def add(name: str, summary: str) -> argparse.ArgumentParser:
@@ -67,7 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
         command = add(name, summary)
         if name == "cancel":
             command.add_argument("job", metavar="JOB", help="its id, as `reapaint status` shows")
-        _add_engine_flag(command)
+        add_flags(command, CommandSettings, "engine")
     _add_models_flags(add("models", "show, get, check and remove what fills a selection"))
     doctor = add("doctor", "look whether everything is where it should be")
     _add_resource_flag(doctor)
@@ -76,15 +64,6 @@ def make_parser() -> argparse.ArgumentParser:
     _add_reaper_flags(add("reaper", "put ReaPaint's actions into REAPER"))
     _add_keys_flags(add("keys", "make and trust keys, for engines on other machines"))
     return parser
-
-
-def _add_engine_flag(parser: "argparse._ActionsContainer") -> None:
-    parser.add_argument(
-        "--engine",
-        metavar="ENDPOINT",
-        default=os.environ.get("REAPAINT_ENGINE") or None,
-        help="an engine such as tcp://192.168.1.20:5555 (default: the one that runs here)",
-    )
 
 
 def _add_inpaint_flags(parser: argparse.ArgumentParser) -> None:
@@ -108,14 +87,9 @@ def _add_inpaint_flags(parser: argparse.ArgumentParser) -> None:
     )
     for parameter in parameters(RequestSettings).values():
         _add_parameter_flag(parser, parameter)
-    parser.add_argument(
-        "--library",
-        type=Path,
-        metavar="DIR",
-        help="a folder of sounds to fill from, by the prompt (default: REAPAINT_LIBRARY)",
-    )
+    add_flags(parser, CommandSettings, "library")
     where = parser.add_mutually_exclusive_group()
-    _add_engine_flag(where)
+    add_flags(where, CommandSettings, "engine")
     where.add_argument(
         "--in-process", action="store_true", help="work here, without an engine process"
     )
@@ -156,21 +130,14 @@ def _add_bridge_flags(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="the folder shared with REAPER's scripts (default: that of the REAPER installed here)",
     )
-    parser.add_argument(
-        "--idle-exit",
-        type=float,
-        default=1800.0,
-        metavar="SECONDS",
-        help="end after so long without work once REAPER is gone; 0 = never (default: %(default)g)",
-    )
     # What an installation is tried with: all that a bridge needs is loaded, and that was it.
     parser.add_argument(TRY_FLAG, dest="is_trial", action="store_true", help=argparse.SUPPRESS)
-    _add_engine_flag(parser)
+    add_flags(parser, CommandSettings, "engine", "bridge_idle_exit_s")
 
 
 def _add_reaper_flags(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(
-        dest="action", metavar="ACTION", required=True, parser_class=_Parser
+        dest="action", metavar="ACTION", required=True, parser_class=Parser
     )
     install = actions.add_parser("install", help="copy the scripts, and tell them where Python is")
     uninstall = actions.add_parser("uninstall", help="remove what install wrote")
@@ -193,12 +160,10 @@ def _add_reaper_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_models_flags(parser: argparse.ArgumentParser) -> None:
-    _add_engine_flag(parser)
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
+    add_flags(parser, CommandSettings, "engine")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Parser)
     listing = actions.add_parser("list", help="show what there is (this is the default)")
-    listing.add_argument(
-        "--engine", metavar="ENDPOINT", default=argparse.SUPPRESS, help="of this engine"
-    )
+    add_flags(listing, CommandSettings, "engine")
     get = actions.add_parser("get", help="bring a model here; goes on where it was interrupted")
     get.add_argument(
         "--from",
@@ -221,7 +186,7 @@ def _add_models_flags(parser: argparse.ArgumentParser) -> None:
 def _add_bench_flags(parser: argparse.ArgumentParser) -> None:
     rounds = "how often (default: %(default)s)"
     parser.add_argument("--rounds", type=_whole, default=50, help=rounds)
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Parser)
     model = actions.add_parser(
         "model", help="measure Stable Audio 3 here, beside diffusers' stock pipeline"
     )
@@ -272,7 +237,7 @@ def _add_resource_flag(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_keys_flags(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Parser)
     new = actions.add_parser("new", help="make this machine's key pair")
     trust = actions.add_parser("trust", help="trust another machine's public key")
     trust.add_argument("file", type=Path, metavar="FILE", help="its .key file")

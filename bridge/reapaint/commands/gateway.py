@@ -1,33 +1,25 @@
 """``reapaint serve --http``: an engine, and a REST gateway to its queue."""
 
 import logging
-import os
 import sys
 from collections.abc import Sequence
 
-from reapaint.errors import BridgeCode, BridgeError, InputError
+from reapaint.errors import BridgeCode, InputError
 from reapaint.http.config import HttpConfig
-from reapaint_engine.protocol.errors import ReaPaintError
-
-EXIT_BAD_INPUT = 2
+from reapaint.link.in_process import engine_api
 
 
-def run(config: HttpConfig, flags: Sequence[str]) -> int:
-    """Serve until it is told to stop, and return the exit code."""
-    logging.basicConfig(
-        level=os.environ.get("REAPAINT_LOG_LEVEL", "INFO").upper(),
-        format="%(asctime)s %(levelname).1s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    try:
-        _serve(config, flags)
-    except ReaPaintError as error:
-        print(f"reapaint: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
-        return error.exit_code if isinstance(error, BridgeError) else EXIT_BAD_INPUT
-    return 0
+def run(config: HttpConfig, flags: Sequence[str]) -> None:
+    """Serve until it is told to stop.
 
-
-def _serve(config: HttpConfig, flags: Sequence[str]) -> None:
+    Raises
+    ------
+    ReaPaintError
+        The flags are none of an engine's, or the server or the engine can't start.
+    """
+    # The engine is another process: what is wrong with its settings is told here at once.
+    level = engine_api.read_config(flags).log_level
+    logging.basicConfig(level=level, format=engine_api.LOG_FORMAT, stream=sys.stderr)
     try:
         from reapaint.http.server import serve
     except ImportError as error:

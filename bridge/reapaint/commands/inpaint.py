@@ -15,12 +15,9 @@ from reapaint.link.in_process import InProcessEngine
 from reapaint.link.launcher import find_or_start
 from reapaint.repaint import RepaintJob, Report, prepare, run_job
 from reapaint_engine.protocol.arrays import Audio
-from reapaint_engine.protocol.libraries import library_name
+from reapaint_engine.protocol.libraries import LIBRARY_BACKEND, library_name
 from reapaint_engine.protocol.params import AUTO
 from reapaint_engine.protocol.spans import Span
-
-LIBRARY = "library"
-"""The backend that needs a folder of sounds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +51,10 @@ def run(
         prepared = prepare(job)
         if plot is not None:
             _check_picture(plot, force=job.force)
-        if job.settings.backend == LIBRARY:
+        if job.settings.backend == LIBRARY_BACKEND:
             _check_folder(where)
         with open_engine(where) as engine:
-            if job.settings.backend == LIBRARY:
+            if job.settings.backend == LIBRARY_BACKEND:
                 _check_library(engine, where)
             report = run_job(prepared, engine, on_progress)
     if plot is not None:
@@ -101,7 +98,7 @@ def _check_folder(where: Where) -> None:
 
 def _check_library(engine: Engine, where: Where) -> None:
     """Refuse an engine that runs without a library, or with another one."""
-    models = [info.models for info in engine.welcome.backends if info.name == LIBRARY]
+    models = [info.models for info in engine.welcome.backends if info.name == LIBRARY_BACKEND]
     if where.library is None and not models:
         raise InputError(
             BridgeCode.NO_LIBRARY,

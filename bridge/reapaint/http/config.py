@@ -1,4 +1,4 @@
-"""What a gateway is told at its start: flags first, then REAPAINT_HTTP_*, then defaults."""
+"""What a gateway is told at its start: the table of its settings."""
 
 import ipaddress
 import os
@@ -8,24 +8,107 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from reapaint.errors import BridgeCode, InputError
+from reapaint_engine.protocol.settings import (
+    MEBIBYTES,
+    PATH,
+    SECONDS,
+    SWITCH,
+    TEXT,
+    Kind,
+    Setting,
+)
 
 MIN_TOKEN_CHARACTERS = 16
+
+
+def _address(text: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{text}")
+    if not parts.hostname or parts.port is None or parts.path or parts.username is not None:
+        raise ValueError("no host and port")
+    return parts.hostname, parts.port
+
+
+def _public_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError("no address of a server")
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("more than an address")
+    return text.rstrip("/")
+
+
+def _hosts(text: str) -> frozenset[str]:
+    names = (name.strip().lower().rstrip(".") for name in text.split(","))
+    return frozenset(name for name in names if name)
+
+
+ADDRESS: Kind[tuple[str, int] | None] = Kind(_address, "a host and a port, such as 127.0.0.1:8787")
+PUBLIC_URL = Kind(_public_url, "an address such as https://audio.example.com")
+HOSTS = Kind(_hosts, "hosts, with commas between them", flag="values")
+
+HTTP = Setting(
+    name="http",
+    default=None,
+    kind=ADDRESS,
+    metavar="HOST:PORT",
+    help="serve HTTP there as well, such as 127.0.0.1:8787; beyond loopback only with a token,"
+    " which is REAPAINT_HTTP_TOKEN or in --http-token-file",
+)
+TOKEN = Setting(
+    name="http_token",
+    default="",
+    kind=TEXT,
+    help="the token that clients must present; secret",
+    has_flag=False,
+)
+TOKEN_FILE = Setting(
+    name="http_token_file",
+    default=None,
+    kind=PATH,
+    metavar="FILE",
+    help="a file, readable by you alone, with the token that clients must present",
+)
+START = (HTTP, TOKEN, TOKEN_FILE)
+"""What a gateway's host, port and token are made of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpLimits:
     """How much one gateway takes on."""
 
-    max_upload_bytes: int = 300 << 20
+    max_upload_bytes: int = Setting(
+        name="http_max_upload_mib",
+        default=300 << 20,
+        kind=MEBIBYTES,
+        metavar="N",
+        help="the largest file taken",
+    ).field()
     max_body_bytes: int = 64 << 20
     """Of a JSON body: it is held in memory, with any audio in it."""
     max_bodies_bytes: int = 256 << 20
     """Of all JSON bodies whose requests are not over."""
-    max_duration_s: float = 3600.0
+    max_duration_s: float = Setting(
+        name="http_max_seconds",
+        default=3600.0,
+        kind=SECONDS,
+        metavar="N",
+        help="the longest recording taken",
+    ).field()
     max_decoded_bytes: int = 4 << 30
-    quota_bytes: int = 8 << 30
-    keep_s: float = 86_400.0
-    """For how long uploads, results and predictions are kept."""
+    quota_bytes: int = Setting(
+        name="http_quota_mib",
+        default=8 << 30,
+        kind=MEBIBYTES,
+        metavar="N",
+        help="how much disk files may take",
+    ).field()
+    keep_s: float = Setting(
+        name="http_keep",
+        default=86_400.0,
+        kind=SECONDS,
+        metavar="N",
+        help="seconds for which files, results and predictions are kept",
+    ).field()
     fetch_timeout_s: float = 120.0
     upload_timeout_s: float = 1800.0
     idle_timeout_s: float = 30.0
@@ -48,14 +131,41 @@ class HttpConfig:
     port: int
     token: str = field(default="", repr=False)
     """What clients must present; empty = none, which only loopback may have."""
-    allowed_hosts: frozenset[str] = frozenset()
-    """Hosts, or HOST:PORT, that may be fetched from although they are private."""
-    offers_paid: bool = False
-    """Whether clients may ask for backends that cost money."""
-    public_url: str = ""
-    """How clients reach it, where that is not how they say; such as behind a proxy."""
-    cert: Path | None = None
-    key: Path | None = None
+    allowed_hosts: frozenset[str] = Setting(
+        name="http_allow",
+        default=frozenset(),
+        kind=HOSTS,
+        metavar="HOST[:PORT]",
+        help="let audio be fetched from, and webhooks sent to, this host although it is a private"
+        " one; may be given several times",
+    ).field()
+    offers_paid: bool = Setting(
+        name="http_paid",
+        default=False,
+        kind=SWITCH,
+        help="let clients ask for hosted services, which cost you money; see --max-cost",
+    ).field()
+    public_url: str = Setting(
+        name="http_url",
+        default="",
+        kind=PUBLIC_URL,
+        metavar="URL",
+        help="how clients reach the server, where a proxy stands before it",
+    ).field()
+    cert: Path | None = Setting(  # noqa: RUF009 - it makes a field
+        name="http_cert",
+        default=None,
+        kind=PATH,
+        metavar="FILE",
+        help="the certificate, as PEM: serve https",
+    ).field()
+    key: Path | None = Setting(  # noqa: RUF009 - it makes a field
+        name="http_key",
+        default=None,
+        kind=PATH,
+        metavar="FILE",
+        help="the certificate's key, as PEM: serve https",
+    ).field()
     limits: HttpLimits = field(default_factory=HttpLimits)
 
     @property
@@ -74,30 +184,8 @@ def is_loopback_host(host: str) -> bool:
         return False
 
 
-def parse_address(text: str) -> tuple[str, int]:
-    """Read ``HOST:PORT``; port 0 takes any that is free.
-
-    Raises
-    ------
-    InputError
-        ``invalid_option``.
-    """
-    try:
-        parts = urlsplit(f"//{text}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    if not host or port is None or parts.path or parts.username is not None:
-        raise InputError(
-            BridgeCode.INVALID_OPTION,
-            f"{text!r} is no address to listen on.",
-            hint="Give --http a host and a port, such as 127.0.0.1:8787.",
-        )
-    return host, port
-
-
 def read_token(path: Path | None) -> str:
-    """Return the token of ``REAPAINT_HTTP_TOKEN`` or of a file that only its owner can read.
+    """Return the token of its variable or of a file that only its owner can read.
 
     Raises
     ------
@@ -105,7 +193,7 @@ def read_token(path: Path | None) -> str:
         ``invalid_option``: it can't be read, others can read it, or it is too short.
     """
     if path is None:
-        token, source = os.environ.get("REAPAINT_HTTP_TOKEN", "").strip(), "REAPAINT_HTTP_TOKEN"
+        token, source = TOKEN.value().strip(), TOKEN.variable
         if not token:
             return ""
     else:
@@ -145,35 +233,6 @@ def check_config(config: HttpConfig) -> None:
             raise InputError(
                 BridgeCode.FILE_NOT_FOUND, f"There is no file {file}.", hint="Check its name."
             )
-    if config.public_url:
-        _check_public_url(config.public_url)
-    for name, value in (
-        ("--http-max-upload-mib", config.limits.max_upload_bytes),
-        ("--http-max-seconds", config.limits.max_duration_s),
-        ("--http-quota-mib", config.limits.quota_bytes),
-        ("--http-keep", config.limits.keep_s),
-    ):
-        if not 0 < value < float("inf"):
-            raise InputError(
-                BridgeCode.INVALID_OPTION,
-                f"{name} must be more than 0.",
-                hint="Leave it out to use the default.",
-            )
-
-
-def _check_public_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        is_good = parts.scheme in ("http", "https") and bool(parts.hostname)
-        is_good = is_good and (parts.port is None or parts.port > 0)
-    except ValueError:
-        is_good = False
-    if not is_good or parts.query or parts.fragment or parts.username is not None:
-        raise InputError(
-            BridgeCode.INVALID_OPTION,
-            f"{url!r} is no address that clients could use.",
-            hint="Give --http-url one such as https://audio.example.com.",
-        )
 
 
 def _token_of(path: Path) -> str:

@@ -32,7 +32,6 @@ NEW_FOLDER_PATIENCE_S = 2.0
 LOOK_INTERVAL_S = 3600.0
 FIRST_LOOK_S = 600.0
 """A bridge that ends at once, again and again, must not make hours of minutes."""
-IDLE_EXIT_S = 1800.0
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ class BridgeConfig:
 
     spool: Path
     endpoint: str | None = None
-    idle_exit_s: float = IDLE_EXIT_S
+    idle_exit_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
