@@ -35,10 +35,8 @@ from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 from reapaint_engine.protocol.progress import OnBytes
 
-Answer = dict[str, Any]
 
-
-def list_models() -> Answer:
+def list_models() -> dict[str, Any]:
     """Return every checkpoint: what is here, and what would run how on this machine.
 
     ``plan`` of each is None, and ``device_problem`` says why, where the packages to run
@@ -70,7 +68,7 @@ def list_models() -> Answer:
     }
 
 
-def licence_of(name: str) -> Answer:
+def licence_of(name: str) -> dict[str, Any]:
     """Return a checkpoint's licence, where to read it, and how much there is to bring.
 
     Raises
@@ -87,7 +85,7 @@ def licence_of(name: str) -> Answer:
     }
 
 
-def get_model(name: str, folder: Path | None, on_progress: OnBytes) -> Answer:
+def get_model(name: str, folder: Path | None, on_progress: OnBytes) -> dict[str, Any]:
     """Bring a checkpoint here, from the hub or from a folder; one in the hub's cache is here.
 
     Raises
@@ -103,7 +101,7 @@ def get_model(name: str, folder: Path | None, on_progress: OnBytes) -> Answer:
     return {"model": _installed_as_data(installed), "was_here": installed == present}
 
 
-def verify_models(name: str | None, on_progress: OnBytes) -> Answer:
+def verify_models(name: str | None, on_progress: OnBytes) -> dict[str, Any]:
     """Compare one checkpoint's files with their checksums, or those of all that are here.
 
     Raises
@@ -137,7 +135,7 @@ def verify_models(name: str | None, on_progress: OnBytes) -> Answer:
     }
 
 
-def remove_model(name: str) -> Answer:
+def remove_model(name: str) -> dict[str, Any]:
     """Remove a checkpoint of ours; see ``store.remove`` for what it refuses."""
     removed = remove(name)
     return {
@@ -159,7 +157,7 @@ def _plan_all() -> tuple[dict[str, DevicePlan], str]:
     return {model.name: decide(model.sizes, machine) for model in MODELS}, ""
 
 
-def _installed_as_data(installed: Installed | None) -> Answer | None:
+def _installed_as_data(installed: Installed | None) -> dict[str, Any] | None:
     if installed is None:
         return None
     return {
@@ -171,7 +169,7 @@ def _installed_as_data(installed: Installed | None) -> Answer | None:
     }
 
 
-def _plan_as_data(plan: DevicePlan | None) -> Answer | None:
+def _plan_as_data(plan: DevicePlan | None) -> dict[str, Any] | None:
     if plan is None:
         return None
     return {

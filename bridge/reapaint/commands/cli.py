@@ -27,8 +27,6 @@ EXIT_INTERNAL_ERROR = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
-Handler = Callable[[argparse.Namespace, Terminal], int | None]
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
@@ -271,7 +269,7 @@ def _keys(options: argparse.Namespace, terminal: Terminal) -> None:
         keys.show(terminal)
 
 
-HANDLERS: dict[str, Handler] = {
+HANDLERS: dict[str, Callable[[argparse.Namespace, Terminal], int | None]] = {
     "demo": _demo,
     "inpaint": _inpaint,
     "status": _status,

@@ -27,7 +27,7 @@ Resolver = Callable[[str, int], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ParsedUrl:
     """An address of the network whose words are good; ``path`` has the query."""
 
     scheme: str
@@ -47,7 +47,7 @@ class Target:
         return f"{self.scheme}://{self.authority}{self.path}"
 
 
-def parse_url(text: str, allowed_hosts: frozenset[str]) -> Target:
+def parse_url(text: str, allowed_hosts: frozenset[str]) -> ParsedUrl:
     """Read an address, and refuse what is wrong with it before any name is resolved.
 
     Raises
@@ -70,7 +70,7 @@ def parse_url(text: str, allowed_hosts: frozenset[str]) -> Target:
     host = _ascii(parts.hostname)
     port = parts.port or _PORTS[parts.scheme]
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    target = Target(parts.scheme, host, port, path)
+    target = ParsedUrl(parts.scheme, host, port, path)
     literal = _literal(host)
     if literal is not None and not is_listed(target, allowed_hosts):
         _check_address(literal, host)
@@ -84,7 +84,7 @@ def system_resolver(host: str, port: int) -> Sequence[str]:
 
 
 def resolve(
-    target: Target, allowed_hosts: frozenset[str], resolver: Resolver = system_resolver
+    target: ParsedUrl, allowed_hosts: frozenset[str], resolver: Resolver = system_resolver
 ) -> Sequence[str]:
     """Return the addresses of a target's host, all of which may be connected to.
 
@@ -108,7 +108,7 @@ def resolve(
     return addresses
 
 
-def is_listed(target: Target, allowed_hosts: frozenset[str]) -> bool:
+def is_listed(target: ParsedUrl, allowed_hosts: frozenset[str]) -> bool:
     """Tell whether a host was allowed by name, with or without its port."""
     host = f"[{target.host}]" if ":" in target.host else target.host
     return bool({target.host, host, f"{host}:{target.port}"} & allowed_hosts)

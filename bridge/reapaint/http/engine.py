@@ -10,7 +10,7 @@ from reapaint.errors import BridgeCode, EngineUnavailable, InputError, JobFailed
 from reapaint.http.models import without_paid
 from reapaint.link.client import EngineAddress
 from reapaint.link.launcher import engine_log_path, find_or_start
-from reapaint.link.thread import Answer, Connected, Disconnected, EngineLink, LinkEvent
+from reapaint.link.thread import Connected, Disconnected, EngineAnswer, EngineLink, LinkEvent
 from reapaint_engine.protocol import discovery, messages
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ErrorCode
@@ -23,7 +23,7 @@ FULL_PAUSE_S = 0.5
 WAKE_S = 0.25
 """How often a waiting job looks whether it was cancelled."""
 
-_Mailbox = queue.SimpleQueue[Answer | Disconnected]
+_Mailbox = queue.SimpleQueue[EngineAnswer | Disconnected]
 
 _log = logging.getLogger(__name__)
 
@@ -185,7 +185,7 @@ class SharedEngine:
 
     def _hear(self, event: LinkEvent) -> None:
         """Take note of what the link says; in its thread."""
-        if isinstance(event, Answer):
+        if isinstance(event, EngineAnswer):
             job_id = getattr(event.message, "job_id", "")
             with self._lock:
                 mailbox = self._mailboxes.get(job_id)

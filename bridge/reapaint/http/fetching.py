@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
-from reapaint.http.addresses import Resolver, Target, parse_url, resolve, system_resolver
+from reapaint.http.addresses import ParsedUrl, Resolver, parse_url, resolve, system_resolver
 from reapaint.http.errors import HttpCode, Refused, bad_request, too_large
 from reapaint_engine.protocol.version import __version__
 
@@ -110,7 +110,7 @@ def _read(
 
 @contextlib.contextmanager
 def _exchange(
-    target: Target,
+    target: ParsedUrl,
     network: Network,
     deadline_s: float,
     method: str,
@@ -157,7 +157,7 @@ def _exchange(
 class _PinnedConnection(http.client.HTTPConnection):
     """Connects to one address, whatever its name resolves to by now."""
 
-    def __init__(self, target: Target, address: str, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, target: ParsedUrl, address: str, tls: ssl.SSLContext | None) -> None:
         super().__init__(target.host, target.port, timeout=CONNECT_TIMEOUT_S)
         self._address = address
         self._context = None
@@ -193,7 +193,7 @@ class _PinnedConnection(http.client.HTTPConnection):
                 socket.socket.shutdown(self._open, socket.SHUT_RDWR)
 
 
-def _failed(target: Target, reason: str) -> Refused:
+def _failed(target: ParsedUrl, reason: str) -> Refused:
     return bad_request(
         f"Nothing could be fetched from {target.host}: {reason.rstrip('.')[:200]}.",
         "Check the address, or upload the file instead.",

@@ -44,14 +44,14 @@ class Disconnected:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EngineAnswer:
     """What the engine said of a job, with its audio."""
 
     message: EngineMessage
     parts: tuple[Audio, ...]
 
 
-LinkEvent = Connected | Disconnected | Answer
+LinkEvent = Connected | Disconnected | EngineAnswer
 _Command = Callable[[], None]
 
 
@@ -176,7 +176,7 @@ class EngineLink:
             return
         if isinstance(message, _ENDS):
             self._in_flight.discard(message.job_id)
-        self._on_event(Answer(message, parts))
+        self._on_event(EngineAnswer(message, parts))
 
     def _let_go(self, error: EngineUnavailable, *, was_told: bool = False) -> None:
         if self._client is not None:
@@ -207,7 +207,7 @@ class EngineLink:
             self._client.submit(request, audio)
         except ProtocolError as error:
             rejected = messages.Rejected(request.job_id, error.code, error.message, error.hint)
-            self._on_event(Answer(rejected, ()))
+            self._on_event(EngineAnswer(rejected, ()))
             return
         self._in_flight.add(request.job_id)
         on_sent()

@@ -107,7 +107,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class JobProgress:
     """``progress.json``: how far a job is; ``position`` counts the jobs before it."""
 
     job_id: str
@@ -231,7 +231,7 @@ class Launch:
     protocol: str = spool_protocol()
 
 
-Message = Request | Progress | Result | Failure | Heartbeat | Launch
+Message = Request | JobProgress | Result | Failure | Heartbeat | Launch
 _Message = TypeVar("_Message", bound=Message)
 
 

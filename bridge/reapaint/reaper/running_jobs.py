@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
-from reapaint.reaper.messages import Failure, Progress, Request, Result
+from reapaint.reaper.messages import Failure, JobProgress, Request, Result
 from reapaint.reaper.planning import PlannedJob, WindowResult
 from reapaint.reaper.spool import JobRecord
 from reapaint_engine.protocol.messages import InpaintRequest
@@ -109,7 +109,7 @@ class RunningJob:
             if window.state is WindowState.SENT:
                 unsend(window)
 
-    def progress(self, stage: Stage, *, position: int, is_due: bool) -> Progress | None:
+    def progress(self, stage: Stage, *, position: int, is_due: bool) -> JobProgress | None:
         """Return what to tell of the job, or None while nobody would see it.
 
         Parameters
@@ -123,7 +123,7 @@ class RunningJob:
             return None
         self.stage, self._written_s = stage, now_s
         self._sequence += 1
-        return Progress(self.job_id, self._sequence, stage, self._fraction(stage), position)
+        return JobProgress(self.job_id, self._sequence, stage, self._fraction(stage), position)
 
     def _fraction(self, stage: Stage) -> float:
         if stage is Stage.WRITE:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from reapaint.errors import BridgeError
-from reapaint.link.thread import Answer, Connected, Disconnected, EngineLink, LinkEvent
+from reapaint.link.thread import Connected, Disconnected, EngineAnswer, EngineLink, LinkEvent
 from reapaint.reaper.answers import (
     cancelled,
     error_of,
@@ -118,7 +118,7 @@ class JobScheduler:
                 self._forgive(welcome.pid)
             case Disconnected():
                 self._on_disconnected(event)
-            case Answer(message, parts):
+            case EngineAnswer(message, parts):
                 self._on_answer(message, parts)
 
     # From the scripts

@@ -35,7 +35,7 @@ from reapaint.reaper.messages import (
     MAX_MESSAGE_BYTES,
     Failure,
     Heartbeat,
-    Progress,
+    JobProgress,
     Request,
     Result,
     is_job_id,
@@ -231,7 +231,7 @@ class Spool:
 
     # What the bridge writes
 
-    def write_progress(self, progress: Progress) -> None:
+    def write_progress(self, progress: JobProgress) -> None:
         """Replace a job's progress; a collision or a full disk only costs this one."""
         path = self.folder(progress.job_id) / _PROGRESS
         try:

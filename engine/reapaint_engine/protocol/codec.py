@@ -13,7 +13,7 @@ import numpy as np
 
 from reapaint_engine.protocol.arrays import Audio, is_finite
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
-from reapaint_engine.protocol.messages import Done, Message, Shape, Submit
+from reapaint_engine.protocol.messages import Done, Message, PartShape, Submit
 from reapaint_engine.protocol.version import PROTOCOL_VERSION, protocol_text
 
 Buffer = bytes | memoryview
@@ -123,7 +123,7 @@ def _to_wire(part: Audio) -> Buffer:
     return contiguous.data.cast("B") if contiguous.size else b""
 
 
-def _part_shapes(message: Message) -> tuple[Shape, ...]:
+def _part_shapes(message: Message) -> tuple[PartShape, ...]:
     return message.part_shapes() if isinstance(message, Submit | Done) else ()
 
 
@@ -173,7 +173,7 @@ def _decode_body(header: _Header) -> Message:
     return message
 
 
-def _decode_part(buffer: Buffer, shape: Shape) -> Audio:
+def _decode_part(buffer: Buffer, shape: PartShape) -> Audio:
     expected_bytes = shape[0] * shape[1] * _WIRE_DTYPE.itemsize
     if min(shape) < 0 or len(buffer) != expected_bytes:
         raise ProtocolError(

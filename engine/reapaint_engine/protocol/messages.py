@@ -10,7 +10,7 @@ from enum import StrEnum
 from reapaint_engine.protocol.params import RequestParams
 from reapaint_engine.protocol.spans import Span
 
-Shape = tuple[int, int]
+PartShape = tuple[int, int]
 """Channels and frames of one part: little-endian float32, one channel after the other."""
 
 
@@ -166,7 +166,7 @@ class Submit:
     request: InpaintRequest
     placement: Placement = Placement.BACK
 
-    def part_shapes(self) -> tuple[Shape, ...]:
+    def part_shapes(self) -> tuple[PartShape, ...]:
         """Return the shape of the window's audio."""
         return ((self.request.channels, self.request.audio_frames),)
 
@@ -278,7 +278,7 @@ class Done:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def part_shapes(self) -> tuple[Shape, ...]:
+    def part_shapes(self) -> tuple[PartShape, ...]:
         """Return the shapes of all patches in the order they travel."""
         shapes = tuple((self.request.channels, span.length) for span in self.request.spans)
         return shapes * len(self.takes)

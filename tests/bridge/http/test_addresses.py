@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reapaint.http.addresses import Target, is_public, parse_url, resolve
+from reapaint.http.addresses import ParsedUrl, is_public, parse_url, resolve
 from reapaint.http.errors import Refused
 
 NOBODY: frozenset[str] = frozenset()
@@ -85,7 +85,7 @@ def test_the_system_takes_odd_spellings_for_what_they_are() -> None:
 
 
 def test_one_inner_address_among_public_ones_is_enough_to_refuse() -> None:
-    target = Target("http", "example.com", 80, "/")
+    target = ParsedUrl("http", "example.com", 80, "/")
     assert resolve(target, NOBODY, lambda *_: ["8.8.8.8"]) == ["8.8.8.8"]
     with pytest.raises(Refused, match="inside"):
         resolve(target, NOBODY, lambda *_: ["8.8.8.8", "10.0.0.1"])

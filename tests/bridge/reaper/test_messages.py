@@ -11,8 +11,8 @@ from reapaint.reaper.messages import (
     Failure,
     FileSource,
     Heartbeat,
+    JobProgress,
     Launch,
-    Progress,
     Request,
     Result,
     SpanS,
@@ -23,7 +23,7 @@ from reapaint_engine.protocol.errors import ProtocolError
 SAMPLES = Path(__file__).parents[2] / "contract" / "spool"
 JOB_ID = "0123456789abcdef0123456789abcdef"
 REAPER = "{8F3A1C52-0B7E-4D19-9A64-5E2C7D1B0F38}"
-KINDS = {"request": Request, "progress": Progress, "bridge": Heartbeat, "launch": Launch}
+KINDS = {"request": Request, "progress": JobProgress, "bridge": Heartbeat, "launch": Launch}
 REFUSED = json.loads((SAMPLES / "refused-requests.json").read_text(encoding="utf-8"))
 
 

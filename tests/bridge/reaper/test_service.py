@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from reapaint.errors import BridgeCode, EngineUnavailable
-from reapaint.link.thread import Answer, Connected, Disconnected, LinkEvent
+from reapaint.link.thread import Connected, Disconnected, EngineAnswer, LinkEvent
 from reapaint.reaper import audio_work, scheduler
 from reapaint.reaper.engine_view import OWN_PATIENCE_S
 from reapaint.reaper.messages import EngineState, Heartbeat
@@ -79,7 +79,7 @@ class FakeLink:
         return [request.job_id for request, _ in self.sent]
 
     def answer(self, message: messages.EngineMessage, *parts: np.ndarray) -> None:
-        self.say(Answer(message, parts))
+        self.say(EngineAnswer(message, parts))
 
     def finish(self, number: int) -> None:
         """Give back the audio of a submission, unchanged."""

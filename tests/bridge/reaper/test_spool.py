@@ -15,7 +15,7 @@ from reapaint.reaper.messages import (
     ErrorText,
     Failure,
     Heartbeat,
-    Progress,
+    JobProgress,
     Result,
     read_result,
 )
@@ -116,7 +116,7 @@ def test_a_result_without_room_is_an_error_that_can_pass(
             spool.commit_result(_result(A))
         assert caught.value.code == "disk_full"
         # What is replaced all the time is only skipped.
-        spool.write_progress(Progress(A, 1, "sample", 0.5))
+        spool.write_progress(JobProgress(A, 1, "sample", 0.5))
         spool.write_heartbeat(Heartbeat(1, 1, EngineState("ready")))
         spool.remember(A, JobRecord(seed=1))
     assert not (folder / "result.json").exists()
@@ -132,7 +132,7 @@ def test_readers_never_see_half_a_file(spool: Spool, scripts: ScriptSide) -> Non
     def write() -> None:
         for number in range(300):
             spool.write_heartbeat(Heartbeat(1, number, EngineState("ready", "x" * number)))
-            spool.write_progress(Progress(A, number, "sample", number / 300))
+            spool.write_progress(JobProgress(A, number, "sample", number / 300))
         is_over.set()
 
     writer = threading.Thread(target=write)
@@ -336,7 +336,7 @@ def test_our_own_files_are_no_news(spool: Spool, scripts: ScriptSide) -> None:
 
     with SpoolWatch(spool.root, on_change):
         spool.write_heartbeat(Heartbeat(1, 1, EngineState("ready")))
-        spool.write_progress(Progress(A, 1, "sample", 0.5))
+        spool.write_progress(JobProgress(A, 1, "sample", 0.5))
         spool.remember(A, JobRecord(seed=1))
         scripts.touch(B, "cancel")
         _wait_for(heard, changes, B)

@@ -37,7 +37,7 @@ _PICTURES_KEPT = {"flac": (Kind.FLAC,), "ogg": (Kind.OGG, Kind.OPUS)}
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class OutputFormat:
     """What the new file holds; ``sample_format`` is None where its codec is lossy."""
 
     target: Target
@@ -46,7 +46,7 @@ class Output:
     warnings: tuple[str, ...]
 
 
-def choose_output(info: AudioInfo, target: Target) -> Output:
+def choose_output(info: AudioInfo, target: Target) -> OutputFormat:
     """Return rate and depth nearest to the input's, and what to say of any difference."""
     sample_rate = target.nearest_rate(info.sample_rate)
     sample_format = None if target.is_lossy else _nearest_format(info, target)
@@ -71,7 +71,7 @@ def choose_output(info: AudioInfo, target: Target) -> Output:
             f"An .aac file can't tell where its sound begins: {_AAC_DELAY} frames of the"
             " encoder's own stand before it. Write .m4a to keep the position."
         )
-    return Output(target, sample_rate, sample_format, tuple(warnings))
+    return OutputFormat(target, sample_rate, sample_format, tuple(warnings))
 
 
 def convert(
@@ -174,7 +174,7 @@ def _resampled(
 
 
 def _open_encoder(
-    info: AudioInfo, file: NewFile, output: Output, frames: int, record: str
+    info: AudioInfo, file: NewFile, output: OutputFormat, frames: int, record: str
 ) -> Encoder:
     kind = output.target.kind
     if kind in (Kind.WAV, Kind.AIFF):
@@ -198,7 +198,7 @@ def _open_encoder(
 
 
 def _open_pcm(
-    info: AudioInfo, file: NewFile, output: Output, frames: int, record: str
+    info: AudioInfo, file: NewFile, output: OutputFormat, frames: int, record: str
 ) -> PcmEncoder:
     assert output.sample_format is not None
     is_wav = output.target.kind is Kind.WAV
@@ -212,7 +212,9 @@ def _open_pcm(
     return PcmEncoder(file, encoding, plan)
 
 
-def _open_flac(info: AudioInfo, file: NewFile, output: Output, record: str) -> flac.FlacEncoder:
+def _open_flac(
+    info: AudioInfo, file: NewFile, output: OutputFormat, record: str
+) -> flac.FlacEncoder:
     assert output.sample_format is not None
     comments = read_comments(info).with_record(record.encode())
     metadata: tuple[tuple[int, bytes], ...] = ()

@@ -69,7 +69,7 @@ class Installed:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptPath:
     """A file or folder that a removal left, relative to the resource folder, and why."""
 
     path: Path
@@ -82,7 +82,7 @@ class Uninstalled:
 
     resource_folder: Path
     removed: tuple[Path, ...]
-    kept: tuple[Kept, ...]
+    kept: tuple[KeptPath, ...]
 
 
 def scripts_source() -> Path:
@@ -339,7 +339,7 @@ def _empty_spool(resource_folder: Path) -> None:
         spool.remove_own_files()
 
 
-def _what_stays(resource_folder: Path, changed: list[Path]) -> tuple[Kept, ...]:
+def _what_stays(resource_folder: Path, changed: list[Path]) -> tuple[KeptPath, ...]:
     """Return all that is left, whoever put it there; a folder of results counts as one."""
     reasons = dict.fromkeys(changed, "it was changed, and --force removes it")
     reasons[SPOOL] = "it holds results that wait, or others' files"
@@ -354,7 +354,9 @@ def _what_stays(resource_folder: Path, changed: list[Path]) -> tuple[Kept, ...]:
         if not any(each in reasons for each in (path, *path.parents)):
             reasons[path] = "it is not ReaPaint's"
     return tuple(
-        Kept(path, why) for path, why in reasons.items() if os.path.lexists(resource_folder / path)
+        KeptPath(path, why)
+        for path, why in reasons.items()
+        if os.path.lexists(resource_folder / path)
     )
 
 

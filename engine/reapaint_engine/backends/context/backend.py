@@ -50,7 +50,7 @@ _Takes = list[Passage]
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedSpan:
     """All that the takes of one span share."""
 
     mode: str
@@ -173,7 +173,7 @@ def _drawn(
     return prepared.mode, takes
 
 
-def _prepare(window: Window, span: Span, mode: str, step: OnFraction) -> Prepared:
+def _prepare(window: Window, span: Span, mode: str, step: OnFraction) -> PreparedSpan:
     """Do all work for a span that no seed changes."""
     if mode == AMBIENCE:
         return _ambience(window, span, step)
@@ -187,7 +187,7 @@ def _prepare(window: Window, span: Span, mode: str, step: OnFraction) -> Prepare
     return _chosen(window, span, analysis, step_on)
 
 
-def _chosen(window: Window, span: Span, analysis: Analysis, step: OnFraction) -> Prepared:
+def _chosen(window: Window, span: Span, analysis: Analysis, step: OnFraction) -> PreparedSpan:
     """Prepare a span in the way that suits its context.
 
     Sound without events is drawn anew; music and whatever else has a course goes on with
@@ -205,7 +205,7 @@ def _chosen(window: Window, span: Span, analysis: Analysis, step: OnFraction) ->
     return _similar(window, span, analysis, step)
 
 
-def _similar(window: Window, span: Span, analysis: Analysis, step: OnFraction) -> Prepared:
+def _similar(window: Window, span: Span, analysis: Analysis, step: OnFraction) -> PreparedSpan:
     plan = plan_similar(window, span, analysis, step)
 
     def draw(seed: int, rng: np.random.Generator, step: OnFraction) -> Passage:
@@ -213,10 +213,10 @@ def _similar(window: Window, span: Span, analysis: Analysis, step: OnFraction) -
         is_rhythmic = analysis.character is Character.RHYTHMIC
         return replace(fill_planned(plan, seed, rng, step), continuous=is_rhythmic)
 
-    return Prepared(SIMILAR, draw)
+    return PreparedSpan(SIMILAR, draw)
 
 
-def _ambience(window: Window, span: Span, step: OnFraction) -> Prepared:
+def _ambience(window: Window, span: Span, step: OnFraction) -> PreparedSpan:
     around = surroundings.analyse(window, span, step)
 
     def draw(_: int, rng: np.random.Generator, step: OnFraction) -> Passage:
@@ -226,10 +226,10 @@ def _ambience(window: Window, span: Span, step: OnFraction) -> Prepared:
         new_audio = synthesise(around, span.length, rng, step)
         return Passage(span.start, new_audio)
 
-    return Prepared(AMBIENCE, draw)
+    return PreparedSpan(AMBIENCE, draw)
 
 
-def _room(window: Window, pauses: Window, span: Span, step: OnFraction) -> Prepared:
+def _room(window: Window, pauses: Window, span: Span, step: OnFraction) -> PreparedSpan:
     """Prepare a gap in speech: the pauses tell its sound, the words only ring on into it.
 
     At the level of the words beside it the room would be a roar, so the splice must not
@@ -241,7 +241,7 @@ def _room(window: Window, pauses: Window, span: Span, step: OnFraction) -> Prepa
         room = led_in(window, span, ambience.draw(seed, rng, step), WORD_LEAD_S)
         return replace(room, levelling=Levelling.SETTLE)
 
-    return Prepared(AMBIENCE, draw)
+    return PreparedSpan(AMBIENCE, draw)
 
 
 def _repaired(

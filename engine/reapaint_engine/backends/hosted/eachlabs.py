@@ -12,7 +12,7 @@ from reapaint_engine.backends.hosted.service import (
     Failed,
     Finished,
     HostedModel,
-    Prepared,
+    PreparedAudio,
     Running,
     State,
     Ticket,
@@ -73,7 +73,7 @@ class EachLabs:
     models = MODELS
     poll_s = 2.0
 
-    def prepare(self, session: Session, model: HostedModel, wav: bytes) -> Prepared:
+    def prepare(self, session: Session, model: HostedModel, wav: bytes) -> PreparedAudio:
         """Ask for the model's inputs and upload the window."""
         fields = self._fields(session, model)
         answer = session.free(
@@ -97,9 +97,9 @@ class EachLabs:
             headers.update({str(name): str(value) for name, value in asked.items()})
         session.free(Request("PUT", upload_url, content=wav, headers=headers))
         lacks = tuple(name for name in _OPTIONAL if name not in fields)
-        return Prepared(audio=link, fields=fields, lacks=lacks)
+        return PreparedAudio(audio=link, fields=fields, lacks=lacks)
 
-    def submit(self, session: Session, call: Call, prepared: Prepared) -> Ticket:
+    def submit(self, session: Session, call: Call, prepared: PreparedAudio) -> Ticket:
         """Ask for the new audio."""
         values: dict[str, object] = {
             "prompt": call.prompt,

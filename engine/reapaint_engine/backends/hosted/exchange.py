@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-Watch = Callable[[], None]
+WhileWaiting = Callable[[], None]
 
 
 class NotSent(Exception):
@@ -42,7 +42,7 @@ class Transport(Protocol):
     """Carries one request at a time."""
 
     def exchange(
-        self, request: Request, watch: Watch | None = None, *, within_s: float | None = None
+        self, request: Request, watch: WhileWaiting | None = None, *, within_s: float | None = None
     ) -> Answer:
         """Send a request and return the answer, whatever its status.
 

@@ -11,7 +11,7 @@ from reapaint_engine.backends.hosted.service import (
     Failed,
     Finished,
     HostedModel,
-    Prepared,
+    PreparedAudio,
     Running,
     State,
     Ticket,
@@ -84,7 +84,7 @@ class Fal:
     models = MODELS
     poll_s = 1.0
 
-    def prepare(self, session: Session, _model: HostedModel, wav: bytes) -> Prepared:
+    def prepare(self, session: Session, _model: HostedModel, wav: bytes) -> PreparedAudio:
         """Upload the window."""
         answer = session.free(
             Request(
@@ -102,9 +102,9 @@ class Fal:
                 hint="Try again; nothing was paid.",
             )
         session.free(Request("PUT", upload_url, content=wav, headers={"Content-Type": "audio/wav"}))
-        return Prepared(audio=link)
+        return PreparedAudio(audio=link)
 
-    def submit(self, session: Session, call: Call, prepared: Prepared) -> Ticket:
+    def submit(self, session: Session, call: Call, prepared: PreparedAudio) -> Ticket:
         """Ask for the new audio."""
         fields: dict[str, object] = {"prompt": call.prompt, "audio_url": prepared.audio}
         if call.model.takes.has_whole_seconds:

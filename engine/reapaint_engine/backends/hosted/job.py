@@ -18,7 +18,7 @@ from reapaint_engine.backends.hosted.journal import Claim, Journal, RequestStage
 from reapaint_engine.backends.hosted.pace import Clock, Pace
 from reapaint_engine.backends.hosted.paid_requests import Caller, Delivery
 from reapaint_engine.backends.hosted.planning import Plan, not_taken
-from reapaint_engine.backends.hosted.service import Prepared, Service
+from reapaint_engine.backends.hosted.service import PreparedAudio, Service
 from reapaint_engine.backends.hosted.session import Session
 from reapaint_engine.backends.hosted.transport import HttpTransport
 from reapaint_engine.protocol.arrays import Audio
@@ -64,7 +64,7 @@ class HostedJob:
         self._control = control
         self._stage, self._done = Stage.ENCODE, 0.0
         self._session = Session(account, HttpTransport(account, pace), pace, clock, self._watch)
-        self._prepared: dict[int, Prepared] = {}
+        self._prepared: dict[int, PreparedAudio] = {}
 
     def run(self, plans: Sequence[Plan], journal: Journal) -> Outcome:
         """Return every plan's passage.
@@ -126,7 +126,7 @@ class HostedJob:
 
     # Parts of one call
 
-    def _prepare(self, plan: Plan) -> Prepared:
+    def _prepare(self, plan: Plan) -> PreparedAudio:
         """Upload a span's section once for all its takes."""
         if plan.index not in self._prepared:
             self._prepared[plan.index] = self._service.prepare(

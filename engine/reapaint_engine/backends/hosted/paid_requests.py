@@ -19,7 +19,7 @@ from reapaint_engine.backends.hosted.service import (
     Call,
     Failed,
     Finished,
-    Prepared,
+    PreparedAudio,
     Running,
     Service,
     State,
@@ -72,7 +72,7 @@ class Caller:
         self._on_fraction = on_fraction
 
     def deliver(
-        self, call: Call, prepare: Callable[[], Prepared], claim: Claim, content: str
+        self, call: Call, prepare: Callable[[], PreparedAudio], claim: Claim, content: str
     ) -> Delivery:
         """Return a call's answer: from the journal, from the service's shelf, or a new one.
 
@@ -100,7 +100,7 @@ class Caller:
         return self._fetch(finished, claim, is_new=is_new)
 
     def _submit(
-        self, call: Call, prepared: Prepared, claim: Claim, content: str
+        self, call: Call, prepared: PreparedAudio, claim: Claim, content: str
     ) -> Finished | None:
         """Make the request; None where its result has to be waited for."""
         record = Record(

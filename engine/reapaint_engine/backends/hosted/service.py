@@ -68,7 +68,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedAudio:
     """Audio that is in place for any number of calls.
 
     ``audio`` is where the service finds it, "" where it travels with the call. ``fields``
@@ -135,11 +135,11 @@ class Service(Protocol):
     def poll_s(self) -> float:
         """How long to wait between two questions whether a result is there."""
 
-    def prepare(self, session: Session, model: HostedModel, wav: bytes, /) -> Prepared:
+    def prepare(self, session: Session, model: HostedModel, wav: bytes, /) -> PreparedAudio:
         """Put audio where the service can find it; nothing is paid yet."""
 
     def submit(
-        self, session: Session, call: Call, prepared: Prepared, /
+        self, session: Session, call: Call, prepared: PreparedAudio, /
     ) -> Ticket | Finished | Failed:
         """Make the call that is paid for; at once over where the service is synchronous."""
 

@@ -14,7 +14,7 @@ from reapaint_engine.backends.hosted.exchange import (
     NotSent,
     Request,
     Transport,
-    Watch,
+    WhileWaiting,
 )
 from reapaint_engine.backends.hosted.pace import Clock, Pace, retry_after_s, wait
 
@@ -36,7 +36,7 @@ class Session:
     transport: Transport
     pace: Pace
     clock: Clock
-    watch: Watch
+    watch: WhileWaiting
 
     @property
     def title(self) -> str:

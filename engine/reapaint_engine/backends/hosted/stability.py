@@ -10,7 +10,7 @@ from reapaint_engine.backends.hosted.service import (
     Failed,
     Finished,
     HostedModel,
-    Prepared,
+    PreparedAudio,
     Running,
     State,
     Ticket,
@@ -62,12 +62,12 @@ class Stability:
     models = (SA3, SA25)
     poll_s = 5.0
 
-    def prepare(self, _session: Session, _model: HostedModel, _wav: bytes) -> Prepared:
+    def prepare(self, _session: Session, _model: HostedModel, _wav: bytes) -> PreparedAudio:
         """Do nothing: the audio travels with the call."""
-        return Prepared()
+        return PreparedAudio()
 
     def submit(
-        self, session: Session, call: Call, _prepared: Prepared
+        self, session: Session, call: Call, _prepared: PreparedAudio
     ) -> Ticket | Finished | Failed:
         """Ask for the new audio; 2.5 answers with it."""
         form = {

@@ -14,7 +14,7 @@ import httpx
 
 from reapaint_engine.backends.hosted.accounts import Account
 from reapaint_engine.backends.hosted.errors import HostedCode, HostedError
-from reapaint_engine.backends.hosted.exchange import Answer, Broken, NotSent, Request, Watch
+from reapaint_engine.backends.hosted.exchange import Answer, Broken, NotSent, Request, WhileWaiting
 from reapaint_engine.backends.hosted.pace import REACTION_S, Pace
 from reapaint_engine.protocol.version import __version__
 
@@ -41,7 +41,7 @@ class HttpTransport:
         self._tls = _tls()
 
     def exchange(
-        self, request: Request, watch: Watch | None = None, *, within_s: float | None = None
+        self, request: Request, watch: WhileWaiting | None = None, *, within_s: float | None = None
     ) -> Answer:
         """Send a request and return the answer, whatever its status.
 
@@ -69,7 +69,9 @@ class HttpTransport:
         finally:
             loop.close()
 
-    async def _watched(self, request: Request, watch: Watch | None, limit_s: float) -> Answer:
+    async def _watched(
+        self, request: Request, watch: WhileWaiting | None, limit_s: float
+    ) -> Answer:
         task = asyncio.ensure_future(self._limited(request, limit_s))
         try:
             while True:

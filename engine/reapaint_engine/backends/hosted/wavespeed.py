@@ -10,7 +10,7 @@ from reapaint_engine.backends.hosted.service import (
     Failed,
     Finished,
     HostedModel,
-    Prepared,
+    PreparedAudio,
     Running,
     State,
     Ticket,
@@ -52,7 +52,7 @@ class WaveSpeed:
     models = MODELS
     poll_s = 1.0
 
-    def prepare(self, session: Session, _model: HostedModel, wav: bytes) -> Prepared:
+    def prepare(self, session: Session, _model: HostedModel, wav: bytes) -> PreparedAudio:
         """Upload the window."""
         try:
             link = _upload(session, wav)
@@ -67,9 +67,9 @@ class WaveSpeed:
                 f"{self.title} took the upload but did not say where it is.",
                 hint="Try again; nothing was paid.",
             )
-        return Prepared(audio=link)
+        return PreparedAudio(audio=link)
 
-    def submit(self, session: Session, call: Call, prepared: Prepared) -> Ticket:
+    def submit(self, session: Session, call: Call, prepared: PreparedAudio) -> Ticket:
         """Ask for the new audio."""
         fields: dict[str, object] = {
             "audio": prepared.audio,

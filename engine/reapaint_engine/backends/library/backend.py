@@ -22,7 +22,7 @@ from reapaint_engine.backends.base import (
 from reapaint_engine.backends.library.audio import UnreadableClip, read_clip
 from reapaint_engine.backends.library.events import Clip, describe_clip
 from reapaint_engine.backends.library.fitting import at_window, looped, once
-from reapaint_engine.backends.library.indexer import Indexer, Progress
+from reapaint_engine.backends.library.indexer import Indexer, IndexProgress
 from reapaint_engine.backends.library.meaning import Meaning, reranked, widened
 from reapaint_engine.backends.library.search import Match, find, parse
 from reapaint_engine.backends.library.store import LISTED, UNREADABLE, VERSION, open_store, unusable
@@ -298,7 +298,7 @@ class _Take:
     mode: str
 
 
-def _missing(connection: sqlite3.Connection, progress: Progress) -> str:
+def _missing(connection: sqlite3.Connection, progress: IndexProgress) -> str:
     """Return in words what the index doesn't know yet; "" if it is complete."""
     if not progress.is_listed:
         return f"{progress.listed} files are listed so far"

@@ -31,7 +31,7 @@ _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class IndexProgress:
     """How far the index is. ``is_listed``: every name is in it; ``is_read``: every header."""
 
     is_listed: bool = False
@@ -50,11 +50,11 @@ class Indexer:
         self._condition = threading.Condition(threading.RLock())
         self._is_busy = False
         self._stopping = threading.Event()
-        self._progress = Progress()
+        self._progress = IndexProgress()
         self._thread: threading.Thread | None = None
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> IndexProgress:
         """How far it is now."""
         with self._condition:
             return self._progress
@@ -68,7 +68,7 @@ class Indexer:
                 self._thread.start()
             if not self._is_busy:
                 self._is_busy = True
-                self._progress = Progress()
+                self._progress = IndexProgress()
                 self._condition.notify_all()
 
     def wait_listed(self, timeout_s: float) -> bool:

@@ -42,7 +42,7 @@ from reapaint_engine.protocol.progress import OnFraction
 
 if TYPE_CHECKING:
     # It loads torch, which takes seconds that only the model's users should wait.
-    from reapaint_engine.backends.stable_audio_3.inference.pipeline import Model
+    from reapaint_engine.backends.stable_audio_3.inference.pipeline import LoadedModel
 
 NAME = "stable-audio-3"
 SAMPLE_RATE = 44100
@@ -75,7 +75,9 @@ class StableAudio3Backend(Backend):
         # wait for each other, and take the core that the other needs where a DAW is at work:
         # a step then takes more than twice as long. Asleep they lose nothing.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-        self._holder: ModelHolder[Model] = ModelHolder(self._load, idle_s=self._options.idle_s)
+        self._holder: ModelHolder[LoadedModel] = ModelHolder(
+            self._load, idle_s=self._options.idle_s
+        )
         self._plans: dict[str, DevicePlan] = {}
 
     @property
@@ -235,7 +237,7 @@ class StableAudio3Backend(Backend):
         except ReaPaintError as error:
             _log.warning("no model is loaded: %s", error)
 
-    def _load(self, folder: Path, on_progress: OnFraction) -> "Model":
+    def _load(self, folder: Path, on_progress: OnFraction) -> "LoadedModel":
         from reapaint_engine.backends.stable_audio_3.inference.pipeline import load_model
 
         checkpoint = open_checkpoint(folder)

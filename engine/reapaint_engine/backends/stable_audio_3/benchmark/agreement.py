@@ -9,8 +9,14 @@ import torch
 from diffusers.schedulers import scheduling_flow_match_euler_discrete as stock_scheduling
 from torch import Tensor, nn
 
-from reapaint_engine.backends.stable_audio_3.benchmark.sides import DECODE, ENCODE, Job, Ours, Stock
-from reapaint_engine.backends.stable_audio_3.benchmark.watch import Call, Watch
+from reapaint_engine.backends.stable_audio_3.benchmark.sides import (
+    DECODE,
+    ENCODE,
+    BenchJob,
+    Ours,
+    Stock,
+)
+from reapaint_engine.backends.stable_audio_3.benchmark.watch import Watch, WatchedCall
 from reapaint_engine.backends.stable_audio_3.inference.noise import TakeNoise
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
@@ -41,7 +47,7 @@ class Agreement:
         return max(self.encoded, self.sampled, self.decoded) <= self.tolerance
 
 
-def compare(stock: Stock, ours: Ours, job: Job, device: torch.device) -> Agreement:
+def compare(stock: Stock, ours: Ours, job: BenchJob, device: torch.device) -> Agreement:
     """Have both sides do one take of a job with the same noise, and compare what they make.
 
     Without guidance, which the stock pipeline does not have. Latents that are kept are
@@ -91,7 +97,7 @@ def check(agreement: Agreement) -> None:
         )
 
 
-def _made(job: Job, device: torch.device) -> Tensor:
+def _made(job: BenchJob, device: torch.device) -> Tensor:
     """Return which latents are made anew, headroom included."""
     made = torch.ones(job.plan.latents, dtype=torch.bool, device=device)
     for span in job.plan.kept:
@@ -99,13 +105,13 @@ def _made(job: Job, device: torch.device) -> Tensor:
     return made
 
 
-def _with_headroom(job: Job) -> Tensor:
+def _with_headroom(job: BenchJob) -> Tensor:
     """Return the window with silence after it, as ours encodes it."""
     audio = torch.from_numpy(job.window.audio)[None]
     return nn.functional.pad(audio, (0, job.plan.latents * job.plan.hop - audio.shape[-1]))
 
 
-def _encoded(job: Job, ours: Sequence[Call], theirs: Tensor) -> float:
+def _encoded(job: BenchJob, ours: Sequence[WatchedCall], theirs: Tensor) -> float:
     stretches = [theirs[..., span.start : span.end] for span in job.plan.kept]
     return _difference(
         torch.cat([call.result.float() for call in ours], dim=-1), torch.cat(stretches, dim=-1)
@@ -117,7 +123,7 @@ def _difference(one: Tensor, other: Tensor) -> float:
 
 
 @contextmanager
-def _same_noise(job: Job, stock: Stock, device: torch.device) -> Iterator[Tensor]:
+def _same_noise(job: BenchJob, stock: Stock, device: torch.device) -> Iterator[Tensor]:
     """Yield our first draw of noise, and hand the others to the stock scheduler."""
     shape = (stock.pipe.vae.config.latent_dim, job.plan.latents)
     noise = TakeNoise(job.seeds, shape, job.steps, device)

@@ -69,14 +69,19 @@ def _measure_job(side: str, options: BenchOptions) -> dict[str, Any]:
         make_parts,
         open_subject,
     )
-    from reapaint_engine.backends.stable_audio_3.benchmark.sides import Ours, Side, Stock, make_job
+    from reapaint_engine.backends.stable_audio_3.benchmark.sides import (
+        Contestant,
+        Ours,
+        Stock,
+        make_job,
+    )
     from reapaint_engine.backends.stable_audio_3.benchmark.stock import make_stock
     from reapaint_engine.backends.stable_audio_3.benchmark.watch import Watch
 
     subject = open_subject(options)
     gauge = Gauge(subject.plan.device)
     runtime = gauge.held()
-    sides: dict[str, Side] = {}
+    sides: dict[str, Contestant] = {}
     with torch.inference_mode():
         parts, own = make_parts(subject)
         del own

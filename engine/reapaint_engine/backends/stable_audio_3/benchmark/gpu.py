@@ -11,9 +11,9 @@ from reapaint_engine.backends.stable_audio_3.benchmark.sides import (
     DECODE,
     ENCODE,
     SAMPLE,
-    Job,
+    BenchJob,
+    Contestant,
     Ours,
-    Side,
     Stock,
     make_job,
 )
@@ -44,7 +44,7 @@ def measure_gpu(contest: Contest) -> dict[str, Any]:
         }
 
 
-def _replays(ours: Ours, job: Job, device: torch.device) -> list[float]:
+def _replays(ours: Ours, job: BenchJob, device: torch.device) -> list[float]:
     """Return the milliseconds of each graph's replay in a job, on the GPU's own clock."""
     pairs: list[tuple[Any, Any]] = []
     with _replay_events(pairs):
@@ -72,7 +72,7 @@ def _replay_events(pairs: list[tuple[Any, Any]]) -> Iterator[None]:
         graphs.replay = original
 
 
-def _profile(side: Side, job: Job, device: torch.device) -> dict[str, float]:
+def _profile(side: Contestant, job: BenchJob, device: torch.device) -> dict[str, float]:
     """Return how the GPU spent the time of sampling.
 
     Ours is sampled in one call; the stock pipeline between encoding and decoding, and

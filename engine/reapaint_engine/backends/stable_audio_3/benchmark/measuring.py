@@ -26,16 +26,14 @@ from reapaint_engine.backends.stable_audio_3.benchmark.setting_up import (
     make_contest,
     open_subject,
 )
-from reapaint_engine.backends.stable_audio_3.benchmark.sides import STAGES, Job, make_job
+from reapaint_engine.backends.stable_audio_3.benchmark.sides import STAGES, BenchJob, make_job
 from reapaint_engine.backends.stable_audio_3.device.memory import is_out_of_memory
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.progress import OnProgress
 
-Answer = dict[str, Any]
 
-
-def measure(options: BenchOptions, on_progress: OnProgress) -> Answer:
+def measure(options: BenchOptions, on_progress: OnProgress) -> dict[str, Any]:
     """Measure both sides in one run.
 
     Returns
@@ -93,10 +91,10 @@ def _enough_memory() -> Iterator[None]:
         ) from error
 
 
-def _memory(subject: Subject, on_progress: OnProgress) -> Answer:
+def _memory(subject: Subject, on_progress: OnProgress) -> dict[str, Any]:
     options = subject.options
     sides = (footprint.STOCK, footprint.OURS)
-    answer: Answer = {}
+    answer: dict[str, Any] = {}
     for number, what in enumerate((footprint.JOB, footprint.CODEC)):
         answer[what] = {}
         for place, side in enumerate(sides):
@@ -109,7 +107,7 @@ def _memory(subject: Subject, on_progress: OnProgress) -> Answer:
     return answer
 
 
-def _model(subject: Subject) -> Answer:
+def _model(subject: Subject) -> dict[str, Any]:
     options = subject.options
     return {
         "name": options.model or ("tiny" if options.tiny else options.size),
@@ -118,7 +116,7 @@ def _model(subject: Subject) -> Answer:
     }
 
 
-def _machine(subject: Subject) -> Answer:
+def _machine(subject: Subject) -> dict[str, Any]:
     return {
         "device": subject.plan.device,
         "dtype": subject.plan.model_dtype,
@@ -130,7 +128,7 @@ def _machine(subject: Subject) -> Answer:
     }
 
 
-def _job(options: BenchOptions, job: Job) -> Answer:
+def _job(options: BenchOptions, job: BenchJob) -> dict[str, Any]:
     return {
         "window_s": job.duration_s,
         "mask_s": options.mask_s,
@@ -142,7 +140,7 @@ def _job(options: BenchOptions, job: Job) -> Answer:
     }
 
 
-def _compared(subject: Subject, job: Job) -> list[str]:
+def _compared(subject: Subject, job: BenchJob) -> list[str]:
     """Say what both sides have in common and where they differ."""
     plan = job.plan
     said = [
@@ -175,8 +173,8 @@ def _limits(subject: Subject) -> dict[str, float]:
 
 
 def _roofline(
-    contest: Contest, job: Job, most: dict[str, float], times: Mapping[str, Any]
-) -> Answer:
+    contest: Contest, job: BenchJob, most: dict[str, float], times: Mapping[str, Any]
+) -> dict[str, Any]:
     subject = contest.subject
     settings, dtype = subject.settings, getattr(torch, subject.plan.model_dtype)
     codec = contest.ours.codec

@@ -7,7 +7,12 @@ from typing import Any
 import torch
 
 from reapaint_engine.backends.stable_audio_3.benchmark.setting_up import Contest
-from reapaint_engine.backends.stable_audio_3.benchmark.sides import Job, Ours, Side, make_job
+from reapaint_engine.backends.stable_audio_3.benchmark.sides import (
+    BenchJob,
+    Contestant,
+    Ours,
+    make_job,
+)
 from reapaint_engine.backends.stable_audio_3.benchmark.watch import TOTAL, Times, Watch
 from reapaint_engine.protocol.progress import OnProgress
 
@@ -43,8 +48,8 @@ def run_rounds(contest: Contest, rounds: int, on_progress: OnProgress) -> Runs:
     return runs
 
 
-def _sides(contest: Contest) -> Sequence[tuple[str, Side, int]]:
-    sides: list[tuple[str, Side, int]] = [
+def _sides(contest: Contest) -> Sequence[tuple[str, Contestant, int]]:
+    sides: list[tuple[str, Contestant, int]] = [
         (STOCK, contest.stock, 0),
         (OURS, contest.ours, 0),
         (BARE_STOCK, contest.bare_stock, 0),
@@ -54,7 +59,7 @@ def _sides(contest: Contest) -> Sequence[tuple[str, Side, int]]:
     return sides
 
 
-def _one_side(contest: Contest, side: Side, number: int) -> list[tuple[str, Stages]]:
+def _one_side(contest: Contest, side: Contestant, number: int) -> list[tuple[str, Stages]]:
     """Time a side's jobs of a round.
 
     Where work goes on beside the processor, waiting for each stage costs time that no
@@ -70,7 +75,7 @@ def _one_side(contest: Contest, side: Side, number: int) -> list[tuple[str, Stag
     return timed
 
 
-def _jobs(contest: Contest, side: Side, number: int) -> Iterator[tuple[str, Job]]:
+def _jobs(contest: Contest, side: Contestant, number: int) -> Iterator[tuple[str, BenchJob]]:
     subject = contest.subject
     job = make_job(subject.options, subject.settings, subject.device, number)
     if not isinstance(side, Ours):
@@ -81,7 +86,9 @@ def _jobs(contest: Contest, side: Side, number: int) -> Iterator[tuple[str, Job]
     yield NEW_PROMPT, job.reworded()
 
 
-def _time(side: Side, job: Job, device: torch.device, *, stages_too: bool = True) -> Stages:
+def _time(
+    side: Contestant, job: BenchJob, device: torch.device, *, stages_too: bool = True
+) -> Stages:
     watch = Watch(device)
     side.do(job, watch, None if stages_too else [])
     return watch.stages

@@ -37,7 +37,7 @@ from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan,
 from reapaint_engine.backends.stable_audio_3.inference.codec import Codec
 from reapaint_engine.backends.stable_audio_3.inference.context_encoder import ContextEncoder
 from reapaint_engine.backends.stable_audio_3.inference.loading import Parts, load
-from reapaint_engine.backends.stable_audio_3.inference.pipeline import Model
+from reapaint_engine.backends.stable_audio_3.inference.pipeline import LoadedModel
 from reapaint_engine.backends.stable_audio_3.network.projections import can_pack
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
@@ -148,9 +148,9 @@ def make_parts(subject: Subject) -> tuple[Parts, Codec]:
     return parts, own
 
 
-def make_model(subject: Subject, parts: Parts) -> Model:
+def make_model(subject: Subject, parts: Parts) -> LoadedModel:
     """Return our model of these networks."""
-    return Model(subject.checkpoint.folder.name, subject.checkpoint, parts, subject.plan)
+    return LoadedModel(subject.checkpoint.folder.name, subject.checkpoint, parts, subject.plan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class Contest:
     """Everything that is compared, on one device."""
 
     subject: Subject
-    model: Model
+    model: LoadedModel
     ours: Ours
     own: Ours | None
     """Ours with the model's own codec, where the stock pipeline can't run that."""
@@ -193,7 +193,7 @@ def make_contest(subject: Subject) -> Contest:
     )
 
 
-def _with_codec(model: Model, codec: Codec) -> Model:
+def _with_codec(model: LoadedModel, codec: Codec) -> LoadedModel:
     """Return a model that shares everything with another but its codec and what it encoded."""
     other = copy.copy(model)
     other.codec = codec

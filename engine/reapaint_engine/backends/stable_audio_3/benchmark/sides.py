@@ -16,7 +16,7 @@ from reapaint_engine.backends.stable_audio_3.device.graphs import LATENTS_MULTIP
 from reapaint_engine.backends.stable_audio_3.inference import pipeline
 from reapaint_engine.backends.stable_audio_3.inference.codec import Codec
 from reapaint_engine.backends.stable_audio_3.inference.geometry import LatentPlan, plan_latents
-from reapaint_engine.backends.stable_audio_3.inference.pipeline import Model
+from reapaint_engine.backends.stable_audio_3.inference.pipeline import LoadedModel
 from reapaint_engine.backends.stable_audio_3.inference.sampling import DEFAULT_STEPS
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.spans import Span
@@ -31,7 +31,7 @@ LOUDNESS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class BenchJob:
     """What both sides are asked: a window, what to put into its mask, and seeds."""
 
     plan: LatentPlan
@@ -46,18 +46,18 @@ class Job:
         """How long the window is."""
         return self.plan.heard.length / self.window.sample_rate
 
-    def rerolled(self) -> "Job":
+    def rerolled(self) -> "BenchJob":
         """Return the same place and prompt with seeds that are new."""
         return replace(self, seeds=tuple(seed + 1000 for seed in self.seeds))
 
-    def reworded(self) -> "Job":
+    def reworded(self) -> "BenchJob":
         """Return the same place and seeds with another prompt."""
         return replace(self, prompt=f"{self.prompt} again")
 
 
 def make_job(
     options: BenchOptions, settings: ModelSettings, device: torch.device, number: int
-) -> Job:
+) -> BenchJob:
     """Return a job of its own sound and prompt, so that nothing of it is known before.
 
     Its latents are as many as our pipeline makes there.
@@ -84,7 +84,7 @@ def make_job(
     window = Window(
         np.ascontiguousarray(audio), rate, (mask.shifted(-heard.start),), audio.shape[1]
     )
-    return Job(
+    return BenchJob(
         plan=replace(plan, heard=Span(0, heard.length)),
         window=window,
         prompt=f"{PROMPT} {number}",
@@ -102,7 +102,7 @@ def _sound(number: int, channels: int, frames: int) -> Audio:
 class Ours:
     """ReaPaint's model, with the codec that is compared or with its own."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: LoadedModel) -> None:
         self._model = model
 
     @property
@@ -110,12 +110,12 @@ class Ours:
         """What it encodes and decodes with."""
         return self._model.codec
 
-    def do(self, job: Job, watch: Watch, places: Sequence[Place] | None = None) -> Generation:
+    def do(self, job: BenchJob, watch: Watch, places: Sequence[Place] | None = None) -> Generation:
         """Do a job, watched at all its places, or at those that are named."""
         with watch.watching(self.places() if places is None else places):
             return self._generate(job)
 
-    def _generate(self, job: Job) -> Generation:
+    def _generate(self, job: BenchJob) -> Generation:
         params = GenerationParams(prompt=job.prompt, steps=job.steps, guidance=job.guidance)
         return self._model.generate(job.window, params, job.seeds, _Unwatched())
 
@@ -138,12 +138,12 @@ class Stock:
         self.pipe = pipe
         self._has_headroom = has_headroom
 
-    def do(self, job: Job, watch: Watch, places: Sequence[Place] | None = None) -> Any:
+    def do(self, job: BenchJob, watch: Watch, places: Sequence[Place] | None = None) -> Any:
         """Do a job, watched at all its places, or at those that are named."""
         with watch.watching(self.places() if places is None else places):
             return self.generate(job)
 
-    def generate(self, job: Job, **more: Any) -> Any:
+    def generate(self, job: BenchJob, **more: Any) -> Any:
         """Return the whole window anew, a take for each seed, on the processor."""
         duration_s = job.duration_s
         mask = self._mask(job.plan)
@@ -185,7 +185,7 @@ class Stock:
         return (Place(self.pipe.vae, "encode", ENCODE), Place(self.pipe.vae, "decode", DECODE))
 
 
-Side = Ours | Stock
+Contestant = Ours | Stock
 
 
 class _Unwatched:

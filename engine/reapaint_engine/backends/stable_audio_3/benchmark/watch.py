@@ -39,7 +39,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class WatchedCall:
     """What went through a place."""
 
     arguments: tuple[Any, ...]
@@ -61,7 +61,7 @@ class Watch:
     device: torch.device
     keeps_calls: bool = False
     stages: dict[str, Times] = field(default_factory=dict)
-    calls: dict[str, list[Call]] = field(default_factory=dict)
+    calls: dict[str, list[WatchedCall]] = field(default_factory=dict)
 
     @contextmanager
     def watching(self, places: Sequence[Place]) -> Iterator[None]:
@@ -93,7 +93,7 @@ class Watch:
             with self._counted(stage):
                 result = original(*arguments, **keywords)
             if self.keeps_calls:
-                self.calls.setdefault(stage, []).append(Call(arguments, result))
+                self.calls.setdefault(stage, []).append(WatchedCall(arguments, result))
             return result
 
         return timed

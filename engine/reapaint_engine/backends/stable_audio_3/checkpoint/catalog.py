@@ -35,7 +35,7 @@ _SUFFIXES = (".json", ".safetensors", ".model", ".txt", ".md", ".jinja")
 """Weights and settings that hold no code; pickled ones are left where they are."""
 
 
-class Kind(StrEnum):
+class ModelKind(StrEnum):
     """What a checkpoint was trained to make."""
 
     MUSIC = "music"
@@ -62,7 +62,7 @@ class Model:
     """One published checkpoint; ``download_bytes`` and ``longest_s`` are rounded."""
 
     name: str
-    kind: Kind
+    kind: ModelKind
     sizes: Sizes
     download_bytes: int
     longest_s: float
@@ -85,7 +85,7 @@ _MEDIUM = Sizes(1_453_200_000, 852_100_000, 281_600_000, int(2.5 * GIB))
 
 
 def _variants(
-    name: str, kind: Kind, sizes: Sizes, download_bytes: int, longest_s: float
+    name: str, kind: ModelKind, sizes: Sizes, download_bytes: int, longest_s: float
 ) -> tuple[Model, Model]:
     return (
         Model(name, kind, sizes, download_bytes, longest_s),
@@ -94,9 +94,9 @@ def _variants(
 
 
 MODELS: tuple[Model, ...] = (
-    *_variants("small-music", Kind.MUSIC, _SMALL, 3_450_000_000, 120.0),
-    *_variants("small-sfx", Kind.SOUND_EFFECTS, _SMALL, 3_450_000_000, 120.0),
-    *_variants("medium", Kind.BOTH, _MEDIUM, 10_400_000_000, 380.0),
+    *_variants("small-music", ModelKind.MUSIC, _SMALL, 3_450_000_000, 120.0),
+    *_variants("small-sfx", ModelKind.SOUND_EFFECTS, _SMALL, 3_450_000_000, 120.0),
+    *_variants("medium", ModelKind.BOTH, _MEDIUM, 10_400_000_000, 380.0),
 )
 
 

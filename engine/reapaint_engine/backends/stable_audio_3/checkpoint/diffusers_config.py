@@ -7,7 +7,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.config_fields import Con
 from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import (
     Layout,
     Part,
-    Source,
+    TensorSource,
     network_sources,
 )
 from reapaint_engine.backends.stable_audio_3.checkpoint.measuring import (
@@ -79,7 +79,7 @@ def _read_config(folder: Path, part: Part) -> Config:
     return config
 
 
-def _read_codec(config: Config, source: Source) -> CodecShape:
+def _read_codec(config: Config, source: TensorSource) -> CodecShape:
     notes = CodecNotes(
         audio_channels=config.count("audio_channels"),
         channels=config.count("encoder_channels"),
@@ -96,7 +96,7 @@ def _read_codec(config: Config, source: Source) -> CodecShape:
     return shape
 
 
-def _read_duration(config: Config, source: Source) -> DurationShape:
+def _read_duration(config: Config, source: TensorSource) -> DurationShape:
     shape = measure_duration(
         source, min_val=config.real("min_val", 0.0), max_val=config.real("max_val", 384.0)
     )

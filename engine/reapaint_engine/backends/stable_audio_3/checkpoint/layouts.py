@@ -46,7 +46,7 @@ class Part(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class TensorSource:
     """Where the tensors of one part are.
 
     ``key_of`` turns a parameter's name into the key it should have. Of the file's other
@@ -112,7 +112,7 @@ def tokenizer_folder(folder: Path, layout: Layout) -> Path:
     return folder / (TEXT_FOLDER if layout is Layout.ORIGINAL else "tokenizer")
 
 
-def network_sources(folder: Path, layout: Layout, codec_levels: int) -> Mapping[Part, Source]:
+def network_sources(folder: Path, layout: Layout, codec_levels: int) -> Mapping[Part, TensorSource]:
     """Return where all parts but the text encoder are; the codec resamples in levels.
 
     Raises
@@ -122,7 +122,7 @@ def network_sources(folder: Path, layout: Layout, codec_levels: int) -> Mapping[
     """
     if layout is Layout.DIFFUSERS:
         return {
-            part: Source(
+            part: TensorSource(
                 read_index(folder / part, "diffusion_pytorch_model"),
                 key_of=_same,
                 owns=lambda key: not is_computed(key),
@@ -131,21 +131,21 @@ def network_sources(folder: Path, layout: Layout, codec_levels: int) -> Mapping[
         }
     index = read_index(folder, "model")
     return {
-        Part.TRANSFORMER: Source(
+        Part.TRANSFORMER: TensorSource(
             index, transformer_key, _owner_of(TRANSFORMER_PREFIX), has_original_rows=True
         ),
-        Part.CODEC: Source(
+        Part.CODEC: TensorSource(
             index,
             lambda name: codec_key(name, codec_levels),
             _owner_of(CODEC_PREFIX),
             has_original_rows=True,
         ),
         # What no part claims is told of with the conditioners.
-        Part.DURATION: Source(index, duration_key, _is_other),
+        Part.DURATION: TensorSource(index, duration_key, _is_other),
     }
 
 
-def text_source(folder: Path) -> Source:
+def text_source(folder: Path) -> TensorSource:
     """Return where the text encoder is; the file may hold the decoder as well.
 
     Raises
@@ -155,7 +155,7 @@ def text_source(folder: Path) -> Source:
     """
     index = read_index(folder, "model")
     prefix = "model." if any(key.startswith("model.encoder.") for key in index.tensors) else ""
-    return Source(
+    return TensorSource(
         index,
         key_of=lambda name: prefix + name,
         owns=lambda key: key.startswith(f"{prefix}encoder.") and not is_computed(key),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import Source
+from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import TensorSource
 from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
     CodecKind,
     CodecShape,
@@ -35,7 +35,7 @@ class CodecNotes:
     decoder_sinusoidal_blocks: tuple[int, ...] = (0,)
 
 
-def measure_transformer(source: Source) -> TransformerShape:
+def measure_transformer(source: TensorSource) -> TransformerShape:
     """Read the diffusion transformer's dimensions off its tensors.
 
     Raises
@@ -64,7 +64,7 @@ def measure_transformer(source: Source) -> TransformerShape:
     )
 
 
-def measure_codec(source: Source, notes: CodecNotes) -> CodecShape:
+def measure_codec(source: TensorSource, notes: CodecNotes) -> CodecShape:
     """Read the autoencoder's dimensions off its tensors.
 
     Raises
@@ -106,7 +106,7 @@ def measure_codec(source: Source, notes: CodecNotes) -> CodecShape:
     )
 
 
-def measure_duration(source: Source, *, min_val: float, max_val: float) -> DurationShape:
+def measure_duration(source: TensorSource, *, min_val: float, max_val: float) -> DurationShape:
     """Read the duration embedder's dimensions off its tensors.
 
     Raises
@@ -165,12 +165,12 @@ def check_parts_fit(
             )
 
 
-def _matrix(source: Source, name: str) -> tuple[int, int]:
+def _matrix(source: TensorSource, name: str) -> tuple[int, int]:
     rows, columns = source.shape(name)
     return rows, columns
 
 
-def _count(source: Source, name: str) -> int:
+def _count(source: TensorSource, name: str) -> int:
     count = 0
     while source.find(name.format(count)):
         count += 1

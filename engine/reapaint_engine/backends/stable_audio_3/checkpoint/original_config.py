@@ -8,7 +8,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.config_fields import Con
 from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import (
     Layout,
     Part,
-    Source,
+    TensorSource,
     network_sources,
 )
 from reapaint_engine.backends.stable_audio_3.checkpoint.measuring import (
@@ -125,7 +125,7 @@ def _check_transformer(config: Config, measured: dict[str, Any]) -> None:
         check_stated(config.section(place).content, measured, CONFIG)
 
 
-def _read_codec(config: Config, source: Source, notes: CodecNotes) -> CodecShape:
+def _read_codec(config: Config, source: TensorSource, notes: CodecNotes) -> CodecShape:
     shape = measure_codec(source, notes)
     measured = {
         "latent_dim": shape.latent_dim,

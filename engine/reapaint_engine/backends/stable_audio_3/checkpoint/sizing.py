@@ -6,7 +6,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import MODELS, S
 from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import Checkpoint
 from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import (
     Part,
-    Source,
+    TensorSource,
     network_sources,
     text_folder,
     text_source,
@@ -32,7 +32,7 @@ def sizes_of(checkpoint: Checkpoint) -> Sizes:
     )
 
 
-def _parameters(source: Source) -> int:
+def _parameters(source: TensorSource) -> int:
     tensors = source.index.tensors.items()
     return sum(math.prod(stored.shape) for key, stored in tensors if source.owns(key))
 

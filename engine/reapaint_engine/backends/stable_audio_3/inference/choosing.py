@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import MODELS, Kind, Model
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import MODELS, Model, ModelKind
 from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan
 
 OVERRULE = "--model names another."
 
-MUSIC, EFFECTS = Kind.MUSIC, Kind.SOUND_EFFECTS
+MUSIC, EFFECTS = ModelKind.MUSIC, ModelKind.SOUND_EFFECTS
 
 _MUSIC = {
     4: """
@@ -86,7 +86,7 @@ class Choice:
 class PromptClass:
     """What a prompt asks for; ``words`` are those that decided it, if any did."""
 
-    kind: Kind
+    kind: ModelKind
     words: tuple[str, ...]
 
 
@@ -135,7 +135,7 @@ def classify_prompt(prompt: str) -> PromptClass:
 # Wording
 
 
-def _listed() -> dict[str, tuple[Kind, int]]:
+def _listed() -> dict[str, tuple[ModelKind, int]]:
     return {
         phrase.strip(): (kind, weight)
         for kind, lists in ((MUSIC, _MUSIC), (EFFECTS, _EFFECTS))
@@ -147,7 +147,7 @@ def _listed() -> dict[str, tuple[Kind, int]]:
 _LISTED = _listed()
 
 
-def _known_words(text: str) -> Iterator[tuple[str, Kind, int]]:
+def _known_words(text: str) -> Iterator[tuple[str, ModelKind, int]]:
     """Yield each listed phrase of a text in order, the longest that begins at a word."""
     words = _WORD.findall(text)
     at = 0
@@ -178,14 +178,14 @@ def _forms(phrase: list[str]) -> Iterator[str]:
 # Rank and reason
 
 
-def _rank(model: Model, kind: Kind, plan: DevicePlan) -> int:
-    if model.kind is Kind.BOTH:
+def _rank(model: Model, kind: ModelKind, plan: DevicePlan) -> int:
+    if model.kind is ModelKind.BOTH:
         return 0 if plan.is_gpu else 3
     return 1 if model.kind is kind else 2
 
 
 def _why(model: Model, prompt_class: PromptClass, plan: DevicePlan) -> str:
-    if model.kind is Kind.BOTH:
+    if model.kind is ModelKind.BOTH:
         why = "it makes music and sound effects" if plan.is_gpu else "it is the one that is here"
     elif model.kind is prompt_class.kind:
         why = _why_kind(prompt_class)

@@ -27,10 +27,10 @@ class _Superseded(Exception):
     """Another model is wanted before this one was loaded."""
 
 
-Model = TypeVar("Model", bound=Closable)
+Held = TypeVar("Held", bound=Closable)
 
 
-class ModelHolder(Generic[Model]):
+class ModelHolder(Generic[Held]):
     """Loads models in a thread of its own and keeps the last one.
 
     Parameters
@@ -42,14 +42,14 @@ class ModelHolder(Generic[Model]):
         Drop the model after so long without a job; 0 = never.
     """
 
-    def __init__(self, load: Callable[[Path, OnFraction], Model], *, idle_s: float) -> None:
+    def __init__(self, load: Callable[[Path, OnFraction], Held], *, idle_s: float) -> None:
         self._load = load
         self._idle_s = idle_s
         self._changed = threading.Condition()
         self._wanted: Path | None = None
         self._loading: Path | None = None
         self._fraction = 0.0
-        self._model: Model | None = None
+        self._model: Held | None = None
         self._held: Path | None = None
         self._failure: Exception | None = None
         self._users = 0
@@ -67,7 +67,7 @@ class ModelHolder(Generic[Model]):
             self._want(folder)
 
     @contextmanager
-    def borrow(self, folder: Path, control: JobControl) -> Iterator[Model]:
+    def borrow(self, folder: Path, control: JobControl) -> Iterator[Held]:
         """Lend a model for one job, waiting until it is loaded.
 
         Raises
@@ -92,7 +92,7 @@ class ModelHolder(Generic[Model]):
             self._stop_timer()
             self._drop()
 
-    def _wait_for(self, folder: Path, control: JobControl) -> Model:
+    def _wait_for(self, folder: Path, control: JobControl) -> Held:
         with self._changed:
             self._failure = None
             self._want(folder)
@@ -152,7 +152,7 @@ class ModelHolder(Generic[Model]):
                 self._drop()
 
     def _load_in_background(self, folder: Path) -> None:
-        model: Model | None = None
+        model: Held | None = None
         failure: Exception | None = None
         try:
             model = self._load(folder, lambda fraction: self._progressed(folder, fraction))

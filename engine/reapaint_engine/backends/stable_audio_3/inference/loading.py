@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from reapaint_engine.backends.stable_audio_3.checkpoint.keys import is_computed
 from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import (
     Part,
-    Source,
+    TensorSource,
     network_sources,
     text_folder,
     text_source,
@@ -77,7 +77,7 @@ class _Assignment:
     """A module without memory, and where its tensors are and go."""
 
     module: nn.Module
-    source: Source
+    source: TensorSource
     dtype: torch.dtype
     device: str
 

@@ -76,7 +76,7 @@ def load_model(
     on_progress: OnFraction,
     *,
     hide_replaced: bool = False,
-) -> "Model":
+) -> "LoadedModel":
     """Load a checkpoint, and see that its device computes it as it should.
 
     Raises
@@ -88,7 +88,7 @@ def load_model(
         with torch.inference_mode():
             parts = load(checkpoint, plan, lambda fraction: on_progress(LOADED * fraction))
             check_parts(parts, plan, checkpoint.settings)
-            model = Model(name, checkpoint, parts, plan, hide_replaced=hide_replaced)
+            model = LoadedModel(name, checkpoint, parts, plan, hide_replaced=hide_replaced)
             model.warm_up()
             on_progress(1.0)
             return model
@@ -98,7 +98,7 @@ def load_model(
         raise
 
 
-class Model:
+class LoadedModel:
     """A checkpoint on its device.
 
     Parameters

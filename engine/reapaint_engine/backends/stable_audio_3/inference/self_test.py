@@ -71,13 +71,13 @@ def _check_sound(name: str, output: Tensor) -> None:
         raise _broken(f"its {name} gives silence")
 
 
-Call = tuple[tuple[Any, ...], dict[str, Any], Tensor]
+SelfTestCall = tuple[tuple[Any, ...], dict[str, Any], Tensor]
 
 
 @contextmanager
-def _recorded(layers: Sequence[nn.Module]) -> Iterator[dict[nn.Module, Call]]:
+def _recorded(layers: Sequence[nn.Module]) -> Iterator[dict[nn.Module, SelfTestCall]]:
     """Keep each layer's last call: its input and what came of it."""
-    calls: dict[nn.Module, Call] = {}
+    calls: dict[nn.Module, SelfTestCall] = {}
     given: dict[nn.Module, tuple[tuple[Any, ...], dict[str, Any]]] = {}
 
     def before(layer: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:

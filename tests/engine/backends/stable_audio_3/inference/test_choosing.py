@@ -2,7 +2,7 @@
 
 import pytest
 
-from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import MODELS, Kind
+from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import MODELS, ModelKind
 from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan
 from reapaint_engine.backends.stable_audio_3.inference.choosing import choose, classify_prompt
 
@@ -66,25 +66,25 @@ horses galloping
 
 @pytest.mark.parametrize("prompt", MUSIC.strip().splitlines())
 def test_wording_of_music(prompt: str) -> None:
-    assert classify_prompt(prompt).kind is Kind.MUSIC
+    assert classify_prompt(prompt).kind is ModelKind.MUSIC
 
 
 @pytest.mark.parametrize("prompt", EFFECTS.strip().splitlines())
 def test_wording_of_sound_effects(prompt: str) -> None:
     heard = classify_prompt(prompt)
-    assert heard.kind is Kind.SOUND_EFFECTS
+    assert heard.kind is ModelKind.SOUND_EFFECTS
     assert heard.words
 
 
 @pytest.mark.parametrize("prompt", ["", "  ", "something brighter", "雨", "no music"])
 def test_without_a_word_that_says_so_it_is_a_sound(prompt: str) -> None:
     heard = classify_prompt(prompt)
-    assert (heard.kind, heard.words) == (Kind.SOUND_EFFECTS, ())
+    assert (heard.kind, heard.words) == (ModelKind.SOUND_EFFECTS, ())
 
 
 def test_at_a_tie_the_first_is_the_subject() -> None:
-    assert classify_prompt("rain, guitar").kind is Kind.SOUND_EFFECTS
-    assert classify_prompt("guitar, rain").kind is Kind.MUSIC
+    assert classify_prompt("rain, guitar").kind is ModelKind.SOUND_EFFECTS
+    assert classify_prompt("guitar, rain").kind is ModelKind.MUSIC
 
 
 def _plan(device: str = "cpu", *, fits: bool = True) -> DevicePlan:
