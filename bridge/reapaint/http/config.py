@@ -44,14 +44,14 @@ def _hosts(text: str) -> frozenset[str]:
 
 ADDRESS: Kind[tuple[str, int] | None] = Kind(_address, "a host and a port, such as 127.0.0.1:8787")
 PUBLIC_URL = Kind(_public_url, "an address such as https://audio.example.com")
-HOSTS = Kind(_hosts, "hosts, with commas between them", flag="values")
+HOSTS = Kind(_hosts, "hosts, with commas between them", ", ".join, flag="values")
 
 HTTP = Setting(
     name="http",
     default=None,
     kind=ADDRESS,
     metavar="HOST:PORT",
-    help="serve HTTP there as well, such as 127.0.0.1:8787; beyond loopback only with a token,"
+    help="serve HTTP there as well; beyond loopback only with a token,"
     " which is REAPAINT_HTTP_TOKEN or in --http-token-file",
 )
 TOKEN = Setting(

@@ -68,6 +68,11 @@ class Setting(Generic[T]):
         """How it is called on a command line; empty where it has no flag."""
         return f"--{self.name.replace('_', '-')}" if self.has_flag else ""
 
+    @property
+    def default_text(self) -> str:
+        """The default as a person would give it; empty where nothing is the default."""
+        return "" if self.default is None else self.kind.show(self.default)
+
     def field(self) -> T:
         """Return a field of a dataclass that has this setting's default."""
         field: T = dataclasses.field(default=self.default, metadata={_KEY: self})
@@ -77,8 +82,8 @@ class Setting(Generic[T]):
         """Add the flag to a parser; what it is given is read by ``value``."""
         place = parser if self.short is None else parser.add_mutually_exclusive_group()
         text = self.help
-        if self.kind.flag == "value" and self.default not in (None, ""):
-            text += f" (default: {self.kind.show(self.default)})"
+        if self.kind.flag == "value" and self.default_text:
+            text += f" (default: {self.default_text})"
         common: dict[str, Any] = {"dest": self.name, "default": argparse.SUPPRESS}
         if self.kind.flag == "switch":
             place.add_argument(self.flag, action="store_const", const="yes", help=text, **common)
@@ -233,7 +238,7 @@ _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 TEXT = Kind(str, "a text")
 OPTIONAL_TEXT: Kind[str | None] = Kind(str, "a text")
 PATH: Kind[Path | None] = Kind(_path, "the name of a file or folder")
-SWITCH = Kind(_yes_or_no, "yes or no", flag="switch")
+SWITCH = Kind(_yes_or_no, "yes or no", lambda is_on: "yes" if is_on else "no", flag="switch")
 NUMBER = Kind(_number_of_something, f"a whole number from 1 to {MAX_NUMBER}")
 MEBIBYTES = Kind(
     lambda text: _number_of_something(text) << 20,
@@ -242,6 +247,6 @@ MEBIBYTES = Kind(
 )
 """Given in MiB, and kept in bytes."""
 SECONDS = Kind(_positive, "more than 0 seconds", _shortest)
-SECONDS_OR_NEVER = Kind(_not_negative, "0 seconds or more, where 0 is never", _shortest)
+SECONDS_OR_NEVER = Kind(_not_negative, "0 seconds or more", _shortest)
 USD: Kind[float | None] = Kind(_not_negative, "0 USD or more", _shortest)
 LOG_LEVEL = Kind(_level, f"{', '.join(_LEVELS[:-1])} or {_LEVELS[-1]}")
