@@ -75,6 +75,7 @@ def test_the_life_of_a_model(
     here = {each["name"]: each["installed"] for each in answer["models"]}
     assert [name for name, installed in here.items() if installed] == [NAME]
     assert here[NAME]["folder"] == str(models / NAME)
+    assert answer["default_backend"] == "stable-audio-3"
     code, answer = _run(capsys, "remove", NAME)
     assert (code, answer["name"], answer["still_here"]) == (0, NAME, None)
     assert _refused(capsys, "remove", NAME) == (2, "no_model")
@@ -90,6 +91,7 @@ def test_the_list_says_what_a_choice_needs(
     monkeypatch.setattr(reapaint_engine.models, "probe_machine", lambda: machine)
     code, answer = _run(capsys)
     assert code == 0
+    assert answer["default_backend"] == "context"
     assert {"context", "echo"} <= {each["name"] for each in answer["backends"]}
     medium = next(each for each in answer["models"] if each["name"] == "medium")
     assert medium["page"] == "https://huggingface.co/stabilityai/stable-audio-3-medium"

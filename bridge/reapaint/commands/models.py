@@ -14,6 +14,7 @@ from reapaint.link.in_process import InProcessEngine, engine_api
 from reapaint.link.launcher import find_address
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 from reapaint_engine.protocol.messages import BackendInfo, Welcome
+from reapaint_engine.protocol.params import AUTO
 from reapaint_engine.protocol.progress import OnBytes, OnProgress
 
 _BAD_INPUT = (
@@ -110,7 +111,7 @@ def _welcome(endpoint: str | None) -> Welcome:
     except EngineUnavailable as error:
         if endpoint is not None or error.code != BridgeCode.ENGINE_NOT_RUNNING:
             raise
-        return InProcessEngine("context").welcome
+        return InProcessEngine(AUTO).welcome
 
 
 @contextmanager
