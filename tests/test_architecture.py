@@ -199,6 +199,10 @@ def test_help_loads_neither_torch_nor_scipy_nor_numpy() -> None:
     assert _loaded(code, "torch", "scipy", "numpy", "zmq", "rich") == "set()"
 
 
+def test_the_engine_s_api_loads_nothing_that_computes() -> None:
+    assert _loaded("import reapaint_engine.api", "torch", "scipy", "numpy", "zmq") == "set()"
+
+
 def test_no_backend_but_a_model_imports_torch() -> None:
     code = "from reapaint_engine.backends.registry import make_backends; make_backends()"
     assert _loaded(code, "torch") == "set()"

@@ -14,10 +14,23 @@ from reapaint_engine.protocol.settings import (
     NUMBER,
     SECONDS_OR_NEVER,
     TEXT,
+    Kind,
     Setting,
 )
 
 LOOPBACK_ENDPOINT = "tcp://127.0.0.1:*"
+
+
+def _endpoint(text: str) -> str:
+    parts = urlsplit(text)
+    # Asking for the port raises beyond 65535, which the socket would wrap around.
+    has_port = parts.netloc.endswith(":*") or parts.port is not None
+    if parts.scheme != "tcp" or not parts.hostname or not has_port:
+        raise ValueError("no address to listen on")
+    return text
+
+
+ENDPOINT = Kind(_endpoint, "one such as tcp://127.0.0.1:5555, where port * is any that is free")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +40,7 @@ class EngineConfig:
     endpoint: str = Setting(
         name="endpoint",
         default=LOOPBACK_ENDPOINT,
-        kind=TEXT,
+        kind=ENDPOINT,
         help="where to listen; beyond loopback only clients with trusted keys are served",
     ).field()
     backend: str = Setting(
@@ -96,25 +109,9 @@ def check_config(config: EngineConfig, backends: Collection[str]) -> None:
     StartError
         Naming the setting and what it may be.
     """
-    if not _is_endpoint(config.endpoint):
-        raise StartError(
-            "invalid_endpoint",
-            f"{config.endpoint!r} is no endpoint.",
-            hint="Give one such as tcp://127.0.0.1:5555; port * takes any that is free.",
-        )
     if config.backend not in (AUTO, *backends):
         raise StartError(
             "unknown_backend",
             f"There is no backend {config.backend!r}.",
             hint=f"Choose one of: {', '.join((AUTO, *backends))}.",
         )
-
-
-def _is_endpoint(endpoint: str) -> bool:
-    parts = urlsplit(endpoint)
-    try:
-        # Asking for the port raises beyond 65535, which the socket would wrap around.
-        has_port = parts.netloc.endswith(":*") or parts.port is not None
-    except ValueError:
-        return False
-    return parts.scheme == "tcp" and bool(parts.hostname) and has_port
