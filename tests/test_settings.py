@@ -121,7 +121,7 @@ def test_the_page_has_every_setting_as_the_code_has_it() -> None:
 
 
 def _row(setting: Setting[Any]) -> str:
-    flags = [flag for flag in (setting.flag, (setting.short or ("",))[0]) if flag]
+    flags = [flag for flag in (setting.flag, (setting.shorthand or ("",))[0]) if flag]
     names = ", ".join(f"`{name}`" for name in (*flags, setting.variable))
     default = f"`{setting.default_text}`" if setting.default_text else ""
     return f"| {names} | {default} | {setting.kind.may_be} | {setting.help} |"

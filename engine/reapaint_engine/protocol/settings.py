@@ -22,7 +22,7 @@ SHOWN_CHARACTERS = 60
 """Of a value that can't be used: enough to find it."""
 
 MAX_NUMBER = 10**9
-"""Of what is counted: as many bytes or MiB fit into any machine's integers."""
+"""Of what is counted: so many MiB, as bytes, still fit into 64 bits."""
 
 _KEY = "setting"
 
@@ -55,7 +55,7 @@ class Setting(Generic[T]):
     """Where it is not called after the name."""
     has_flag: bool = True
     """A secret has none: everybody on the machine can read a running program's flags."""
-    short: tuple[str, str, str] | None = None
+    shorthand: tuple[str, str, str] | None = None
     """Another flag that stands for one of the values: the flag, the value, and its help."""
 
     def __post_init__(self) -> None:
@@ -80,7 +80,7 @@ class Setting(Generic[T]):
 
     def add_to(self, parser: "argparse._ActionsContainer") -> None:
         """Add the flag to a parser; what it is given is read by ``value``."""
-        place = parser if self.short is None else parser.add_mutually_exclusive_group()
+        place = parser if self.shorthand is None else parser.add_mutually_exclusive_group()
         text = self.help
         if self.kind.flag == "value" and self.default_text:
             text += f" (default: {self.default_text})"
@@ -90,8 +90,8 @@ class Setting(Generic[T]):
         else:
             action = "append" if self.kind.flag == "values" else "store"
             place.add_argument(self.flag, action=action, metavar=self.metavar, help=text, **common)
-        if self.short is not None:
-            flag, value, text = self.short
+        if self.shorthand is not None:
+            flag, value, text = self.shorthand
             place.add_argument(flag, action="store_const", const=value, help=text, **common)
 
     def value(self, options: argparse.Namespace | None = None) -> T:

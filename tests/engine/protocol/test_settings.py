@@ -47,7 +47,7 @@ class Outer:
         kind=SECONDS_OR_NEVER,
         help="how long",
         metavar="SECONDS",
-        short=("--for-ever", "0", "never stop"),
+        shorthand=("--for-ever", "0", "never stop"),
     ).field()
     loud: bool = Setting(name="loud", default=False, kind=SWITCH, help="say more").field()
     names: tuple[str, ...] = Setting(

@@ -31,7 +31,7 @@ class StableAudioOptions:
         kind=SECONDS_OR_NEVER,
         metavar="SECONDS",
         help="drop a model from memory after this long without work; 0 = never",
-        short=("--keep", "0", "never drop a model from memory"),
+        shorthand=("--keep", "0", "never drop a model from memory"),
     ).field()
     hide_replaced: bool = Setting(
         name="hide_replaced",
