@@ -9,7 +9,7 @@ from pathlib import Path
 from reapaint.reaper.answers import cancelled, our_mistake, too_large
 from reapaint.reaper.messages import Failure, Result
 from reapaint.reaper.planning import PlannedJob, plan_job, write_job
-from reapaint.reaper.running_jobs import RunningJob, RunningWindow
+from reapaint.reaper.running_jobs import JobPhase, RunningJob, RunningWindow
 from reapaint.reaper.sources import KnownFiles
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ReaPaintError
@@ -106,7 +106,7 @@ class AudioWork:
 
         def work() -> Written:
             result = write_job(planned, job.results, rescue_folder=rescue_folder)
-            if job.is_cancelled:
+            if job.phase is JobPhase.WRITING_IN_VAIN:
                 _remove_files(result)
                 answer: Result | Failure = cancelled(job.request)
             else:

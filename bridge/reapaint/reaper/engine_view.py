@@ -1,7 +1,5 @@
 """What the bridge knows of the engine, and when to look for one again."""
 
-from collections.abc import Callable
-
 from reapaint.errors import BridgeCode
 from reapaint.link.thread import Disconnected
 from reapaint.reaper.messages import BackendChoice, EngineState
@@ -20,16 +18,17 @@ _PASSING = (BridgeCode.ENGINE_UNREACHABLE, BridgeCode.ENGINE_DIED)
 class EngineView:
     """The engine as the service sees it.
 
-    ``patience_s`` is for how long one that can't be reached is looked for again.
-    ``is_leaving`` is set of one that said it is stopping, ``is_unwanted`` of one that a
-    person asked to stop.
+    Parameters
+    ----------
+    patience_s
+        For how long one that can't be reached is looked for again.
     """
 
     def __init__(self, patience_s: float) -> None:
         self.welcome: Welcome | None = None
-        self.is_leaving = False
-        self.is_unwanted = False
         self.state = EngineState("stopped")
+        self.is_unwanted = False
+        self._is_leaving = False
         self._patience_s = patience_s
         self._asked_s: float | None = None
         self._retry_s: float | None = None
@@ -42,12 +41,17 @@ class EngineView:
     @property
     def is_ready(self) -> bool:
         """Whether jobs can be sent."""
-        return self.is_connected and not self.is_leaving
+        return self.is_connected and not self._is_leaving
 
     @property
     def may_be_asked(self) -> bool:
         """Whether there is none and nobody is looking for one."""
         return self.state.state in ("stopped", "unreachable")
+
+    @property
+    def will_retry(self) -> bool:
+        """Whether one that can't be reached is looked for again."""
+        return self._retry_s is not None
 
     @property
     def backends(self) -> tuple[BackendChoice, ...]:
@@ -56,39 +60,47 @@ class EngineView:
             return ()
         return tuple(_choice(each) for each in self.welcome.backends[:MAX_CHOICES])
 
-    def is_there(self, welcome: Welcome) -> None:
-        """Take note of an engine."""
+    def is_retry_due(self, now_s: float) -> bool:
+        """Tell whether it is time to look for an engine again."""
+        return self._retry_s is not None and now_s >= self._retry_s
+
+    # What happens
+
+    def on_connected(self, welcome: Welcome) -> None:
+        """Note that an engine is there."""
         self.welcome = welcome
-        self.is_leaving = self.is_unwanted = False
+        self._is_leaving = self.is_unwanted = False
         self._asked_s = self._retry_s = None
         self.state = EngineState("ready")
 
-    def is_asked_for(self, now_s: float) -> None:
-        """Take note that one is looked for."""
+    def on_connecting(self, now_s: float) -> None:
+        """Note that one is looked for."""
         if self._asked_s is None:
             self._asked_s = now_s
         self._retry_s = None
         if not self.is_connected:
             self.state = EngineState("starting")
 
-    def is_gone(self, event: Disconnected, now_s: float) -> bool:
-        """Take note that there is none; returns whether it will be looked for again."""
-        self.is_leaving = self.is_unwanted = False
+    def on_unwanted(self) -> None:
+        """Note that a person wants it to stop."""
+        self.is_unwanted = True
+
+    def on_leaving(self) -> None:
+        """Note that it says it is stopping."""
+        self._is_leaving = True
+
+    def on_disconnected(self, event: Disconnected, now_s: float) -> None:
+        """Note that there is none, or not any more."""
+        self._is_leaving = self.is_unwanted = False
         is_patient = self._asked_s is not None and now_s < self._asked_s + self._patience_s
         if not self.is_connected and is_patient and event.error.code in _PASSING:
             self._retry_s = now_s + CONNECT_PAUSE_S
-            return True
+            return
         self._asked_s = self._retry_s = None
         if event.was_told or event.error.code == BridgeCode.ENGINE_NOT_RUNNING:
             self.state = EngineState("stopped")
         else:
             self.state = EngineState("unreachable", str(event.error))
-        return False
-
-    def retry(self, now_s: float, connect: Callable[[], None]) -> None:
-        """Look for an engine again when it is time."""
-        if self._retry_s is not None and now_s >= self._retry_s:
-            connect()
 
 
 def _choice(info: BackendInfo) -> BackendChoice:

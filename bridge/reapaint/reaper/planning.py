@@ -24,6 +24,7 @@ from reapaint.reaper.messages import (
 from reapaint.reaper.sources import JobAudio, KnownFiles, open_audio
 from reapaint.reaper.take_files import TakeFile, make_folder, results_folder, write_take
 from reapaint.reaper.take_names import take_path
+from reapaint.reaper.window_keys import WindowKey, window_keys
 from reapaint.request_settings import RequestSettings
 from reapaint.windows import WindowPlan, merge_selections, plan_windows
 from reapaint_engine.protocol.arrays import Audio
@@ -95,11 +96,11 @@ def plan_job(
     settings, backend = choose_backend(request.settings, welcome)
     request = replace(request, settings=settings)
     plans = _plan(spans, audio, settings, backend)
-    requests = tuple(_engine_request(request, audio, plan, seed) for plan in plans)
-    if len(requests) > 1:
-        requests = tuple(
-            replace(each, job_id=f"{each.job_id}-{number}") for number, each in enumerate(requests)
-        )
+    keys = window_keys(request.job_id, len(plans))
+    requests = tuple(
+        _engine_request(request, key, audio, plan, seed)
+        for key, plan in zip(keys, plans, strict=True)
+    )
     for each in requests:
         check_request(each, max_window_bytes=welcome.limits.max_window_bytes)
     return PlannedJob(request, audio, spans, plans, requests, target)
@@ -175,10 +176,10 @@ def _plan(
 
 
 def _engine_request(
-    request: Request, audio: JobAudio, plan: WindowPlan, seed: int
+    request: Request, key: WindowKey, audio: JobAudio, plan: WindowPlan, seed: int
 ) -> InpaintRequest:
     return replace(request.settings, seed=seed).for_window(
-        request.job_id,
+        key.wire_id,
         sample_rate=audio.sample_rate,
         channels=audio.channels,
         audio_frames=plan.audio_frames,

@@ -28,10 +28,10 @@ from reapaint.reaper.audio_work import (
     WorkFailed,
     Written,
 )
-from reapaint.reaper.engine_view import NAMED_PATIENCE_S, OWN_PATIENCE_S, EngineView
+from reapaint.reaper.engine_view import OWN_PATIENCE_S, EngineView
 from reapaint.reaper.messages import Failure, Result
 from reapaint.reaper.planning import WindowResult
-from reapaint.reaper.running_jobs import RunningJob, RunningWindow, WindowState, rename, unsend
+from reapaint.reaper.running_jobs import JobPhase, RunningJob, RunningWindow, WindowState
 from reapaint.reaper.spool import Spool
 from reapaint_engine.protocol import messages
 from reapaint_engine.protocol.arrays import Audio
@@ -58,19 +58,30 @@ class JobScheduler:
 
     Parameters
     ----------
-    endpoint
-        A named engine, or None for this user's own.
+    link
+        The way to the engine; what happens there it tells ``post``.
     post
         Called from any thread with what ``handle`` is to be given.
+    patience_s
+        For how long an engine that can't be reached is looked for again.
+    clock
+        Seconds that only count up.
     """
 
     def __init__(
-        self, spool: Spool, endpoint: str | None, post: Callable[[SchedulerEvent], None]
+        self,
+        spool: Spool,
+        link: EngineLink,
+        post: Callable[[SchedulerEvent], None],
+        *,
+        patience_s: float = OWN_PATIENCE_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.engine = EngineView(NAMED_PATIENCE_S if endpoint else OWN_PATIENCE_S)
+        self.engine = EngineView(patience_s)
         self._spool = spool
         self._jobs: dict[str, RunningJob] = {}
-        self._link = EngineLink(endpoint, post)
+        self._link = link
+        self._clock = clock
         self._work = AudioWork(self._commit, post)
         self._full_until_s = 0.0
         self._engine_pid = 0
@@ -104,17 +115,17 @@ class JobScheduler:
         """Take note of what happened."""
         match event:
             case Planned(job, planned):
-                job.plan(planned)
+                if job.phase is JobPhase.PLANNING:
+                    job.plan(planned)
             case WindowRead():
                 self._on_read(event)
             case WorkFailed(job, error):
-                job.is_planning = False
                 self._fail(job, error)
             case Written():
                 self._on_written(event)
             case Connected(welcome):
                 _log.info("engine %s is there, pid %d", welcome.version, welcome.pid)
-                self.engine.is_there(welcome)
+                self.engine.on_connected(welcome)
                 self._forgive(welcome.pid)
             case Disconnected():
                 self._on_disconnected(event)
@@ -125,7 +136,7 @@ class JobScheduler:
 
     def take_up(self, job_id: str) -> None:
         """Begin with a job that was committed."""
-        seen_s = time.monotonic()
+        seen_s = self._clock()
         record = self._spool.record(job_id)
         try:
             request = self._spool.read_request(job_id)
@@ -161,7 +172,7 @@ class JobScheduler:
     def cancel_if_asked(self, job_id: str) -> None:
         """End a job that the scripts want ended."""
         job = self._jobs[job_id]
-        if not job.is_cancelled and self._spool.is_cancelled(job_id):
+        if self._spool.is_cancelled(job_id):
             self._cancel(job)
 
     def drop_removed(self) -> None:
@@ -187,30 +198,31 @@ class JobScheduler:
 
     def start_engine(self) -> None:
         """Have an engine ready."""
-        self.engine.is_asked_for(time.monotonic())
+        self.engine.on_connecting(self._clock())
         self._link.connect()
 
     def stop_engine(self) -> None:
         """End the engine; the jobs it has fail, for a person wanted it so."""
-        self.engine.is_unwanted = True
+        self.engine.on_unwanted()
         self._link.stop_engine()
 
     # Towards the engine
 
     def advance(self, now_s: float) -> None:
         """Move on whatever can be moved on, in the order in which jobs came."""
-        self.engine.retry(now_s, self.start_engine)
+        if self.engine.is_retry_due(now_s):
+            self.start_engine()
         if now_s < self._full_until_s or not self._jobs:
             return
         if not self.engine.is_ready:
-            is_needed = any(not (job.is_writing or job.answer) for job in self._jobs.values())
+            is_needed = any(job.wants_engine for job in self._jobs.values())
             if is_needed and self.engine.may_be_asked:
                 self.start_engine()
             return
         room = MAX_WINDOWS - sum(job.busy_windows for job in self._jobs.values())
         for job in self._jobs.values():
-            if room > 0 and job.planned is None and not job.is_planning and not job.answer:
-                job.is_planning = True
+            if room > 0 and job.phase is JobPhase.WAITING:
+                job.move(JobPhase.PLANNING)
                 room -= 1
                 self._plan(job)
             for window in job.windows:
@@ -225,35 +237,33 @@ class JobScheduler:
 
     def _on_read(self, read: WindowRead) -> None:
         job, window = read.job, read.window
-        if job.job_id not in self._jobs or window.state is not WindowState.READING:
+        if job.phase is not JobPhase.FILLING or window.state is not WindowState.READING:
             return
         if not self.engine.is_ready:
-            unsend(window)
+            window.unsend()
             return
         window.state = WindowState.SENT
 
         def note_sent() -> None:
-            job.sent_s = job.sent_s or time.monotonic()
+            job.sent_s = job.sent_s or self._clock()
 
         self._link.submit(window.request, read.audio, note_sent)
 
     # From the engine
 
     def _on_answer(self, message: messages.EngineMessage, parts: tuple[Audio, ...]) -> None:
-        engine_job_id = getattr(message, "job_id", "")
-        job = self._jobs.get(engine_job_id.partition("-")[0])
-        window = job.find(engine_job_id) if job is not None else None
-        if job is None or window is None or window.state is not WindowState.SENT:
+        found = self._find(getattr(message, "job_id", ""))
+        if found is None:
             return
+        job, window = found
         match message:
             case messages.Accepted(position=position):
                 self._tell(job, Stage.QUEUED if position else Stage.STARTING, is_due=True)
             case messages.Progress(stage=stage, fraction=fraction):
-                window.has_begun, window.fraction = True, fraction
+                window.begin(fraction)
                 self._tell(job, known_stage(stage))
             case messages.Done():
-                window.state = WindowState.DONE
-                window.result = WindowResult(message, parts)
+                window.finish(WindowResult(message, parts))
                 if job.is_done:
                     self._start_writing(job)
             case messages.Cancelled():
@@ -261,15 +271,21 @@ class JobScheduler:
             case messages.Failed() | messages.Rejected():
                 self._on_refused(job, window, message)
 
+    def _find(self, wire_id: str) -> tuple[RunningJob, RunningWindow] | None:
+        """Return the window that an answer of the engine's is about, if it is waited for."""
+        for job in self._jobs.values():
+            window = job.find(wire_id)
+            if window is not None and window.is_with_engine:
+                return job, window
+        return None
+
     def _on_cancelled(self, job: RunningJob, window: RunningWindow) -> None:
         """End a job that somebody else cancelled.
 
         But an engine may cancel what it takes for the job of a bridge that has died.
         """
-        is_first_answer = "-again-" not in window.request.job_id
-        if job.record.attempts > 1 and is_first_answer:
-            rename(window)
-            unsend(window)
+        if job.record.attempts > 1 and window.key.is_first_attempt:
+            window.send_anew()
             return
         self._cancel(job)
 
@@ -282,13 +298,12 @@ class JobScheduler:
         match message.code:
             case ErrorCode.ENGINE_STOPPING:
                 # Its goodbye follows, and then all that it had is lost at once.
-                self.engine.is_leaving = True
+                self.engine.on_leaving()
             case ErrorCode.QUEUE_FULL:
-                self._full_until_s = time.monotonic() + QUEUE_FULL_PAUSE_S
-                unsend(window)
+                self._full_until_s = self._clock() + QUEUE_FULL_PAUSE_S
+                window.unsend()
             case ErrorCode.JOB_ID_REUSED:
-                rename(window)
-                unsend(window)
+                window.send_anew()
             case _:
                 self._fail(job, error_of(message))
 
@@ -296,12 +311,12 @@ class JobScheduler:
         _log.warning("no engine: %s", event.error)
         was_connected, was_unwanted = self.engine.is_connected, self.engine.is_unwanted
         error = without_engine(event.error)
-        will_retry = self.engine.is_gone(event, time.monotonic())
+        self.engine.on_disconnected(event, self._clock())
         if was_connected:
             self._on_lost(error, was_unwanted=was_unwanted)
-        elif not will_retry:
+        elif not self.engine.will_retry:
             for job in tuple(self._jobs.values()):
-                if not job.is_writing:
+                if job.wants_engine:
                     self._fail(job, error)
 
     def _on_lost(self, error: ReaPaintError, *, was_unwanted: bool) -> None:
@@ -334,15 +349,17 @@ class JobScheduler:
     # Ends
 
     def _start_writing(self, job: RunningJob) -> None:
-        job.done_s = time.monotonic()
-        job.is_writing = True
+        job.done_s = self._clock()
+        job.move(JobPhase.WRITING)
         self._work.write(job, self._spool.rescued)
         self._tell(job, Stage.WRITE, is_due=True)
 
     def _on_written(self, event: Written) -> None:
         job = event.job
+        if job.phase is JobPhase.ENDED:
+            return
         if event.is_committed:
-            now_s = time.monotonic()
+            now_s = self._clock()
             _log.info(
                 "%s %s; sent %.1f ms after it was seen, answered %.1f ms after its result",
                 job.job_id,
@@ -355,8 +372,9 @@ class JobScheduler:
             self._keep(job, event.answer)
 
     def _cancel(self, job: RunningJob) -> None:
-        job.is_cancelled = True
-        if job.is_writing or job.answer:
+        if job.phase is JobPhase.WRITING:
+            job.move(JobPhase.WRITING_IN_VAIN)
+        if not job.wants_engine:
             return
         _log.info("%s cancelled", job.job_id)
         self._cancel_in_engine(job)
@@ -364,11 +382,11 @@ class JobScheduler:
 
     def _cancel_in_engine(self, job: RunningJob) -> None:
         for window in job.windows:
-            if window.state is WindowState.SENT:
-                self._link.cancel(window.request.job_id)
+            if window.is_with_engine:
+                self._link.cancel(window.key.wire_id)
 
     def _fail(self, job: RunningJob, error: ReaPaintError) -> None:
-        if job.job_id not in self._jobs or job.answer is not None:
+        if job.is_answered:
             return
         _log.warning("%s failed: %s [%s]", job.job_id, error, error.code)
         self._cancel_in_engine(job)
@@ -384,8 +402,7 @@ class JobScheduler:
     def _keep(self, job: RunningJob, answer: Result | Failure) -> None:
         """Hold on to a result that there is no room for, without the audio."""
         _log.error("%s: its result can't be written yet", job.job_id)
-        job.windows = []
-        job.answer = answer
+        job.keep(answer)
 
     def _commit(self, answer: Result | Failure) -> bool:
         try:
@@ -402,7 +419,8 @@ class JobScheduler:
                 self._forget(job)
 
     def _forget(self, job: RunningJob) -> None:
-        self._jobs.pop(job.job_id, None)
+        job.move(JobPhase.ENDED)
+        del self._jobs[job.job_id]
         for other in self._jobs.values():
             if other.stage is Stage.QUEUED:
                 self._tell(other, Stage.QUEUED, is_due=True)
@@ -413,6 +431,7 @@ class JobScheduler:
         position = 0
         if stage == Stage.QUEUED:
             position = list(self._jobs).index(job.job_id) if job.job_id in self._jobs else 0
-        progress = job.progress(stage, position=position, is_due=is_due)
+        now_s = self._clock()
+        progress = job.progress(stage, position=position, is_due=is_due, now_s=now_s)
         if progress is not None:
             self._spool.write_progress(progress)

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reapaint.errors import InputError
+from reapaint.link.thread import EngineLink, LinkEvent
 from reapaint.reaper.audio_work import Written
+from reapaint.reaper.engine_view import NAMED_PATIENCE_S, OWN_PATIENCE_S
 from reapaint.reaper.messages import Heartbeat
 from reapaint.reaper.sandbox import flatpak_app
 from reapaint.reaper.scheduler import JobScheduler, SchedulerEvent
@@ -61,17 +63,42 @@ _Event = _Changed | _Stop | SchedulerEvent
 
 
 class Service:
-    """The bridge of one spool. Use ``run_bridge``, which makes sure that it is the only one."""
+    """The bridge of one spool. Use ``run_bridge``, which makes sure that it is the only one.
 
-    def __init__(self, config: BridgeConfig, spool: Spool) -> None:
+    Parameters
+    ----------
+    make_link
+        Makes the way to the engine at an endpoint, which tells what happens there.
+    is_starter_gone
+        Tells whether nobody may be there any more who wants the bridge.
+    clock
+        Seconds that only count up.
+    """
+
+    def __init__(
+        self,
+        config: BridgeConfig,
+        spool: Spool,
+        *,
+        make_link: Callable[[str | None, Callable[[LinkEvent], None]], EngineLink] = EngineLink,
+        is_starter_gone: Callable[[], bool] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._config = config
         self._spool = spool
+        self._clock = clock
+        self._is_starter_gone = is_starter_gone or starter_watch(config.spool)
         self._inbox: queue.SimpleQueue[_Event] = queue.SimpleQueue()
-        self._scheduler = JobScheduler(spool, config.endpoint, self._inbox.put)
+        self._scheduler = JobScheduler(
+            spool,
+            make_link(config.endpoint, self._inbox.put),
+            self._inbox.put,
+            patience_s=NAMED_PATIENCE_S if config.endpoint else OWN_PATIENCE_S,
+            clock=clock,
+        )
         self._new_folders: dict[str, float] = {}
-        self._parent = os.getppid()
         self._beat = 0
-        now_s = time.monotonic()
+        now_s = clock()
         self._active_s = self._beat_due_s = self._scan_due_s = now_s
         self._look_due_s = now_s + FIRST_LOOK_S
         self._stop: str | None = None
@@ -117,7 +144,7 @@ class Service:
         while event is not None:
             self._handle(event)
             event = self._next_event(0.0)
-        now_s = time.monotonic()
+        now_s = self._clock()
         self._scheduler.advance(now_s)
         self._look_at_new_folders(now_s)
         if now_s >= self._scan_due_s:
@@ -138,7 +165,7 @@ class Service:
         return BEAT_INTERVAL_S if self._scheduler.is_idle else ACTIVE_TICK_S
 
     def _wait_s(self, watch: SpoolWatch) -> float:
-        wait_s = min(self._beat_due_s - time.monotonic(), watch.scan_s, self._tick_s)
+        wait_s = min(self._beat_due_s - self._clock(), watch.scan_s, self._tick_s)
         if self._new_folders:
             wait_s = min(wait_s, NEW_FOLDER_TICK_S)
         return max(wait_s, 0.0)
@@ -174,17 +201,8 @@ class Service:
         if not self._scheduler.is_idle or self._new_folders:
             self._active_s = now_s
         limit_s = self._config.idle_exit_s
-        if limit_s > 0 and now_s - self._active_s > limit_s and self._is_reaper_gone():
+        if limit_s > 0 and now_s - self._active_s > limit_s and self._is_starter_gone():
             self._stop = f"nothing to do for {limit_s:g} s, and whoever started it is gone"
-
-    def _is_reaper_gone(self) -> bool:
-        """Tell whether the process that started this one has ended, or can't be known.
-
-        On Windows a virtual environment puts a process of its own between the two, and
-        what comes out of Flatpak's sandbox is a child of Flatpak's helper.
-        """
-        is_unknown = sys.platform == "win32" or flatpak_app(self._config.spool) is not None
-        return is_unknown or self._parent == 1 or os.getppid() != self._parent
 
     # The spool
 
@@ -212,12 +230,12 @@ class Service:
             self._scheduler.take_up(job_id)
         elif is_news:
             # The system may miss what happens in a folder in its first moments.
-            self._new_folders[job_id] = time.monotonic() + NEW_FOLDER_PATIENCE_S
+            self._new_folders[job_id] = self._clock() + NEW_FOLDER_PATIENCE_S
 
     def _handle_controls(self) -> None:
         for control in self._spool.take_controls():
             _log.info("asked to %s", control.replace("_", " "))
-            self._active_s = time.monotonic()
+            self._active_s = self._clock()
             match control:
                 case "start_engine":
                     self._scheduler.start_engine()
@@ -227,13 +245,32 @@ class Service:
                     self._stop = "it was asked to"
 
 
-def run_bridge(config: BridgeConfig, on_ready: Callable[[Service], None]) -> None:
+def starter_watch(spool: Path) -> Callable[[], bool]:
+    """Return what tells whether the process that started this one has ended.
+
+    It says so as well where that can't be known: on Windows a virtual environment puts a
+    process of its own between the two, and what comes out of Flatpak's sandbox is a child of
+    Flatpak's helper.
+    """
+    parent = os.getppid()
+    is_unknown = sys.platform == "win32" or parent == 1 or flatpak_app(spool) is not None
+    return lambda: is_unknown or os.getppid() != parent
+
+
+def run_bridge(
+    config: BridgeConfig,
+    on_ready: Callable[[Service], None],
+    *,
+    make_service: Callable[[BridgeConfig, Spool], Service] = Service,
+) -> None:
     """Serve a spool until asked to stop.
 
     Parameters
     ----------
     on_ready
         Given the service before it begins, to let signals stop it.
+    make_service
+        Makes the service of a spool that is ours.
 
     Raises
     ------
@@ -251,6 +288,6 @@ def run_bridge(config: BridgeConfig, on_ready: Callable[[Service], None]) -> Non
                 f"A bridge serves {config.spool} already.",
                 hint="There is nothing to do: one is enough.",
             )
-        service = Service(config, spool)
+        service = make_service(config, spool)
         on_ready(service)
         service.run()

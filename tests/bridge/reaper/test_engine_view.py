@@ -24,7 +24,7 @@ MANY = tuple(f"a model with a name of forty characters {number}" for number in r
 
 def _view(*backends: BackendInfo) -> EngineView:
     view = EngineView(1.0)
-    view.is_there(replace(WELCOME, backends=backends))
+    view.on_connected(replace(WELCOME, backends=backends))
     return view
 
 
@@ -37,7 +37,7 @@ def test_every_backend_is_told_with_its_modes_and_models() -> None:
 
 def test_what_an_engine_offered_outlives_it() -> None:
     view = _view(PAINTER)
-    view.is_gone(Disconnected(EngineUnavailable(BridgeCode.ENGINE_DIED, "It died.")), 0.0)
+    view.on_disconnected(Disconnected(EngineUnavailable(BridgeCode.ENGINE_DIED, "It died.")), 0.0)
     assert [each.name for each in view.backends] == ["painter"]
     assert EngineView(1.0).backends == ()
 

@@ -160,11 +160,7 @@ def test_installing_finds_flatpaks_reaper_and_says_what_to_allow(
 
 
 def test_outside_nobody_knows_when_reaper_is_gone(resources: Path) -> None:
-    from reapaint.reaper.service import BridgeConfig, Service
-    from reapaint.reaper.spool import Spool
+    from reapaint.reaper.service import starter_watch
 
-    def is_gone(spool: Path) -> bool:
-        return Service(BridgeConfig(spool), Spool(spool))._is_reaper_gone()
-
-    assert is_gone(resources / SPOOL)
-    assert not is_gone(resources.parents[5] / "spool")
+    assert starter_watch(resources / SPOOL)()
+    assert not starter_watch(resources.parents[5] / "spool")()

@@ -2,9 +2,11 @@
 
 import contextlib
 import queue
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,15 @@ import pytest
 from reapaint.errors import BridgeCode, EngineUnavailable
 from reapaint.link.thread import Connected, Disconnected, EngineAnswer, LinkEvent
 from reapaint.reaper import audio_work, scheduler
-from reapaint.reaper.engine_view import OWN_PATIENCE_S
+from reapaint.reaper.engine_view import CONNECT_PAUSE_S, OWN_PATIENCE_S
 from reapaint.reaper.messages import EngineState, Heartbeat
-from reapaint.reaper.scheduler import MAX_ATTEMPTS, MAX_WINDOWS, JobScheduler
+from reapaint.reaper.planning import PlannedJob
+from reapaint.reaper.scheduler import (
+    MAX_ATTEMPTS,
+    MAX_WINDOWS,
+    QUEUE_FULL_PAUSE_S,
+    JobScheduler,
+)
 from reapaint.reaper.service import BridgeConfig, Service, run_bridge
 from reapaint.reaper.spool import JobRecord, Spool
 from reapaint_engine.protocol import messages
@@ -50,6 +58,7 @@ class FakeLink:
     """Stands for the engine's link: keeps what it is asked, and says what it is told to."""
 
     def __init__(self, endpoint: str | None, on_event: Callable[[LinkEvent], None]) -> None:
+        self.endpoint = endpoint
         self.say = on_event
         self.sent: list[tuple[InpaintRequest, np.ndarray]] = []
         self.cancelled: list[str] = []
@@ -90,14 +99,26 @@ class FakeLink:
         self.answer(done, *patches)
 
 
+class FakeClock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
 class Bench:
-    """A scheduler, its link and its inbox, turned by hand."""
+    """A scheduler, its link, its clock and its inbox, turned by hand."""
 
     def __init__(self, spool: Spool, scripts: ScriptSide, source: Path) -> None:
         self.spool, self.scripts, self.source = spool, scripts, source
         self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.scheduler = JobScheduler(spool, None, self.inbox.put)
-        self.link: FakeLink = self.scheduler._link  # type: ignore[assignment]
+        self.handled: list[Any] = []
+        self.clock = FakeClock()
+        self.link = FakeLink(None, self.inbox.put)
+        self.scheduler = JobScheduler(spool, self.link, self.inbox.put, clock=self.clock)
 
     def send(self, *spans: tuple[float, float], **settings: Any) -> str:
         request = self.scripts.request(self.source, *(spans or [(3, 4)]), **settings)
@@ -116,13 +137,17 @@ class Bench:
         while not is_true():
             assert time.monotonic() < deadline_s, f"waited too long for {what}"
             with contextlib.suppress(queue.Empty):
-                self.scheduler.handle(self.inbox.get(timeout=0.05))
+                self.handle(self.inbox.get(timeout=0.05))
             self.turn()
 
     def turn(self) -> None:
         while not self.inbox.empty():
-            self.scheduler.handle(self.inbox.get())
-        self.scheduler.advance(time.monotonic())
+            self.handle(self.inbox.get())
+        self.scheduler.advance(self.clock())
+
+    def handle(self, event: Any) -> None:
+        self.scheduler.handle(event)
+        self.handled.append(event)
 
     def until_sent(self, count: int) -> None:
         self.turn_until(lambda: len(self.link.sent) >= count, f"{count} submissions")
@@ -134,8 +159,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(scheduler, "EngineLink", FakeLink)
+def bench(tmp_path: Path) -> Iterator[Bench]:
     source = tmp_path / "a.wav"
     source.write_bytes(simple_wav("int16", RATE, 2, raw_samples("int16", 10 * RATE, 2)))
     scripts = ScriptSide(tmp_path, tmp_path / "media")
@@ -274,18 +298,25 @@ def test_a_job_cancelled_before_it_began_asks_no_engine(bench: Bench) -> None:
 def test_a_job_cancelled_while_it_is_written_leaves_no_file(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_job = audio_work.write_job
+    write_job, is_written, may_go_on = audio_work.write_job, threading.Event(), threading.Event()
 
-    def cancel_meanwhile(*arguments: Any, **options: Any) -> Any:
+    def wait_when_written(*arguments: Any, **options: Any) -> Any:
         result = write_job(*arguments, **options)
-        next(iter(bench.scheduler._jobs.values())).is_cancelled = True
+        is_written.set()
+        assert may_go_on.wait(20)
         return result
 
-    monkeypatch.setattr(audio_work, "write_job", cancel_meanwhile)
+    monkeypatch.setattr(audio_work, "write_job", wait_when_written)
     bench.connect()
     job_id = bench.send()
     bench.until_sent(1)
     bench.link.finish(0)
+    bench.turn_until(is_written.is_set, "the files")
+    assert list(bench.scripts.media.rglob("*.wav"))
+    bench.scripts.touch(job_id, "cancel")
+    bench.scheduler.cancel_if_asked(job_id)
+    bench.scheduler.cancel_if_asked(job_id)
+    may_go_on.set()
     assert bench.result(job_id)["error"]["code"] == "cancelled"
     assert list(bench.scripts.media.rglob("*.wav")) == []
 
@@ -399,22 +430,20 @@ def test_an_engine_that_cant_be_started_fails_the_job_with_its_reason(bench: Ben
     assert bench.link.connects == 2
 
 
-def test_an_engine_that_is_just_ending_is_looked_for_again(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("reapaint.reaper.engine_view.CONNECT_PAUSE_S", 0.0)
+def test_an_engine_that_is_just_ending_is_looked_for_again(bench: Bench) -> None:
     job_id = bench.send()
     gone = Disconnected(EngineUnavailable(BridgeCode.ENGINE_UNREACHABLE, "It is gone."))
     for attempt in range(1, 6):
         bench.link.say(gone)
         bench.turn()
+        assert bench.link.connects == attempt
+        bench.clock.now_s += CONNECT_PAUSE_S
+        bench.turn()
         assert bench.link.connects == attempt + 1
         assert not bench.spool.is_answered(job_id)
-    later_s = time.monotonic() + OWN_PATIENCE_S
-    with monkeypatch.context() as patch:
-        patch.setattr("reapaint.reaper.scheduler.time.monotonic", lambda: later_s)
-        bench.link.say(gone)
-        bench.turn()
+    bench.clock.now_s += OWN_PATIENCE_S
+    bench.link.say(gone)
+    bench.turn()
     assert bench.result(job_id)["error"]["code"] == "engine_unreachable"
 
 
@@ -429,12 +458,14 @@ def test_an_idle_engine_that_leaves_is_no_error(bench: Bench) -> None:
     assert bench.link.connects == 1
 
 
-def test_a_full_queue_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "QUEUE_FULL_PAUSE_S", 0.02)
+def test_a_full_queue_is_waited_for(bench: Bench) -> None:
     bench.connect()
     job_id = bench.send()
     bench.until_sent(1)
     bench.link.answer(messages.Rejected(job_id, "queue_full", "Full."))
+    bench.turn()
+    assert len(bench.link.sent) == 1
+    bench.clock.now_s += QUEUE_FULL_PAUSE_S
     bench.until_sent(2)
     bench.link.finish(1)
     assert bench.result(job_id)["ok"]
@@ -518,6 +549,36 @@ def test_a_job_whose_folder_is_removed_is_forgotten(bench: Bench) -> None:
     assert not folder.exists()
 
 
+def test_a_job_that_is_kept_sends_nothing_more(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was cancelled while a window was read, and its answer finds no room."""
+    read_window, is_reading, may_go_on = (
+        PlannedJob.read_window,
+        threading.Event(),
+        threading.Event(),
+    )
+
+    def wait(planned: PlannedJob, number: int) -> np.ndarray:
+        is_reading.set()
+        assert may_go_on.wait(20)
+        return read_window(planned, number)
+
+    def full(spool: Spool, result: Any) -> None:
+        raise scheduler.BridgeError("disk_full", "There is no room.")
+
+    monkeypatch.setattr(PlannedJob, "read_window", wait)
+    monkeypatch.setattr(Spool, "commit_result", full)
+    bench.connect()
+    job_id = bench.send()
+    bench.turn_until(is_reading.is_set, "the reading")
+    bench.scripts.touch(job_id, "cancel")
+    bench.scheduler.cancel_if_asked(job_id)
+    may_go_on.set()
+    bench.turn_until(lambda: isinstance(bench.handled[-1], audio_work.WindowRead), "the window")
+    assert bench.link.sent == []
+
+
 def test_a_result_that_finds_no_room_is_kept_until_there_is(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -533,7 +594,7 @@ def test_a_result_that_finds_no_room_is_kept_until_there_is(
 
     monkeypatch.setattr(Spool, "commit_result", full)
     bench.link.finish(0)
-    bench.turn_until(lambda: bench.scheduler._jobs[job_id].answer is not None, "the answer")
+    bench.turn_until(lambda: isinstance(bench.handled[-1], audio_work.Written), "the answer")
     bench.scheduler.commit_late()
     bench.scheduler.commit_late()
     assert not bench.spool.is_answered(job_id)
@@ -576,25 +637,23 @@ def test_garbage_is_answered_with_its_code(bench: Bench) -> None:
 # The service around it
 
 
-def _run(config: BridgeConfig) -> None:
-    run_bridge(config, lambda _: None)
+def _run(config: BridgeConfig, **given: Any) -> None:
+    make_service = partial(Service, make_link=FakeLink, **given)
+    run_bridge(config, lambda _: None, make_service=make_service)
 
 
 def test_a_bridge_whose_starter_is_gone_ends_when_idle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler, "EngineLink", FakeLink)
-    monkeypatch.setattr(Service, "_is_reaper_gone", lambda _: True)
     monkeypatch.setattr("reapaint.reaper.service.BEAT_INTERVAL_S", 0.02)
     spool = tmp_path / "spool"
-    _run(BridgeConfig(spool, idle_exit_s=0.1))
+    _run(BridgeConfig(spool, idle_exit_s=0.1), is_starter_gone=lambda: True)
     assert not (spool / "bridge.json").exists()
 
 
 def test_the_heartbeat_counts_and_controls_are_handled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler, "EngineLink", FakeLink)
     monkeypatch.setattr("reapaint.reaper.service.BEAT_INTERVAL_S", 0.01)
     beats: list[int] = []
     write = Spool.write_heartbeat
@@ -615,17 +674,15 @@ def test_a_clock_that_jumps_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A year forward and back again: nothing is stale, nothing is alive for longer."""
-    monkeypatch.setattr(scheduler, "EngineLink", FakeLink)
     scripts = ScriptSide(tmp_path, tmp_path / "media")
     job_id = scripts.send(scripts.request(tmp_path / "a.wav", (1, 2)))
     (scripts.folder(job_id) / "result.json").write_text('{"protocol": "1.0", "ok": true}')
     jumps = iter((0.0, 3e7, -3e7, 6e7) * 100)
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + next(jumps, 0.0))
-    monkeypatch.setattr(Service, "_is_reaper_gone", lambda _: True)
     monkeypatch.setattr("reapaint.reaper.service.BEAT_INTERVAL_S", 0.01)
     begun_s = time.monotonic()
-    _run(BridgeConfig(scripts.spool, idle_exit_s=0.2))
+    _run(BridgeConfig(scripts.spool, idle_exit_s=0.2), is_starter_gone=lambda: True)
     assert time.monotonic() - begun_s >= 0.2
     assert (scripts.folder(job_id) / "request.json").exists()
 
@@ -633,7 +690,6 @@ def test_a_clock_that_jumps_changes_nothing(
 def test_a_result_that_found_no_room_is_tried_again_with_every_beat(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler, "EngineLink", FakeLink)
     monkeypatch.setattr("reapaint.reaper.service.BEAT_INTERVAL_S", 0.01)
     scripts = ScriptSide(tmp_path, tmp_path / "media")
     job_id = scripts.send(scripts.request(tmp_path / "a.wav", (1, 2)))
