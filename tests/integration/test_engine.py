@@ -306,10 +306,11 @@ def _note_end(
 
 
 def test_a_client_that_was_let_go_introduces_itself_again(engine: EngineAddress) -> None:
-    with EngineClient(engine) as client:
+    late_s = 0.0
+    with EngineClient(engine, clock=lambda: time.monotonic() + late_s) as client:
         # As if silence had made the engine let go of it.
         client._send(messages.Goodbye("a test"))
-        client._said_hello_s = client._pinged_s = float("-inf")
+        late_s = 60.0
         _wait_until(lambda: client.receive(timeout_s=0.1) is None)
         client.run(_request(), _audio(), _ignore)
 

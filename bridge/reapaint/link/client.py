@@ -46,17 +46,27 @@ class EngineAddress:
 class EngineClient(Engine):
     """A session with an engine. It belongs to the thread that made it.
 
+    Parameters
+    ----------
+    address
+        Where the engine is.
+    clock
+        Seconds that only count up.
+
     Raises
     ------
     EngineUnavailable
         Nothing answers at the address, or what answers refuses us.
     """
 
-    def __init__(self, address: EngineAddress) -> None:
+    def __init__(
+        self, address: EngineAddress, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._address = address
+        self._clock = clock
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
-        self._heard_s = self._pinged_s = time.monotonic()
+        self._heard_s = self._pinged_s = self._clock()
         self._is_greeted = False
         try:
             self._connect()
@@ -147,8 +157,8 @@ class EngineClient(Engine):
         """Ask for a job's end and wait a little for it: the engine may be gone as well."""
         with contextlib.suppress(ReaPaintError):
             self.cancel(job_id)
-            deadline_s = time.monotonic() + CANCEL_PATIENCE_S
-            while time.monotonic() < deadline_s:
+            deadline_s = self._clock() + CANCEL_PATIENCE_S
+            while self._clock() < deadline_s:
                 answer = self.receive(timeout_s=0.1)
                 ends = messages.Cancelled | messages.Done | messages.Failed | messages.Rejected
                 if answer is not None and isinstance(answer[0], ends):
@@ -170,9 +180,9 @@ class EngineClient(Engine):
         placement
             Where it goes in the engine's queue.
         """
-        if time.monotonic() - self._heard_s > DEAD_AFTER_S:
+        if self._clock() - self._heard_s > DEAD_AFTER_S:
             # After a pause, perhaps of a sleeping machine, the engine may have let us go.
-            self._heard_s = time.monotonic()
+            self._heard_s = self._clock()
             self._welcome = self._greet()
         self._send(messages.Submit(request, placement), audio)
 
@@ -197,17 +207,17 @@ class EngineClient(Engine):
         EngineUnavailable
             The engine has died, or does not answer any more.
         """
-        deadline_s = time.monotonic() + timeout_s
+        deadline_s = self._clock() + timeout_s
         while True:
-            now_s = time.monotonic()
+            now_s = self._clock()
             self._keep_alive(now_s)
             wait_s = max(min(deadline_s - now_s, self._pinged_s + PING_INTERVAL_S - now_s), 0.0)
             if not self._socket.poll(int(wait_s * 1000) + 1):
-                if time.monotonic() >= deadline_s:
+                if self._clock() >= deadline_s:
                     return None
                 continue
             message, parts = self._read()
-            if isinstance(message, messages.Pong) or self._is_about_session(message):
+            if isinstance(message, messages.Pong) or self._handle_session(message):
                 continue
             if isinstance(message, messages.Done):
                 self._send(messages.Received(message.job_id))
@@ -237,8 +247,8 @@ class EngineClient(Engine):
         self._expect(messages.Goodbye)
 
     def _expect(self, kind: type[_Message]) -> _Message:
-        deadline_s = time.monotonic() + HELLO_TIMEOUT_S + DEAD_AFTER_S
-        while time.monotonic() < deadline_s:
+        deadline_s = self._clock() + HELLO_TIMEOUT_S + DEAD_AFTER_S
+        while self._clock() < deadline_s:
             answer = self.receive(timeout_s=PING_INTERVAL_S)
             if answer is None:
                 continue
@@ -269,8 +279,8 @@ class EngineClient(Engine):
 
     def _greet(self) -> Welcome:
         self._say_hello()
-        deadline_s = time.monotonic() + HELLO_TIMEOUT_S
-        while time.monotonic() < deadline_s:
+        deadline_s = self._clock() + HELLO_TIMEOUT_S
+        while self._clock() < deadline_s:
             if self._address.is_gone():
                 raise self._lost("is gone")
             if not self._socket.poll(100):
@@ -285,12 +295,15 @@ class EngineClient(Engine):
         raise self._lost("does not answer")
 
     def _say_hello(self) -> None:
-        self._said_hello_s = time.monotonic()
+        self._said_hello_s = self._clock()
         client = f"reapaint {__version__} on {system_socket.gethostname()}, pid {os.getpid()}"
         self._send(messages.Hello(self._address.token, client))
 
-    def _is_about_session(self, message: EngineMessage) -> bool:
-        """Introduce ourselves again to an engine that has let us go, as after a long pause."""
+    def _handle_session(self, message: EngineMessage) -> bool:
+        """Do what a message about the session itself asks for; tells whether it was one.
+
+        An engine may have let us go, as after a long pause: we introduce ourselves again.
+        """
         if isinstance(message, Welcome):
             self._welcome = message
             return True
@@ -298,7 +311,7 @@ class EngineClient(Engine):
             return False
         if message.code != ErrorCode.NOT_AUTHORISED:
             return False
-        if time.monotonic() - self._said_hello_s < HELLO_TIMEOUT_S:
+        if self._clock() - self._said_hello_s < HELLO_TIMEOUT_S:
             raise EngineUnavailable(BridgeCode.ENGINE_REFUSED, message.message, hint=message.hint)
         self._say_hello()
         return True
@@ -324,7 +337,7 @@ class EngineClient(Engine):
 
     def _read(self) -> tuple[EngineMessage, tuple[Audio, ...]]:
         frames = self._socket.recv_multipart(copy=False)
-        self._heard_s = time.monotonic()
+        self._heard_s = self._clock()
         try:
             message, parts = decode([frame.buffer for frame in frames])
         except ProtocolError as error:
