@@ -31,7 +31,7 @@ Settings = list[Setting[Any]]
 ENGINE: Settings = list(settings_of(EngineConfig).values())
 GATEWAY: Settings = [*START, *settings_of(HttpConfig).values()]
 COMMANDS: Settings = list(settings_of(CommandSettings).values())
-LOGINS = [backend._service.login for backend in make_hosted_backends()]
+LOGINS = [backend.service.login for backend in make_hosted_backends()]
 TABLES: dict[str, Settings] = {
     "The engine": ENGINE,
     "The HTTP gateway": GATEWAY,

@@ -62,7 +62,7 @@ def standin(
 def engine(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalEngine]:
     """Return an engine that has the hosted services, and does not wait for them."""
     hosted: dict[str, Backend] = {
-        each.info.name: HostedBackend(each._service, pace=Pace(), clock=NoWait())
+        each.info.name: HostedBackend(each.service, pace=Pace(), clock=NoWait())
         for each in make_hosted_backends()
     }
     from reapaint_engine import local

@@ -47,7 +47,7 @@ class HostedBackend(Backend):
         folder: Path | None = None,
     ) -> None:
         """``max_cost`` is what one job may cost, in USD; None is no limit."""
-        self._service = service
+        self.service = service
         self._max_cost = max_cost
         self._pace = pace or Pace()
         self._clock = clock or SystemClock()
@@ -56,10 +56,10 @@ class HostedBackend(Backend):
     @property
     def info(self) -> BackendInfo:
         """Prices are in the description: what is offered here is not free."""
-        models = self._service.models
+        models = self.service.models
         longest_s = max(model.takes.max_s for model in models)
         return BackendInfo(
-            name=self._service.name,
+            name=self.service.name,
             description=self._description(),
             models=tuple(model.name for model in models),
             default_model=models[0].name,
@@ -87,16 +87,16 @@ class HostedBackend(Backend):
         """
         control.step(Stage.ENCODE, 0.0)
         self._check_prompt(params)
-        model = next(each for each in self._service.models if each.name == params.model)
-        plans, warnings = plan_calls(self._service, model, window, params, seeds)
-        account = load_account(self._service.login)
+        model = next(each for each in self.service.models if each.name == params.model)
+        plans, warnings = plan_calls(self.service, model, window, params, seeds)
+        account = load_account(self.service.login)
         journal = self._journal()
         self._check_cost(plans, model, journal, params.max_cost)
         try:
             from reapaint_engine.backends.hosted.job import HostedJob
         except ImportError as error:
-            raise _package_missing(self._service, error) from error
-        job = HostedJob(self._service, account, window, control, pace=self._pace, clock=self._clock)
+            raise _package_missing(self.service, error) from error
+        job = HostedJob(self.service, account, window, control, pace=self._pace, clock=self._clock)
         outcome = job.run(plans, journal)
         return Generation(
             fills=tuple(
@@ -107,11 +107,11 @@ class HostedBackend(Backend):
             model_revision=model.path,
             mode=AUTO,
             warnings=tuple(dict.fromkeys((*warnings, *outcome.warnings))),
-            notes=_notes(self._service, model, outcome.deliveries),
+            notes=_notes(self.service, model, outcome.deliveries),
         )
 
     def _description(self) -> str:
-        login, models = self._service.login, self._service.models
+        login, models = self.service.login, self.service.models
         prices = ", ".join(f"{model.name} {usd(model.price_usd)}" for model in models)
         key = "" if has_key(login) else f"; needs your key in {login.key_variable}"
         return (
@@ -123,7 +123,7 @@ class HostedBackend(Backend):
         if not params.prompt.strip():
             raise HostedError(
                 ErrorCode.INVALID_PROMPT,
-                f"{self._service.title} needs a prompt.",
+                f"{self.service.title} needs a prompt.",
                 hint="Say what should be there with --prompt, or use the context backend.",
             )
 
@@ -149,13 +149,13 @@ class HostedBackend(Backend):
             contents = {plan.content for plan in unknown}
             new -= min(new, sum(journal.left_behind(content) for content in contents))
         cost = None if model.price_usd is None else new * model.price_usd
-        _log.info("%s: %d new calls, %s", self._service.name, new, usd(cost))
+        _log.info("%s: %d new calls, %s", self.service.name, new, usd(cost))
         limits = [limit for limit in (self._max_cost, asked) if limit is not None]
         if not limits or new == 0 or (cost is not None and cost <= min(limits)):
             return
         raise HostedError(
             HostedCode.TOO_EXPENSIVE,
-            f"{_calls(new)} of {model.name} at {self._service.title} would cost {usd(cost)},"
+            f"{_calls(new)} of {model.name} at {self.service.title} would cost {usd(cost)},"
             f" and the limit is {usd(min(limits))}.",
             hint="Ask for fewer takes or spans, choose another model, or raise --max-cost.",
         )

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,9 +61,13 @@ _log = logging.getLogger(__name__)
 class LibraryBackend(Backend):
     """Fills spans with the best matches of a library; indexes it in the background."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, *, make_indexer: Callable[[Path, Path], Indexer] = Indexer
+    ) -> None:
+        """``make_indexer`` is given the folder and the index's file."""
         self._folder = folder.expanduser()
         self._name = library_name(folder)
+        self._make_indexer = make_indexer
         self._indexer: Indexer | None = None
         self._meaning = Meaning() if Meaning.is_installed() else None
 
@@ -225,7 +229,7 @@ class LibraryBackend(Backend):
 
     def _running_indexer(self) -> Indexer:
         if self._indexer is None:
-            self._indexer = Indexer(self._folder, self._database())
+            self._indexer = self._make_indexer(self._folder, self._database())
         return self._indexer
 
     def _database(self) -> Path:

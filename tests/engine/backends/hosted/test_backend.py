@@ -463,7 +463,7 @@ def test_waiting_looks_often_whether_the_job_was_cancelled(bench: Bench) -> None
 
 def test_the_limit_is_held_before_anything_is_sent(bench: Bench) -> None:
     price = next(
-        model.price_usd for model in bench.backend()._service.models if model.name == bench.model
+        model.price_usd for model in bench.backend().service.models if model.name == bench.model
     )
     bench.max_cost = 2 * price - 0.001
     error = _refused(bench, seeds=(1, 2))

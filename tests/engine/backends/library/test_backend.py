@@ -1,5 +1,6 @@
 """Fills from a library: which file, how long, how loud, and what is said."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from reapaint_engine.backends.base import Generation, GenerationParams, Window
 from reapaint_engine.backends.library.backend import LibraryBackend
 from reapaint_engine.backends.library.events import levels_db
+from reapaint_engine.backends.library.indexer import Indexer, IndexProgress
 from reapaint_engine.dsp.splicing import Levelling
 from reapaint_engine.errors import JobCancelled, JobError
 from reapaint_engine.inpaint import inpaint
@@ -295,14 +297,21 @@ def test_a_missing_and_an_empty_folder(tmp_path: Path, noise: Make) -> None:
 
 
 def test_an_unfinished_index_is_searched_and_said_to_be_so(
-    library: LibraryBackend, noise: Make, monkeypatch: pytest.MonkeyPatch
+    library: LibraryBackend, folder: Path, noise: Make
 ) -> None:
+    class Unfinished(Indexer):
+        progress = IndexProgress(listed=3, finished_s=time.monotonic())
+
+        def request(self) -> None: ...
+
+        def wait_listed(self, timeout_s: float) -> bool:
+            return True
+
+        def wait_read(self, timeout_s: float) -> bool:
+            return False
+
     _fill(library, _window(noise), _params("rain"))
-    indexer = library._running_indexer()
-    monkeypatch.setattr(indexer, "wait_listed", lambda _timeout_s: True)
-    monkeypatch.setattr(indexer, "wait_read", lambda _timeout_s: False)
-    unlisted = type(indexer.progress)(listed=3, finished_s=indexer.progress.finished_s)
-    monkeypatch.setattr(type(indexer), "progress", property(lambda _self: unlisted))
+    library = LibraryBackend(folder, make_indexer=Unfinished)
     generation, _ = _fill(library, _window(noise), _params("rain"))
     assert generation.warnings[-1].endswith("still being built: 3 files are listed so far.")
     with pytest.raises(JobError, match="yet: 3 files") as caught:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -171,19 +172,26 @@ def test_an_index_that_cannot_be_written_is_a_failure_with_advice(
 
 
 def test_stopping_in_the_middle_loses_nothing_that_was_written(
-    indexer: Indexer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    indexer: Indexer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    is_reading, may_go_on = threading.Event(), threading.Event()
+
     def look(_path: Path) -> None:
-        indexer._stopping.set()
+        is_reading.set()
+        assert may_go_on.wait(PATIENCE_S)
 
     with monkeypatch.context() as patch:
         patch.setattr("reapaint_engine.backends.library.indexer.probe_clip", look)
         indexer.request()
-        indexer.wait_listed(PATIENCE_S)
-        indexer.stop()
+        assert is_reading.wait(PATIENCE_S)
+        indexer.stop(timeout_s=0.0)
+        may_go_on.set()
+        for thread in threading.enumerate():
+            if thread.name == "library":
+                thread.join(PATIENCE_S)
     assert not indexer.progress.is_read
     assert len(_rows(tmp_path / "index.sqlite")) == 6
-    again = Indexer(indexer._folder, tmp_path / "index.sqlite")
+    again = Indexer(folder, tmp_path / "index.sqlite")
     _update(again)
     again.stop()
     assert _rows(tmp_path / "index.sqlite")["broken.wav"][1] == UNREADABLE

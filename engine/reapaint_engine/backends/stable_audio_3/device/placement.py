@@ -132,9 +132,9 @@ def probe_machine() -> Machine:
             hint=f"Install them with `{INSTALL_COMMAND}`.",
         ) from error
     return Machine(
-        cards=tuple(_cards(torch)),
+        cards=tuple(usable_cards(torch)),
         mps_free_bytes=_mps_free_bytes(torch),
-        fast_bfloat16=_fast_bfloat16(torch),
+        fast_bfloat16=fast_bfloat16_of(torch),
         free_bytes=available_memory(),
     )
 
@@ -228,7 +228,8 @@ def _no_such_device(machine: Machine, requested: str) -> JobError:
 # What torch says
 
 
-def _cards(torch: Any) -> Iterator[Card]:
+def usable_cards(torch: Any) -> Iterator[Card]:
+    """Yield the CUDA cards that answer, with the memory that is free."""
     if not torch.cuda.is_available():
         return
     for index in range(torch.cuda.device_count()):
@@ -250,16 +251,17 @@ def _mps_free_bytes(torch: Any) -> int | None:
     return min(int(granted), available_memory())
 
 
-def _fast_bfloat16(torch: Any) -> str:
+def fast_bfloat16_of(torch: Any) -> str:
+    """Return the CPU's instructions for bfloat16 that torch uses, or "" where it uses none."""
     if not torch.backends.mkldnn.is_available():
         return ""  # the kernels that use these instructions are oneDNN's
-    features = _cpu_features(torch)
+    features = cpu_features(torch)
     if {"amx_bf16", "amx_tile"} <= features:
         return "AMX"
     return "AVX-512 BF16" if "avx512_bf16" in features else ""
 
 
-def _cpu_features(torch: Any, cpuinfo: Path = Path("/proc/cpuinfo")) -> set[str]:
+def cpu_features(torch: Any, cpuinfo: Path = Path("/proc/cpuinfo")) -> set[str]:
     """Return what the CPU can do, by names that torch and Linux have in common."""
     if hasattr(torch.cpu, "get_capabilities"):
         return {name for name, has in torch.cpu.get_capabilities().items() if has is True}

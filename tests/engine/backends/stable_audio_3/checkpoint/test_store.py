@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from reapaint_engine.backends.stable_audio_3.checkpoint import hub, installing, store
+from reapaint_engine.backends.stable_audio_3.checkpoint import hub, store
 from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import find_model
 from reapaint_engine.backends.stable_audio_3.checkpoint.errors import StoreError
 from reapaint_engine.backends.stable_audio_3.checkpoint.installing import FolderSource, install
 from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import (
     File,
+    OnMoreBytes,
     checksum,
     is_safe,
     read_manifest,
@@ -77,14 +78,23 @@ def _names(folder: Path) -> list[str]:
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
-def _install(name: str, folder: Path) -> None:
+class FullSource(FolderSource):
+    """A source whose files find no room."""
+
+    def bring(self, file: File, target: Path, on_bytes: OnMoreBytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def _install(name: str, folder: Path, make_source: type[FolderSource] = FolderSource) -> None:
     model = find_model(name)
-    install(model, FolderSource(folder, model))
+    install(model, make_source(folder, model))
 
 
-def _refuse(model: str, folder: Path) -> ReaPaintError:
+def _refuse(
+    model: str, folder: Path, make_source: type[FolderSource] = FolderSource
+) -> ReaPaintError:
     with pytest.raises(ReaPaintError) as failure:
-        _install(model, folder)
+        _install(model, folder, make_source)
     assert failure.value.message.endswith(".")
     assert failure.value.hint.endswith(".")
     assert find_one(model) is None
@@ -185,8 +195,17 @@ def test_what_was_there_stays_until_the_new_one_is_whole(
         (source / "model_config.json").read_text(encoding="utf-8") + "\n", encoding="utf-8"
     )
     newer = FolderSource(source, SFX)
+    rename, renamed = Path.rename, []
+
+    def fail_at_the_second(path: Path, goal: Path) -> Path:
+        renamed.append(path)
+        if len(renamed) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return rename(path, goal)
+
     with monkeypatch.context() as patch:
-        patch.setattr(installing, "_publish", _no_room)
+        # The old one is set aside; the new one can't take its place.
+        patch.setattr(Path, "rename", fail_at_the_second)
         with pytest.raises(StoreError) as failure:
             install(SFX, newer)
     assert failure.value.code == "disk_full"
@@ -197,15 +216,12 @@ def test_what_was_there_stays_until_the_new_one_is_whole(
     assert [p.name for p in second.folder.parent.iterdir() if p.is_dir()] == ["small-sfx"]
 
 
-def test_a_process_killed_while_publishing_loses_nothing(
-    source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_killed_while_publishing_loses_nothing(source: Path) -> None:
     first = install(SFX, FolderSource(source, SFX))
     first.folder.rename(first.folder.with_name(".small-sfx.old"))
     assert find_one("small-sfx") is None
-    monkeypatch.setattr(installing, "_gather", _no_room)
     # It is whole, and comes back without anything being brought.
-    assert install(SFX, FolderSource(source, SFX)) == first
+    assert install(SFX, FullSource(source, SFX)) == first
     assert not first.folder.with_name(".small-sfx.old").exists()
 
 
@@ -219,9 +235,8 @@ def test_a_full_disk_is_seen_before_anything_is_copied(
     assert not list((tmp_path / "models").rglob("*.safetensors"))
 
 
-def test_a_disk_that_fills_meanwhile(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installing, "_link", _no_room)
-    assert _refuse("small-sfx", source).code == "disk_full"
+def test_a_disk_that_fills_meanwhile(source: Path) -> None:
+    assert _refuse("small-sfx", source, FullSource).code == "disk_full"
 
 
 def test_a_folder_that_cannot_be_made(
@@ -298,10 +313,6 @@ def _flip(path: Path, at: int) -> None:
     content[at] ^= 1
     path.unlink()
     path.write_bytes(content)
-
-
-def _no_room(*_arguments: object) -> bool:
-    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_damage_is_found_and_named(source: Path) -> None:

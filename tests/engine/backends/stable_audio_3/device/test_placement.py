@@ -133,15 +133,15 @@ def _fake_torch(features: dict[str, object], *, mkldnn: bool = True) -> SimpleNa
     ],
 )
 def test_fast_bfloat16(features: dict[str, object], mkldnn: bool, found: str) -> None:
-    assert placement._fast_bfloat16(_fake_torch(features, mkldnn=mkldnn)) == found
+    assert placement.fast_bfloat16_of(_fake_torch(features, mkldnn=mkldnn)) == found
 
 
 def test_an_older_torch_leaves_it_to_linux(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor : 0\nflags : fpu avx512_bf16 amx_tile\n", encoding="utf-8")
     older = SimpleNamespace(cpu=SimpleNamespace())
-    assert {"avx512_bf16", "amx_tile"} <= placement._cpu_features(older, cpuinfo)
-    assert placement._cpu_features(older, tmp_path / "none") == set()
+    assert {"avx512_bf16", "amx_tile"} <= placement.cpu_features(older, cpuinfo)
+    assert placement.cpu_features(older, tmp_path / "none") == set()
 
 
 def test_a_card_that_fails_is_passed_over() -> None:
@@ -156,7 +156,7 @@ def test_a_card_that_fails_is_passed_over() -> None:
         mem_get_info=mem_get_info,
         get_device_name=lambda index: f"Card {index}",
     )
-    assert list(placement._cards(SimpleNamespace(cuda=cuda))) == [Card(1, "Card 1", 5)]
+    assert list(placement.usable_cards(SimpleNamespace(cuda=cuda))) == [Card(1, "Card 1", 5)]
 
 
 # Memory
