@@ -2,7 +2,7 @@
 
 from reapaint.errors import BridgeCode
 from reapaint.link.thread import Disconnected
-from reapaint.reaper.messages import BackendChoice, EngineState
+from reapaint.reaper.messages import BackendChoice, EnginePhase, EngineState
 from reapaint_engine.protocol.messages import BackendInfo, Welcome
 
 OWN_PATIENCE_S = 20.0
@@ -26,7 +26,7 @@ class EngineView:
 
     def __init__(self, patience_s: float) -> None:
         self.welcome: Welcome | None = None
-        self.state = EngineState("stopped")
+        self.state = EngineState(EnginePhase.STOPPED)
         self.is_unwanted = False
         self._is_leaving = False
         self._patience_s = patience_s
@@ -36,7 +36,7 @@ class EngineView:
     @property
     def is_connected(self) -> bool:
         """Whether there is one."""
-        return self.state.state == "ready"
+        return self.state.state is EnginePhase.READY
 
     @property
     def is_ready(self) -> bool:
@@ -46,7 +46,7 @@ class EngineView:
     @property
     def may_be_asked(self) -> bool:
         """Whether there is none and nobody is looking for one."""
-        return self.state.state in ("stopped", "unreachable")
+        return self.state.state in (EnginePhase.STOPPED, EnginePhase.UNREACHABLE)
 
     @property
     def will_retry(self) -> bool:
@@ -71,7 +71,7 @@ class EngineView:
         self.welcome = welcome
         self._is_leaving = self.is_unwanted = False
         self._asked_s = self._retry_s = None
-        self.state = EngineState("ready")
+        self.state = EngineState(EnginePhase.READY)
 
     def on_connecting(self, now_s: float) -> None:
         """Note that one is looked for."""
@@ -79,7 +79,7 @@ class EngineView:
             self._asked_s = now_s
         self._retry_s = None
         if not self.is_connected:
-            self.state = EngineState("starting")
+            self.state = EngineState(EnginePhase.STARTING)
 
     def on_unwanted(self) -> None:
         """Note that a person wants it to stop."""
@@ -98,9 +98,9 @@ class EngineView:
             return
         self._asked_s = self._retry_s = None
         if event.was_told or event.error.code == BridgeCode.ENGINE_NOT_RUNNING:
-            self.state = EngineState("stopped")
+            self.state = EngineState(EnginePhase.STOPPED)
         else:
-            self.state = EngineState("unreachable", str(event.error))
+            self.state = EngineState(EnginePhase.UNREACHABLE, str(event.error))
 
 
 def _choice(info: BackendInfo) -> BackendChoice:

@@ -8,6 +8,7 @@ and another major version is refused.
 import math
 import re
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, TypeVar
 
 import msgspec
@@ -189,11 +190,20 @@ class Failure:
     protocol: str = spool_protocol()
 
 
+class EnginePhase(StrEnum):
+    """What an engine is to the scripts; a stopped one is started when it is needed."""
+
+    STOPPED = "stopped"
+    STARTING = "starting"
+    READY = "ready"
+    UNREACHABLE = "unreachable"
+
+
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """``ready``, ``starting``, ``unreachable`` or ``stopped``, and why."""
+    """The engine's phase, and why."""
 
-    state: str
+    state: EnginePhase
     message: str = ""
 
 

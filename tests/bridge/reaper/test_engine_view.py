@@ -5,7 +5,7 @@ from dataclasses import replace
 from reapaint.errors import BridgeCode, EngineUnavailable
 from reapaint.link.thread import Disconnected
 from reapaint.reaper.engine_view import MAX_CHOICES, EngineView
-from reapaint.reaper.messages import EngineState, Heartbeat, write
+from reapaint.reaper.messages import EnginePhase, EngineState, Heartbeat, write
 from reapaint_engine.protocol.messages import BackendInfo, Limits, Welcome
 
 PAINTER = BackendInfo(
@@ -47,4 +47,4 @@ def test_the_heartbeat_stays_small_whatever_an_engine_offers() -> None:
     backends = _view(*[info] * 1000).backends
     assert len(backends) == len(backends[0].modes) == len(backends[0].models) == MAX_CHOICES
     assert backends[0].models[0] == MANY[-1]
-    assert len(write(Heartbeat(1, 1, EngineState("ready"), backends))) < 1 << 17
+    assert len(write(Heartbeat(1, 1, EngineState(EnginePhase.READY), backends))) < 1 << 17

@@ -17,7 +17,7 @@ from reapaint.errors import BridgeCode, EngineUnavailable
 from reapaint.link.thread import Connected, Disconnected, EngineAnswer, LinkEvent
 from reapaint.reaper import audio_work, scheduler
 from reapaint.reaper.engine_view import CONNECT_PAUSE_S, OWN_PATIENCE_S
-from reapaint.reaper.messages import EngineState, Heartbeat
+from reapaint.reaper.messages import EnginePhase, EngineState, Heartbeat
 from reapaint.reaper.planning import PlannedJob
 from reapaint.reaper.scheduler import (
     MAX_ATTEMPTS,
@@ -410,7 +410,7 @@ def test_an_engine_stopped_by_a_person_is_not_started_again(bench: Bench) -> Non
     bench.link.say(STOPPED)
     assert bench.result(job_id)["error"]["code"] == "engine_not_running"
     assert bench.link.connects == 0
-    assert bench.scheduler.engine.state == EngineState("stopped")
+    assert bench.scheduler.engine.state == EngineState(EnginePhase.STOPPED)
 
 
 def test_an_engine_that_cant_be_started_fails_the_job_with_its_reason(bench: Bench) -> None:
@@ -452,7 +452,7 @@ def test_an_idle_engine_that_leaves_is_no_error(bench: Bench) -> None:
     bench.turn()
     bench.link.say(Disconnected(EngineUnavailable(BridgeCode.ENGINE_DIED, "Idle."), was_told=True))
     bench.turn()
-    assert bench.scheduler.engine.state == EngineState("stopped")
+    assert bench.scheduler.engine.state == EngineState(EnginePhase.STOPPED)
     bench.send()
     bench.turn()
     assert bench.link.connects == 1

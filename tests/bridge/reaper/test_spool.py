@@ -11,6 +11,7 @@ import pytest
 from reapaint.errors import BridgeError
 from reapaint.reaper import spool as spool_module
 from reapaint.reaper.messages import (
+    EnginePhase,
     EngineState,
     ErrorText,
     Failure,
@@ -117,7 +118,7 @@ def test_a_result_without_room_is_an_error_that_can_pass(
         assert caught.value.code == "disk_full"
         # What is replaced all the time is only skipped.
         spool.write_progress(JobProgress(A, 1, "sample", 0.5))
-        spool.write_heartbeat(Heartbeat(1, 1, EngineState("ready")))
+        spool.write_heartbeat(Heartbeat(1, 1, EngineState(EnginePhase.READY)))
         spool.remember(A, JobRecord(seed=1))
     assert not (folder / "result.json").exists()
     spool.commit_result(_result(A))
@@ -131,7 +132,8 @@ def test_readers_never_see_half_a_file(spool: Spool, scripts: ScriptSide) -> Non
 
     def write() -> None:
         for number in range(300):
-            spool.write_heartbeat(Heartbeat(1, number, EngineState("ready", "x" * number)))
+            state = EngineState(EnginePhase.READY, "x" * number)
+            spool.write_heartbeat(Heartbeat(1, number, state))
             spool.write_progress(JobProgress(A, number, "sample", number / 300))
         is_over.set()
 
@@ -335,7 +337,7 @@ def test_our_own_files_are_no_news(spool: Spool, scripts: ScriptSide) -> None:
         heard.set()
 
     with SpoolWatch(spool.root, on_change):
-        spool.write_heartbeat(Heartbeat(1, 1, EngineState("ready")))
+        spool.write_heartbeat(Heartbeat(1, 1, EngineState(EnginePhase.READY)))
         spool.write_progress(JobProgress(A, 1, "sample", 0.5))
         spool.remember(A, JobRecord(seed=1))
         scripts.touch(B, "cancel")

@@ -13,7 +13,7 @@ from reapaint.commands.cli import main
 from reapaint.commands.service import bridge_log_path
 from reapaint.errors import BridgeError, InputError
 from reapaint.findings import Verdict
-from reapaint.reaper.messages import EngineState, Heartbeat, Launch, write
+from reapaint.reaper.messages import EnginePhase, EngineState, Heartbeat, Launch, write
 from reapaint.reaper.setup import folders, installation
 from reapaint.reaper.setup.checks import check_folder, find_reaper
 from reapaint.reaper.setup.installation import DATA_FOLDER, LAUNCH, MANIFEST, SCRIPTS_FOLDER, SPOOL
@@ -418,12 +418,12 @@ def test_the_doctor_sees_the_bridge(resources: Path) -> None:
     spool.make()
     with spool.lock():
         assert "starting" in check_folder(resources)[-1].text
-        spool.write_heartbeat(Heartbeat(7, 1, EngineState("ready")))
+        spool.write_heartbeat(Heartbeat(7, 1, EngineState(EnginePhase.READY)))
         assert "pid 7" in check_folder(resources)[-1].text
-        spool.write_heartbeat(Heartbeat(7, 2, EngineState("unreachable", "No room.")))
+        spool.write_heartbeat(Heartbeat(7, 2, EngineState(EnginePhase.UNREACHABLE, "No room.")))
         finding = check_folder(resources)[-1]
         assert (finding.verdict, finding.advice) == (Verdict.NOTE, "No room.")
-        spool.write_heartbeat(Heartbeat(7, 3, EngineState("ready"), version="0.0.1"))
+        spool.write_heartbeat(Heartbeat(7, 3, EngineState(EnginePhase.READY), version="0.0.1"))
         assert check_folder(resources)[-1].verdict is Verdict.NOTE
 
 
