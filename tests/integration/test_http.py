@@ -1,5 +1,6 @@
 """The gateway as a person starts it, with the clients that people have."""
 
+import functools
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import ssl
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +27,7 @@ from reapaint.files.media import probe, read_frames
 from tests.bridge.http.serving import as_data_uri, wav
 from tests.bridge.http.test_fetching import make_certificate
 from tests.conftest import FOLDERS
+from tests.integration.script_side import wait_until
 from tests.scale import SCALE
 
 ROOT = Path(__file__).parent.parent.parent
@@ -33,6 +36,12 @@ DOCS = ROOT / "docs" / "http.md"
 START_TIMEOUT_S = 60
 NPM_PACKAGES = ("wavespeed@0.3.2", "@fal-ai/client@1.10.1")
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+
+
+@functools.cache
+def http_client() -> httpx.Client:
+    """Return what asks for all tests: one made for each request reads all certificates anew."""
+    return httpx.Client(timeout=120, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 class Gateway:
@@ -55,32 +64,33 @@ class Gateway:
         self.url = self._wait()
 
     def _wait(self) -> str:
-        deadline_s = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline_s and self.process.poll() is None:
-            found = re.search(r"serving HTTP at (\S+)", self.log.read_text())
-            if found:
-                return found[1]
-        raise AssertionError(self.log.read_text())
+        def find() -> re.Match[str] | None:
+            assert self.process.poll() is None, self.log.read_text()
+            return re.search(r"serving HTTP at (\S+)", self.log.read_text())
+
+        return str(wait_until(find, f"the gateway of {self.log}", START_TIMEOUT_S)[1])
 
     def engine_pid(self) -> int:
         path = Path(self.environment["REAPAINT_RUNTIME_DIR"]) / "engine.json"
         return int(json.loads(path.read_text())["pid"])
 
     def post(self, path: str, **body: Any) -> httpx.Response:
-        return httpx.post(f"{self.url}{path}", json=body, timeout=120)
+        return http_client().post(f"{self.url}{path}", json=body)
 
     def data(self, prediction_id: str) -> dict[str, Any]:
-        answer = httpx.get(f"{self.url}/api/v3/predictions/{prediction_id}/result", timeout=30)
+        answer = http_client().get(f"{self.url}/api/v3/predictions/{prediction_id}/result")
         assert answer.status_code == 200
         return answer.json()["data"]
 
+    def health(self) -> dict[str, Any]:
+        return http_client().get(f"{self.url}/health").json()
+
     def wait_for(self, prediction_id: str, timeout_s: float = 60) -> dict[str, Any]:
-        deadline_s = time.monotonic() + timeout_s
-        while time.monotonic() < deadline_s:
+        def find_end() -> dict[str, Any] | None:
             data = self.data(prediction_id)
-            if data["status"] in ("completed", "failed", "cancelled"):
-                return data
-        raise AssertionError(data)
+            return data if data["status"] in ("completed", "failed", "cancelled") else None
+
+        return wait_until(find_end, f"{prediction_id}'s end", timeout_s)
 
     def stop(self) -> int:
         if self.process.poll() is None:
@@ -139,7 +149,7 @@ def test_the_python_client_of_wavespeed(
     is_sync = output_format == "wav"
     answer = client.run(model, fields, poll_interval=0.05, enable_sync_mode=is_sync)
     result = tmp_path / f"result.{output_format}"
-    result.write_bytes(httpx.get(answer["outputs"][0]).content)
+    result.write_bytes(http_client().get(answer["outputs"][0]).content)
     _check_outside(result)
 
 
@@ -301,7 +311,8 @@ def test_the_description_is_true(gateway: Gateway, tmp_path: Path) -> None:
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300 * SCALE
     )
     assert done.returncode == 0, done.stdout[-4000:]
-    made = httpx.get(f"{gateway.url}/api/v3/predictions?status=completed").json()["data"]["total"]
+    answer = http_client().get(f"{gateway.url}/api/v3/predictions?status=completed")
+    made = answer.json()["data"]["total"]
     assert made > 0, "it got as far as results"
 
 
@@ -310,9 +321,9 @@ def test_the_description_is_true(gateway: Gateway, tmp_path: Path) -> None:
 
 def test_many_at_once_end_in_order_while_states_are_told_quickly(gateway: Gateway) -> None:
     jobs = 12
-    audio = httpx.post(
-        f"{gateway.url}/api/v3/media/upload/binary", files={"file": ("a.wav", wav(6))}
-    ).json()["data"]["id"]
+    upload_url = f"{gateway.url}/api/v3/media/upload/binary"
+    uploaded = http_client().post(upload_url, files={"file": ("a.wav", wav(6))})
+    audio = uploaded.json()["data"]["id"]
 
     def submit(seed: int) -> str:
         answer = gateway.post(
@@ -330,6 +341,7 @@ def test_many_at_once_end_in_order_while_states_are_told_quickly(gateway: Gatewa
     with httpx.Client(timeout=30) as client:
         while waiting:
             assert time.monotonic() < deadline_s
+            threading.Event().wait(0.01)
             for prediction_id in sorted(waiting):
                 began_s = time.perf_counter()
                 answer = client.get(f"{gateway.url}/api/v3/predictions/{prediction_id}/result")
@@ -357,9 +369,7 @@ def test_an_engine_that_is_killed_fails_its_jobs_and_is_started_again(
         ).json()["data"]["id"]
         for _ in range(2)
     ]  # fmt: skip
-    deadline_s = time.monotonic() + 30
-    while gateway.data(ids[0])["status"] == "created" and time.monotonic() < deadline_s:
-        pass
+    wait_until(lambda: gateway.data(ids[0])["status"] != "created", "the first job to begin", 30)
     os.kill(gateway.engine_pid(), signal.SIGKILL)
     data = gateway.wait_for(ids[0])
     assert (data["status"], data["error_code"]) == ("failed", "engine_died")
@@ -369,7 +379,7 @@ def test_an_engine_that_is_killed_fails_its_jobs_and_is_started_again(
     ).json()["data"]
     assert done["status"] == "completed", done["error"]
     for prediction_id in ids:
-        httpx.post(f"{gateway.url}/api/v3/predictions/{prediction_id}/cancel")
+        http_client().post(f"{gateway.url}/api/v3/predictions/{prediction_id}/cancel")
 
 
 @POSIX
@@ -384,16 +394,12 @@ def test_the_end_fails_what_waits_takes_the_engine_along_and_leaves_no_file(
     }  # fmt: skip
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(gateway.post, "/api/v3/reapaint/context", **body)
-        deadline_s = time.monotonic() + 30
-        while httpx.get(f"{gateway.url}/health").json()["waiting"] == 0:
-            assert time.monotonic() < deadline_s
+        wait_until(lambda: gateway.health()["waiting"], "the job", 30)
         assert gateway.stop() == 0
         data = waiting.result().json()["data"]
     assert data["status"] == "failed"
     assert "stopping" in data["error"]
-    deadline_s = time.monotonic() + 20
-    while _lives(pid):
-        assert time.monotonic() < deadline_s, "the engine outlives the server"
+    wait_until(lambda: not _lives(pid), "the engine's end: it outlives the server", 20)
     assert not (Path(gateway.environment["REAPAINT_CACHE_DIR"]) / "http").exists()
     assert "Traceback" not in gateway.log.read_text()
 
@@ -416,9 +422,7 @@ def test_an_engine_that_runs_already_is_used_and_left(tmp_path: Path) -> None:
     )  # fmt: skip
     try:
         path = Path(environment["REAPAINT_RUNTIME_DIR"]) / "engine.json"
-        deadline_s = time.monotonic() + START_TIMEOUT_S
-        while not path.exists():
-            assert time.monotonic() < deadline_s
+        wait_until(path.exists, "the engine", START_TIMEOUT_S)
         gateway = Gateway(tmp_path)
         assert gateway.engine_pid() == engine.pid
         assert gateway.stop() == 0
@@ -472,7 +476,7 @@ def test_two_gigabytes_are_cut_off_early(gateway: Gateway) -> None:
                 answer = b""
         assert sent < 400 << 20
         assert not answer or b" 413 " in answer.splitlines()[0]
-    assert httpx.get(f"{gateway.url}/health").json()["status"] == "ok"
+    assert gateway.health()["status"] == "ok"
 
 
 def test_addresses_of_this_machine_are_not_fetched(gateway: Gateway) -> None:
@@ -516,7 +520,7 @@ def test_garbage_on_the_socket(gateway: Gateway) -> None:
             except ConnectionError:
                 pass
             assert not answer or answer.split()[1] in (b"400", b"403", b"431")
-    assert httpx.get(f"{gateway.url}/health").json()["status"] == "ok"
+    assert gateway.health()["status"] == "ok"
 
 
 def test_help_tells_of_the_gateway() -> None:

@@ -664,4 +664,5 @@ def _poll(
         data = inside(server.client.get(url).json())
         if data["status"] in ends:
             return data
+        threading.Event().wait(0.005)
     raise AssertionError(data)
