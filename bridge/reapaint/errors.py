@@ -10,39 +10,40 @@
         └── JobFailed           4  the job itself
 """
 
-from enum import StrEnum
-
-from reapaint_engine.protocol.errors import ReaPaintError
+from reapaint_engine.protocol.errors import Code, ReaPaintError
 
 
-class BridgeCode(StrEnum):
-    """Codes of this side; those of requests and jobs are the protocol's."""
+class BridgeCode(Code):
+    """Codes of this side alone; the others are the protocol's."""
 
     # Input files
-    FILE_NOT_FOUND = "file_not_found"
     NOT_A_FILE = "not_a_file"
     FILE_NOT_READABLE = "file_not_readable"
     UNREADABLE_AUDIO = "unreadable_audio"
     EMPTY_AUDIO = "empty_audio"
     UNSUPPORTED_AUDIO = "unsupported_audio"
     INVALID_TIME = "invalid_time"
-    INVALID_OPTION = "invalid_option"
-    NO_LIBRARY = "no_library"
     # Output files
     UNSUPPORTED_FORMAT = "unsupported_format"
     OUTPUT_EXISTS = "output_exists"
-    OUTPUT_NOT_WRITABLE = "output_not_writable"
-    DISK_FULL = "disk_full"
     # The engine
     ENGINE_NOT_RUNNING = "engine_not_running"
     ENGINE_UNREACHABLE = "engine_unreachable"
     ENGINE_NOT_STARTED = "engine_not_started"
     ENGINE_DIED = "engine_died"
     ENGINE_REFUSED = "engine_refused"
+    # REAPER
+    REAPER_NOT_FOUND = "reaper_not_found"
+    SEVERAL_REAPERS = "several_reapers"
+    NOT_INSTALLED = "not_installed"
+    SCRIPTS_MISSING = "scripts_missing"
+    PYTHON_NOT_USABLE = "python_not_usable"
+    BRIDGE_RUNNING = "bridge_running"
+    BRIDGE_DIED = "bridge_died"
     # The rest
     NO_AUDIO_DEVICE = "no_audio_device"
-    PACKAGE_MISSING = "package_missing"
     OUTPUT_LOST = "output_lost"
+    INTERRUPTED = "interrupted"
 
 
 class BridgeError(ReaPaintError):

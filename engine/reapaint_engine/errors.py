@@ -10,7 +10,15 @@
             └── JobCancelled
 """
 
-from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.errors import Code, ErrorCode, ReaPaintError
+
+
+class StartCode(Code):
+    """Codes of an engine that can't start."""
+
+    ENDPOINT_NOT_USABLE = "endpoint_not_usable"
+    NO_TRUSTED_CLIENTS = "no_trusted_clients"
+    ALREADY_RUNNING = "already_running"
 
 
 class EngineError(ReaPaintError):
@@ -23,9 +31,6 @@ class StartError(EngineError):
 
 class JobError(EngineError):
     """One job can't be done."""
-
-    def __init__(self, code: ErrorCode, message: str, *, hint: str = "") -> None:
-        super().__init__(code, message, hint=hint)
 
 
 class BackendUnavailable(JobError):

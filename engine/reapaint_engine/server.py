@@ -17,7 +17,7 @@ from reapaint_engine.backends.base import Backend
 from reapaint_engine.backends.registry import preferred_backend
 from reapaint_engine.config import EngineConfig
 from reapaint_engine.dispatcher import Dispatcher, Outgoing
-from reapaint_engine.errors import StartError
+from reapaint_engine.errors import StartCode, StartError
 from reapaint_engine.protocol import discovery, keys
 from reapaint_engine.protocol.codec import MAX_HEADER_BYTES, decode, encode, job_id_of
 from reapaint_engine.protocol.errors import ProtocolError, ReaPaintError
@@ -234,7 +234,7 @@ def _router(
         except zmq.ZMQError as error:
             reason = zmq.strerror(error.errno or 0).lower()
             raise StartError(
-                "endpoint_not_usable",
+                StartCode.ENDPOINT_NOT_USABLE,
                 f"The engine can't listen on {config.endpoint}: {reason}.",
                 hint="Choose another port, or leave --endpoint out to take any that is free.",
             ) from error
@@ -252,7 +252,7 @@ def _authenticator(
         raise StartError(error.code, error.message, hint=error.hint) from error
     if not keys.trusted_clients():
         raise StartError(
-            "no_trusted_clients",
+            StartCode.NO_TRUSTED_CLIENTS,
             "Beyond loopback an engine only serves clients whose keys it trusts, and it"
             " trusts none.",
             hint="Run `reapaint keys new` on the client, copy its .key file here and run"
@@ -290,7 +290,7 @@ def _already_running() -> StartError:
     connection = discovery.read_connection_file()
     where = f" at {connection.endpoint} (pid {connection.pid})" if connection else ""
     return StartError(
-        "already_running",
+        StartCode.ALREADY_RUNNING,
         f"An engine of this user is running already{where}.",
         hint="Use it, end it with `reapaint stop`, or give each its own REAPAINT_RUNTIME_DIR.",
     )

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from reapaint.commands.terminal import Terminal
-from reapaint.errors import BridgeCode, InputError
+from reapaint.errors import InputError
 from reapaint.link.client import EngineClient
 from reapaint.link.launcher import find_or_start
 from reapaint_engine.protocol import folders
 from reapaint_engine.protocol.arrays import Audio
+from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.messages import InpaintRequest
 from reapaint_engine.protocol.spans import Span
 
@@ -42,7 +43,7 @@ def run(terminal: Terminal, *, rounds: int) -> None:
     """
     if rounds < 1:
         raise InputError(
-            BridgeCode.INVALID_OPTION, "--rounds must be at least 1.", hint="Leave it out for 50."
+            ErrorCode.INVALID_OPTION, "--rounds must be at least 1.", hint="Leave it out for 50."
         )
     audio = np.random.default_rng(0).standard_normal(
         (CHANNELS, WINDOW_S * SAMPLE_RATE), dtype=np.float32

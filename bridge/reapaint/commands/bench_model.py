@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reapaint.commands.terminal import Terminal
-from reapaint.errors import BridgeCode, BridgeError, InputError, JobFailed
+from reapaint.errors import BridgeError, InputError, JobFailed
 from reapaint.link.in_process import engine_api
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 
@@ -36,7 +36,7 @@ def run(options: Mapping[str, object], terminal: Terminal, *, out: Path | None) 
     """
     if out is not None and not out.absolute().parent.is_dir():
         raise InputError(
-            BridgeCode.OUTPUT_NOT_WRITABLE,
+            ErrorCode.OUTPUT_NOT_WRITABLE,
             f"There is no folder {out.absolute().parent}.",
             hint="Make it, or give --out another place.",
         )
@@ -58,7 +58,7 @@ def _write(answer: object, out: Path) -> None:
         out.write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise BridgeError(
-            BridgeCode.OUTPUT_NOT_WRITABLE,
+            ErrorCode.OUTPUT_NOT_WRITABLE,
             f"{out} can't be written: {error.strerror or error}.",
             hint="Give --out another place.",
         ) from error

@@ -18,7 +18,7 @@ from reapaint.commands.flags import make_parser
 from reapaint.commands.settings import CommandSettings
 from reapaint.commands.terminal import Terminal
 from reapaint.errors import BridgeCode, BridgeError, InputError, OutputLost
-from reapaint_engine.protocol.errors import ReaPaintError
+from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 from reapaint_engine.protocol.libraries import LIBRARY_BACKEND
 from reapaint_engine.protocol.settings import read_settings
 from reapaint_engine.protocol.version import __version__
@@ -63,7 +63,9 @@ def _run(words: Sequence[str], terminal: Terminal) -> int:
         terminal.fail(error)
         return _exit_code(error)
     except KeyboardInterrupt:
-        terminal.fail(ReaPaintError("interrupted", "Interrupted; no half-written file was left."))
+        terminal.fail(
+            ReaPaintError(BridgeCode.INTERRUPTED, "Interrupted; no half-written file was left.")
+        )
         return EXIT_INTERRUPTED
     except Exception as error:
         logging.getLogger(__name__).debug("unexpected", exc_info=error)
@@ -119,7 +121,7 @@ def _inpaint(options: argparse.Namespace, terminal: Terminal) -> None:
 
     if len(options.start) != len(options.end):
         raise InputError(
-            BridgeCode.INVALID_OPTION,
+            ErrorCode.INVALID_OPTION,
             f"There are {len(options.start)} --start and {len(options.end)} --end.",
             hint="Give one --end for every --start.",
         )
@@ -147,7 +149,7 @@ def _library(options: argparse.Namespace) -> Path | None:
         return settings.library
     if "library" in options:
         raise InputError(
-            BridgeCode.INVALID_OPTION,
+            ErrorCode.INVALID_OPTION,
             "--library is for engines of this machine, and --engine names one.",
             hint="Start that engine with `reapaint serve --library DIR`, and leave --library out.",
         )
@@ -290,7 +292,7 @@ def _exit_code(error: ReaPaintError) -> int:
 
 def _our_mistake(error: Exception) -> ReaPaintError:
     return ReaPaintError(
-        "internal_error",
+        ErrorCode.INTERNAL_ERROR,
         f"ReaPaint made a mistake: {type(error).__name__}: {error}.",
         hint="Please report it, with the command and REAPAINT_LOG_LEVEL=DEBUG set.",
     )

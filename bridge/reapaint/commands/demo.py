@@ -5,13 +5,14 @@ from pathlib import Path
 
 from reapaint.commands import inpaint
 from reapaint.commands.terminal import Terminal
-from reapaint.errors import BridgeCode, InputError
+from reapaint.errors import InputError
 from reapaint.files.media import probe, read_frames, write_spliced
 from reapaint.link.client import EngineClient
 from reapaint.link.launcher import find_or_start
 from reapaint.repaint import RepaintJob, Report, prepare, run_job
 from reapaint.request_settings import RequestSettings
 from reapaint_engine.protocol.discovery import find_engine
+from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.version import __version__
 
 RECORDING = Path(__file__).parent.parent / "recordings" / "river.flac"
@@ -31,7 +32,7 @@ def run(folder: Path, terminal: Terminal) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
-            BridgeCode.OUTPUT_NOT_WRITABLE,
+            ErrorCode.OUTPUT_NOT_WRITABLE,
             f"The folder {folder} can't be made: {error.strerror}.",
             hint="Name another one with --out.",
         ) from error

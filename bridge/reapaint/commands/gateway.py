@@ -4,9 +4,10 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from reapaint.errors import BridgeCode, InputError
+from reapaint.errors import InputError
 from reapaint.http.config import HttpConfig
 from reapaint.link.in_process import engine_api
+from reapaint_engine.protocol.errors import ErrorCode
 
 
 def run(config: HttpConfig, flags: Sequence[str]) -> None:
@@ -24,7 +25,7 @@ def run(config: HttpConfig, flags: Sequence[str]) -> None:
         from reapaint.http.server import serve
     except ImportError as error:
         raise InputError(
-            BridgeCode.PACKAGE_MISSING,
+            ErrorCode.PACKAGE_MISSING,
             f"The HTTP gateway needs a package that is not here: {error.name}.",
             hint="Install it with `pip install 'reapaint[http]'`.",
         ) from error

@@ -15,6 +15,7 @@ from reapaint.link.in_process import InProcessEngine
 from reapaint.link.launcher import find_or_start
 from reapaint.repaint import RepaintJob, Report, prepare, run_job
 from reapaint_engine.protocol.arrays import Audio
+from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.libraries import LIBRARY_BACKEND, library_name
 from reapaint_engine.protocol.params import AUTO
 from reapaint_engine.protocol.spans import Span
@@ -84,13 +85,13 @@ def _check_folder(where: Where) -> None:
         return
     if where.library is None:
         raise InputError(
-            BridgeCode.NO_LIBRARY,
+            ErrorCode.NO_LIBRARY,
             "There is no folder of sounds to fill from.",
             hint="Name one with --library or in REAPAINT_LIBRARY.",
         )
     if not where.library.is_dir():
         raise InputError(
-            BridgeCode.NO_LIBRARY,
+            ErrorCode.NO_LIBRARY,
             f"There is no folder {where.library}.",
             hint="Connect its disk, or name another folder with --library.",
         )
@@ -101,13 +102,13 @@ def _check_library(engine: Engine, where: Where) -> None:
     models = [info.models for info in engine.welcome.backends if info.name == LIBRARY_BACKEND]
     if where.library is None and not models:
         raise InputError(
-            BridgeCode.NO_LIBRARY,
+            ErrorCode.NO_LIBRARY,
             f"The engine at {where.endpoint} has no library.",
             hint="Start it with `reapaint serve --library DIR`.",
         )
     if where.library is not None and library_name(where.library) not in sum(models, ()):
         raise InputError(
-            BridgeCode.NO_LIBRARY,
+            ErrorCode.NO_LIBRARY,
             f"The running engine was started {'with another' if models else 'without a'} library.",
             hint="End it with `reapaint stop` and try again: the next one gets this library.",
         )
@@ -161,7 +162,7 @@ def _check_picture(path: Path, *, force: bool) -> None:
         raise exists_error(path)
     if not path.absolute().parent.is_dir():
         raise InputError(
-            BridgeCode.OUTPUT_NOT_WRITABLE,
+            ErrorCode.OUTPUT_NOT_WRITABLE,
             f"There is no folder {path.parent}.",
             hint="Make it, or choose another one.",
         )

@@ -20,13 +20,13 @@ from reapaint_engine.protocol.progress import OnBytes, OnProgress
 _BAD_INPUT = (
     ErrorCode.UNKNOWN_MODEL,
     ErrorCode.NO_MODEL,
-    BridgeCode.FILE_NOT_FOUND,
-    BridgeCode.PACKAGE_MISSING,
-    "model_not_ours",
+    ErrorCode.FILE_NOT_FOUND,
+    ErrorCode.PACKAGE_MISSING,
+    ErrorCode.MODEL_NOT_OURS,
 )
 _KINDS = {"sound effects": "sounds", "music and sound effects": "both"}
 """Short enough for a table."""
-_BAD_OUTPUT = (BridgeCode.DISK_FULL, BridgeCode.OUTPUT_NOT_WRITABLE)
+_BAD_OUTPUT = (ErrorCode.DISK_FULL, ErrorCode.OUTPUT_NOT_WRITABLE)
 
 
 def show(endpoint: str | None, terminal: Terminal) -> None:

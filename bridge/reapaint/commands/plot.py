@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
-from reapaint.errors import BridgeCode, InputError
+from reapaint.errors import InputError
 from reapaint.files.new_file import NewFile
 from reapaint_engine.protocol.arrays import Audio, Float64Array
+from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.messages import SeamReport, Side
 from reapaint_engine.protocol.spans import Span
 
@@ -116,7 +117,7 @@ def _new_figure() -> "Figure":
         from matplotlib.figure import Figure
     except ImportError as error:
         raise InputError(
-            BridgeCode.PACKAGE_MISSING,
+            ErrorCode.PACKAGE_MISSING,
             "Drawing a picture needs Matplotlib, which is not installed.",
             hint="Install it with: pip install matplotlib",
         ) from error

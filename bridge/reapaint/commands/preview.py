@@ -8,6 +8,7 @@ import numpy as np
 
 from reapaint.errors import BridgeCode, InputError
 from reapaint_engine.protocol.arrays import Audio
+from reapaint_engine.protocol.errors import ErrorCode
 
 POLL_S = 0.05
 """How long Ctrl-C may wait for an answer."""
@@ -60,13 +61,13 @@ def _load() -> Any:  # an optional package without types
         import sounddevice
     except ImportError as error:
         raise InputError(
-            BridgeCode.PACKAGE_MISSING,
+            ErrorCode.PACKAGE_MISSING,
             "Playing needs the package sounddevice, which is not installed.",
             hint='Install it with: pip install "reapaint[preview]"',
         ) from error
     except OSError as error:
         raise InputError(
-            BridgeCode.PACKAGE_MISSING,
+            ErrorCode.PACKAGE_MISSING,
             "Playing needs the PortAudio library, which was not found.",
             hint="Install it with the system's package manager, as libportaudio2 or portaudio.",
         ) from error

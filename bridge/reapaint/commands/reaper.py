@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 
 from reapaint.commands.terminal import Terminal
-from reapaint.errors import BridgeCode, InputError
+from reapaint.errors import InputError
 from reapaint.files.new_file import NewFile
 from reapaint.reaper.sandbox import flatpak_app, may_start_outside, permission_command
 from reapaint.reaper.setup import installation, reapack
 from reapaint.reaper.setup.folders import MARK, find_resource_folder
+from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.version import __version__
 
 # ReaPack's own rule for an address, and what it hands to curl.
@@ -75,7 +76,7 @@ def index(target: Path, address: str | None, terminal: Terminal) -> None:
     address = (address or scripts.as_uri()).rstrip("/")
     if not _ADDRESS.fullmatch(address):
         raise InputError(
-            BridgeCode.INVALID_OPTION,
+            ErrorCode.INVALID_OPTION,
             f"{address} is no address that ReaPack can load files from.",
             hint="Give one such as https://example.org/reaper_scripts, without spaces.",
         )

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from reapaint.errors import BridgeCode, BridgeError, InputError
+from reapaint_engine.protocol.errors import ErrorCode
 
 NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 """Disk, quota, and what a file system or a limit allows for one file."""
@@ -236,13 +237,13 @@ def write_error(path: Path, error: OSError) -> BridgeError:
     """Return what a user can do about an error of the disk."""
     if error.errno in NO_ROOM:
         return BridgeError(
-            BridgeCode.DISK_FULL,
+            ErrorCode.DISK_FULL,
             f"There is no room left for {path.name} in {path.parent}.",
             hint="Free some space or write to another disk; no half-written file was left.",
         )
     reason = error.strerror or str(error)
     return BridgeError(
-        BridgeCode.OUTPUT_NOT_WRITABLE,
+        ErrorCode.OUTPUT_NOT_WRITABLE,
         f"{path} can't be written: {reason}.",
         hint="Choose another folder or change its permissions.",
     )

@@ -16,7 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reapaint.http.config import HttpConfig
 from reapaint.http.errors import HttpCode, Refused
-from reapaint.http.routes import Errors, error_response
+from reapaint.http.predictions import Shape
+from reapaint.http.routes import error_response
+from reapaint_engine.protocol.errors import ErrorCode
 
 OPEN_PREFIXES = ("/files/", "/uploads/", "/page/")
 OPEN_PATHS = ("/", "/health", "/openapi.json", "/favicon.ico")
@@ -64,7 +66,7 @@ class Access:
         elif not _is_open(scope["path"]) and not self._has_token(headers):
             raise Refused(
                 401,
-                HttpCode.NOT_AUTHORISED,
+                ErrorCode.NOT_AUTHORISED,
                 "The server does not know this client.",
                 hint="Send its token as `Authorization: Bearer TOKEN`.",
             )
@@ -111,13 +113,13 @@ class Access:
         return hmac.compare_digest(token.encode(), self._token)
 
 
-def errors_for(path: str) -> Errors:
+def errors_for(path: str) -> Shape:
     """Return how errors are said about a path that no route speaks for."""
     if path.startswith("/v1/"):
-        return Errors.EACHLABS
+        return Shape.EACHLABS
     if path.startswith(("/fal-ai/", "/reapaint/", "/run/")):
-        return Errors.FAL
-    return Errors.WAVESPEED
+        return Shape.FAL
+    return Shape.WAVESPEED
 
 
 def _is_open(path: str) -> bool:

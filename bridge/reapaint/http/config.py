@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from reapaint.errors import BridgeCode, InputError
+from reapaint.errors import InputError
+from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.settings import (
     MEBIBYTES,
     PATH,
@@ -200,7 +201,7 @@ def read_token(path: Path | None) -> str:
         token, source = _token_of(path), str(path)
     if len(token) < MIN_TOKEN_CHARACTERS or not token.isascii() or not token.isprintable():
         raise InputError(
-            BridgeCode.INVALID_OPTION,
+            ErrorCode.INVALID_OPTION,
             f"The token in {source} is too short to be a secret, or has odd characters.",
             hint="Make one with `python -c 'import secrets; print(secrets.token_urlsafe(32))'`.",
         )
@@ -217,21 +218,21 @@ def check_config(config: HttpConfig) -> None:
     """
     if not config.is_loopback and not config.token:
         raise InputError(
-            BridgeCode.INVALID_OPTION,
+            ErrorCode.INVALID_OPTION,
             f"{config.host} can be reached from other machines, and no token keeps strangers out.",
             hint="Set REAPAINT_HTTP_TOKEN, or name a file that only you can read with"
             " --http-token-file; or listen on 127.0.0.1.",
         )
     if (config.cert is None) != (config.key is None):
         raise InputError(
-            BridgeCode.INVALID_OPTION,
+            ErrorCode.INVALID_OPTION,
             "A certificate needs its key, and a key its certificate.",
             hint="Give both --http-cert and --http-key, or neither.",
         )
     for file in (config.cert, config.key):
         if file is not None and not file.is_file():
             raise InputError(
-                BridgeCode.FILE_NOT_FOUND, f"There is no file {file}.", hint="Check its name."
+                ErrorCode.FILE_NOT_FOUND, f"There is no file {file}.", hint="Check its name."
             )
 
 
@@ -241,13 +242,13 @@ def _token_of(path: Path) -> str:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeError) as error:
         raise InputError(
-            BridgeCode.INVALID_OPTION,
+            ErrorCode.INVALID_OPTION,
             f"The token in {path} can't be read: {getattr(error, 'strerror', None) or error}.",
             hint="Check the name of --http-token-file.",
         ) from error
     if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise InputError(
-            BridgeCode.INVALID_OPTION,
+            ErrorCode.INVALID_OPTION,
             f"Others than its owner can use {path}, so the token in it is no secret.",
             hint=f"Run `chmod 600 {path}`.",
         )

@@ -13,7 +13,7 @@ from reapaint.link.launcher import engine_log_path, find_or_start
 from reapaint.link.thread import Connected, Disconnected, EngineAnswer, EngineLink, LinkEvent
 from reapaint_engine.protocol import discovery, messages
 from reapaint_engine.protocol.arrays import Audio
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import ErrorCode, ReceivedCode
 from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
 from reapaint_engine.protocol.progress import OnProgress, Stage
 
@@ -72,7 +72,7 @@ class SharedEngine:
         running = discovery.find_engine()
         if running is not None and self._flags:
             raise InputError(
-                BridgeCode.INVALID_OPTION,
+                ErrorCode.INVALID_OPTION,
                 f"An engine runs already, with flags of its own: process {running.pid}.",
                 hint="End it with `reapaint stop`, or leave all flags but those of --http out"
                 " to use it.",
@@ -181,7 +181,7 @@ class SharedEngine:
                     raise _stopped(event.message)
                 case messages.Failed() | messages.Rejected():
                     failed = event.message
-                    raise JobFailed(failed.code, failed.message, hint=failed.hint)
+                    raise JobFailed(ReceivedCode(failed.code), failed.message, hint=failed.hint)
 
     def _hear(self, event: LinkEvent) -> None:
         """Take note of what the link says; in its thread."""

@@ -7,23 +7,19 @@
         └── Refused     an HTTP request that is not carried out
 """
 
-from enum import StrEnum
-
-from reapaint.errors import BridgeCode, BridgeError
-from reapaint_engine.protocol.errors import ReaPaintError
+from reapaint.errors import BridgeError
+from reapaint_engine.protocol.errors import Code, ErrorCode, ReaPaintError, ReceivedCode
 
 
-class HttpCode(StrEnum):
-    """Codes of the gateway; those of jobs are the bridge's and the protocol's."""
+class HttpCode(Code):
+    """Codes of the gateway alone; those of jobs are the bridge's and the protocol's."""
 
     INVALID_REQUEST = "invalid_request"
     INVALID_URL = "invalid_url"
     HOST_NOT_ALLOWED = "host_not_allowed"
     FETCH_FAILED = "fetch_failed"
-    TOO_LARGE = "too_large"
     TOO_LONG = "too_long"
     TOO_SLOW = "too_slow"
-    NOT_AUTHORISED = "not_authorised"
     CROSS_SITE = "cross_site"
     WRONG_HOST = "wrong_host"
     NOT_FOUND = "not_found"
@@ -39,12 +35,14 @@ class HttpCode(StrEnum):
 class Refused(BridgeError):
     """A request that is not carried out; ``status`` is its HTTP status."""
 
-    def __init__(self, status: int, code: str, message: str, *, hint: str = "") -> None:
+    def __init__(
+        self, status: int, code: Code | ReceivedCode, message: str, *, hint: str = ""
+    ) -> None:
         super().__init__(code, message, hint=hint)
         self.status = status
 
 
-def bad_request(message: str, hint: str, code: str = HttpCode.INVALID_REQUEST) -> Refused:
+def bad_request(message: str, hint: str, code: Code = HttpCode.INVALID_REQUEST) -> Refused:
     """Return the refusal of a request that nothing can be made of."""
     return Refused(400, code, message, hint=hint)
 
@@ -58,7 +56,7 @@ def too_large(limit_bytes: int, what: str = "The file") -> Refused:
     """Return the refusal of more bytes than are taken."""
     return Refused(
         413,
-        HttpCode.TOO_LARGE,
+        ErrorCode.TOO_LARGE,
         f"{what} is larger than the {limit_bytes / 2**20:.0f} MiB that this server takes.",
         hint="Send less, or start the server with a larger --http-max-upload-mib.",
     )
@@ -68,4 +66,4 @@ def status_of(error: ReaPaintError) -> int:
     """Return the HTTP status of any error of ours."""
     if isinstance(error, Refused):
         return error.status
-    return 507 if error.code == BridgeCode.DISK_FULL else 400
+    return 507 if error.code == ErrorCode.DISK_FULL else 400

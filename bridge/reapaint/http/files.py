@@ -8,7 +8,8 @@ from starlette.responses import FileResponse, Response
 from reapaint.http.bodies import read_file
 from reapaint.http.errors import not_found
 from reapaint.http.gateway import Gateway
-from reapaint.http.routes import Call, Errors, Route
+from reapaint.http.predictions import Shape
+from reapaint.http.routes import Call, Route
 from reapaint_engine.protocol.version import __version__
 
 
@@ -67,7 +68,7 @@ def _route(
         summary=summary,
         handler=handler,
         answer=answer,
-        errors_as=Errors.WAVESPEED,
+        errors_as=Shape.WAVESPEED,
         is_open=True,
         **more,
     )

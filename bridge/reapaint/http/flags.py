@@ -3,8 +3,9 @@
 import argparse
 from collections.abc import Sequence
 
-from reapaint.errors import BridgeCode, InputError
+from reapaint.errors import InputError
 from reapaint.http.config import HTTP, START, TOKEN_FILE, HttpConfig, check_config, read_token
+from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.settings import Parser, add_flags, read_settings
 
 
@@ -39,7 +40,7 @@ def split_flags(words: Sequence[str]) -> tuple[HttpConfig | None, list[str]]:
         given = [word for word in words if word.startswith("--http-")]
         if given:
             raise InputError(
-                BridgeCode.INVALID_OPTION,
+                ErrorCode.INVALID_OPTION,
                 f"{given[0].split('=')[0]} is of no use without --http.",
                 hint="Say where to serve with --http HOST:PORT.",
             )

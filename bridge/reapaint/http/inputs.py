@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from reapaint.errors import BridgeCode
 from reapaint.http.addresses import parse_url
 from reapaint.http.errors import bad_request
 from reapaint.http.fetching import Network
@@ -159,14 +160,14 @@ def make_request(
         raise bad_request(
             "No mask says what to repaint.",
             "Give where it starts and ends in seconds, or several in `masks`.",
-            "invalid_time",
+            BridgeCode.INVALID_TIME,
         )
     for start_s, end_s in masks:
         if end_s <= start_s:
             raise bad_request(
                 f"The mask's end, {end_s:g} s, is not after its start, {start_s:g} s.",
                 "Give an end that is later.",
-                "invalid_time",
+                BridgeCode.INVALID_TIME,
             )
     if webhook_url:
         parse_url(webhook_url, network.allowed_hosts)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from reapaint.http.errors import bad_request, not_found
+from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.messages import BackendInfo, Welcome
 from reapaint_engine.protocol.params import AUTO
 
@@ -81,7 +82,7 @@ def _checked(choice: ModelChoice, welcome: Welcome) -> ModelChoice:
         raise bad_request(
             f"There is no backend {choice.backend[:60]!r}.",
             f"Choose one of: {', '.join(backends)}.",
-            "unknown_backend",
+            ErrorCode.UNKNOWN_BACKEND,
         )
     if choice.model is None:
         return choice
@@ -90,7 +91,7 @@ def _checked(choice: ModelChoice, welcome: Welcome) -> ModelChoice:
         raise bad_request(
             f"There is no model {choice.model[:60]!r}.",
             f"Choose one of: {', '.join(_models_of(within)) or 'none, here'}.",
-            "unknown_model",
+            ErrorCode.UNKNOWN_MODEL,
         )
     return choice
 

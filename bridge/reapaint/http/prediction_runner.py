@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from reapaint.errors import BridgeCode, EngineUnavailable
+from reapaint.errors import EngineUnavailable
 from reapaint.files.formats.recording import AudioInfo
 from reapaint.files.new_file import NO_ROOM
 from reapaint.http.admission import AdmissionQueue
@@ -202,7 +202,7 @@ class PredictionRunner:
         """Return an error without the names of this machine's files, which are nobody's."""
         if isinstance(error, EngineUnavailable) and self._is_closing:
             return _stopping()
-        if error.code == BridgeCode.DISK_FULL:
+        if error.code == ErrorCode.DISK_FULL:
             return disk_full()
         message = error.message.replace(f"{self._store.folder}/", "")
         message = _FILE_ID.sub("the recording", message)
@@ -240,7 +240,7 @@ def disk_full() -> Refused:
     """Return what to say when the disk takes no more."""
     return Refused(
         507,
-        BridgeCode.DISK_FULL,
+        ErrorCode.DISK_FULL,
         "The server's disk is full.",
         hint="Free some space there; no half-written file was left.",
     )
@@ -284,7 +284,7 @@ def _disk_error(error: OSError) -> ReaPaintError:
     if error.errno in NO_ROOM:
         return disk_full()
     return ReaPaintError(
-        BridgeCode.OUTPUT_NOT_WRITABLE,
+        ErrorCode.OUTPUT_NOT_WRITABLE,
         f"The server can't keep the result: {error.strerror or error}.",
         hint="Its log tells more.",
     )

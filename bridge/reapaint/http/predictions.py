@@ -32,7 +32,7 @@ ENDED = (State.DONE, State.FAILED, State.CANCELLED)
 
 
 class Shape(StrEnum):
-    """Whose API a request was made by; its answers and webhooks keep to it."""
+    """Whose API a request was made by; its answers, errors and webhooks keep to it."""
 
     WAVESPEED = "wavespeed"
     EACHLABS = "eachlabs"

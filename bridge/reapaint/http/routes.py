@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -13,17 +12,10 @@ from starlette.responses import Response
 from reapaint.http.bodies import read_json, read_query
 from reapaint.http.errors import status_of
 from reapaint.http.gateway import Gateway
+from reapaint.http.predictions import Shape
 from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 
 _log = logging.getLogger(__name__)
-
-
-class Errors(StrEnum):
-    """How a route says what went wrong: as the service whose shape it has."""
-
-    WAVESPEED = "wavespeed"
-    EACHLABS = "eachlabs"
-    FAL = "fal"
 
 
 class WaveSpeedError(msgspec.Struct, kw_only=True):
@@ -53,10 +45,10 @@ class FalError(msgspec.Struct, kw_only=True):
     hint: str
 
 
-ERROR_KINDS: Mapping[Errors, type[msgspec.Struct]] = {
-    Errors.WAVESPEED: WaveSpeedError,
-    Errors.EACHLABS: EachLabsError,
-    Errors.FAL: FalError,
+ERROR_KINDS: Mapping[Shape, type[msgspec.Struct]] = {
+    Shape.WAVESPEED: WaveSpeedError,
+    Shape.EACHLABS: EachLabsError,
+    Shape.FAL: FalError,
 }
 
 
@@ -97,7 +89,7 @@ class Route:
     name: str
     summary: str
     handler: Handler
-    errors_as: Errors
+    errors_as: Shape
     answer: type[msgspec.Struct] | None
     status: int = 200
     body: type[msgspec.Struct] | None = None
@@ -127,20 +119,20 @@ def endpoint(
     return answer
 
 
-def error_response(errors_as: Errors, status: int, error: ReaPaintError) -> Response:
+def error_response(errors_as: Shape, status: int, error: ReaPaintError) -> Response:
     """Return an error as its service would say it."""
     content: msgspec.Struct
-    headers = {}
+    headers: dict[str, str] = {}
     match errors_as:
-        case Errors.WAVESPEED:
+        case Shape.WAVESPEED:
             content = WaveSpeedError(
                 code=status, message=str(error), error_code=error.code, hint=error.hint
             )
-        case Errors.EACHLABS:
+        case Shape.EACHLABS:
             content = EachLabsError(
                 error=str(error), status=status, error_code=error.code, details=error.hint
             )
-        case Errors.FAL:
+        case Shape.FAL:
             content = FalError(detail=str(error), error_type=error.code, hint=error.hint)
             headers["x-fal-error-type"] = error.code
     if status == 401:

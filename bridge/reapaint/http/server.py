@@ -11,12 +11,13 @@ from types import FrameType
 
 import uvicorn
 
-from reapaint.errors import BridgeCode, InputError
+from reapaint.errors import InputError
 from reapaint.http.app import WEBHOOK_CONTENTS, make_app
 from reapaint.http.config import HttpConfig
 from reapaint.http.engine import SharedEngine
 from reapaint.http.fetching import Network
 from reapaint.http.gateway import Gateway
+from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.folders import cache_folder
 
 KEEP_ALIVE_S = 15
@@ -166,7 +167,7 @@ def _address(config: HttpConfig, port: int) -> str:
 
 def _not_usable(config: HttpConfig, error: OSError) -> InputError:
     return InputError(
-        BridgeCode.INVALID_OPTION,
+        ErrorCode.INVALID_OPTION,
         f"The server can't listen on {config.host}:{config.port}: {error.strerror or error}.",
         hint="Choose another port, or 0 for any that is free.",
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from reapaint.errors import InputError
 from reapaint.request_settings import RequestSettings
+from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.messages import BackendInfo, Welcome
 
 
@@ -25,14 +26,14 @@ def choose_backend(
     """
     backends = {backend.name: backend for backend in welcome.backends}
     name = settings.backend or _backend_of(settings.model, welcome)
-    _check_choice("backend", name, tuple(backends))
+    _check_choice(ErrorCode.UNKNOWN_BACKEND, "backend", name, tuple(backends))
     backend = backends[name]
     if settings.model is not None and backend.open_models:
         if settings.model not in backend.models:
             settings = replace(settings, model=_rooted(settings.model))
     elif settings.model is not None:
-        _check_choice("model", settings.model, backend.models)
-    _check_choice("mode", settings.mode, backend.modes)
+        _check_choice(ErrorCode.UNKNOWN_MODEL, "model", settings.model, backend.models)
+    _check_choice(ErrorCode.UNKNOWN_MODE, "mode", settings.mode, backend.modes)
     if settings.model is not None:
         # Who names a model asks for its backend, also where that is the default.
         settings = replace(settings, backend=name)
@@ -62,10 +63,10 @@ def _rooted_piece(piece: str) -> str:
     return f"{Path(name).absolute()}{equals}{strength}"
 
 
-def _check_choice(kind: str, name: str, choices: Sequence[str]) -> None:
+def _check_choice(code: ErrorCode, kind: str, name: str, choices: Sequence[str]) -> None:
     if name not in choices:
         raise InputError(
-            f"unknown_{kind}",
+            code,
             f"There is no {kind} {name!r}.",
             hint=f"Choose one of: {', '.join(choices)}.",
         )

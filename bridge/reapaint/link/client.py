@@ -16,7 +16,7 @@ from reapaint.link.engine import Engine
 from reapaint_engine.protocol import messages
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.codec import decode, encode
-from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError
+from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError, ReceivedCode
 from reapaint_engine.protocol.keys import KeyPair
 from reapaint_engine.protocol.messages import EngineMessage, InpaintRequest, Placement, Welcome
 from reapaint_engine.protocol.progress import OnProgress, Stage
@@ -376,4 +376,4 @@ def _job_failure(message: messages.Failed | messages.Rejected) -> ReaPaintError:
     code = _EXIT_3.get(message.code)
     if code is not None:
         return EngineUnavailable(code, message.message, hint=message.hint)
-    return JobFailed(message.code, message.message, hint=message.hint)
+    return JobFailed(ReceivedCode(message.code), message.message, hint=message.hint)

@@ -11,7 +11,7 @@ from reapaint.link.client import EngineAddress, EngineClient
 from reapaint.link.launcher import find_address, find_or_start
 from reapaint_engine.protocol import messages
 from reapaint_engine.protocol.arrays import Audio
-from reapaint_engine.protocol.errors import ProtocolError, ReaPaintError
+from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError
 from reapaint_engine.protocol.messages import EngineMessage, InpaintRequest, Welcome
 
 IDLE_WAIT_S = 0.25
@@ -235,7 +235,7 @@ class EngineLink:
 
 def _broken(error: Exception) -> EngineUnavailable:
     return EngineUnavailable(
-        BridgeCode.ENGINE_NOT_STARTED if isinstance(error, OSError) else "internal_error",
+        BridgeCode.ENGINE_NOT_STARTED if isinstance(error, OSError) else ErrorCode.INTERNAL_ERROR,
         f"The engine can't be reached: {type(error).__name__}: {error}.",
         hint="Run `reapaint doctor`.",
     )

@@ -2,7 +2,7 @@
 
 from reapaint.errors import BridgeCode, BridgeError
 from reapaint.reaper.messages import ErrorText, Failure, Request
-from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError, ReceivedCode
 from reapaint_engine.protocol.messages import Failed, Rejected
 
 
@@ -13,13 +13,13 @@ def failure(job_id: str, error: ReaPaintError, instance: str) -> Failure:
 
 def cancelled(request: Request) -> Failure:
     """Return the answer for a job that was asked to end."""
-    text = ErrorText(ErrorCode.CANCELLED.value, "The job was cancelled.")
+    text = ErrorText(ErrorCode.CANCELLED, "The job was cancelled.")
     return Failure(request.job_id, text, request.instance)
 
 
 def error_of(message: Failed | Rejected) -> ReaPaintError:
     """Return what the engine said."""
-    return ReaPaintError(message.code, message.message, hint=message.hint)
+    return ReaPaintError(ReceivedCode(message.code), message.message, hint=message.hint)
 
 
 def without_engine(error: ReaPaintError) -> ReaPaintError:
@@ -35,7 +35,7 @@ def without_engine(error: ReaPaintError) -> ReaPaintError:
 def taken_up_too_often(starts: int) -> BridgeError:
     """Return the error of a job that may be what ends bridges."""
     return BridgeError(
-        "bridge_died",
+        BridgeCode.BRIDGE_DIED,
         f"The bridge ended {starts} times while it had this job.",
         hint="Look into its log, which `reapaint doctor` names, and run the action again.",
     )

@@ -28,6 +28,7 @@ from reapaint.reaper.window_keys import WindowKey, window_keys
 from reapaint.request_settings import RequestSettings
 from reapaint.windows import WindowPlan, merge_selections, plan_windows
 from reapaint_engine.protocol.arrays import Audio
+from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.messages import BackendInfo, Done, InpaintRequest, Welcome
 from reapaint_engine.protocol.requests import check_request
 from reapaint_engine.protocol.spans import Span, seconds_to_frames
@@ -125,7 +126,7 @@ def write_job(job: PlannedJob, results: Sequence[WindowResult], *, rescue_folder
     try:
         return _write_job(job, results, job.folder)
     except BridgeError as error:
-        if error.code not in (BridgeCode.DISK_FULL, BridgeCode.OUTPUT_NOT_WRITABLE):
+        if error.code not in (ErrorCode.DISK_FULL, ErrorCode.OUTPUT_NOT_WRITABLE):
             raise
         first = error
     try:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from reapaint.errors import InputError
+from reapaint.errors import BridgeCode, InputError
 from reapaint.link.thread import EngineLink, LinkEvent
 from reapaint.reaper.audio_work import Written
 from reapaint.reaper.engine_view import NAMED_PATIENCE_S, OWN_PATIENCE_S
@@ -284,7 +284,7 @@ def run_bridge(
     with spool.lock(patience_s=LOCK_PATIENCE_S) as is_ours:
         if not is_ours:
             raise InputError(
-                "bridge_running",
+                BridgeCode.BRIDGE_RUNNING,
                 f"A bridge serves {config.spool} already.",
                 hint="There is nothing to do: one is enough.",
             )

@@ -18,6 +18,7 @@ from reapaint.files.new_file import NewFile, write_error
 from reapaint.reaper.sources import JobAudio
 from reapaint.reaper.take_names import alternatives
 from reapaint_engine.protocol.arrays import Audio, Samples
+from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.spans import Span, seconds_to_frames
 
 RESULTS_FOLDER = "ReaPaint"
@@ -116,7 +117,7 @@ def write_take(
 
 def _no_place(media_folder: str, reason: str) -> InputError:
     return InputError(
-        BridgeCode.OUTPUT_NOT_WRITABLE,
+        ErrorCode.OUTPUT_NOT_WRITABLE,
         f"The project's media folder, {media_folder}, can't be written: {reason}.",
         hint="Save the project somewhere else, or choose another media folder in its settings.",
     )

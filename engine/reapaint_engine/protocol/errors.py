@@ -14,13 +14,24 @@ what to do.
 """
 
 from enum import StrEnum
+from typing import NewType
 
 
-class ErrorCode(StrEnum):
-    """Codes that scripts may rely on; a sentence may change, a code does not."""
+class Code(StrEnum):
+    """A code that scripts may rely on; a sentence may change, a code does not.
 
-    # Settings
-    INVALID_OPTION = "invalid_option"
+    Every code stands in one subclass: in ``ErrorCode`` where both sides know it, else in
+    the one of the package that alone raises it.
+    """
+
+
+ReceivedCode = NewType("ReceivedCode", str)
+"""A code as the other side sent it; another version may have codes that this one has not."""
+
+
+class ErrorCode(Code):
+    """Codes of messages, requests and jobs, and others that both sides know."""
+
     # Messages
     MALFORMED_MESSAGE = "malformed_message"
     INCOMPATIBLE_VERSION = "incompatible_version"
@@ -48,6 +59,12 @@ class ErrorCode(StrEnum):
     QUEUE_FULL = "queue_full"
     UNKNOWN_JOB = "unknown_job"
     ENGINE_STOPPING = "engine_stopping"
+    # Settings, files and packages
+    INVALID_OPTION = "invalid_option"
+    FILE_NOT_FOUND = "file_not_found"
+    OUTPUT_NOT_WRITABLE = "output_not_writable"
+    DISK_FULL = "disk_full"
+    PACKAGE_MISSING = "package_missing"
     # Work
     UNKNOWN_BACKEND = "unknown_backend"
     UNKNOWN_MODEL = "unknown_model"
@@ -57,6 +74,7 @@ class ErrorCode(StrEnum):
     NO_MATCH = "no_match"
     NO_MODEL = "no_model"
     MODEL_BROKEN = "model_broken"
+    MODEL_NOT_OURS = "model_not_ours"
     DEVICE_FAILED = "device_failed"
     OUT_OF_MEMORY = "out_of_memory"
     BACKEND_FAILED = "backend_failed"
@@ -67,9 +85,9 @@ class ErrorCode(StrEnum):
 class ReaPaintError(Exception):
     """Something a user can meet: a stable code, a sentence, and what to do next."""
 
-    def __init__(self, code: str, message: str, *, hint: str = "") -> None:
+    def __init__(self, code: Code | ReceivedCode, message: str, *, hint: str = "") -> None:
         super().__init__(message)
-        self.code = str(code)
+        self.code = code
         self.message = message
         self.hint = hint
 
@@ -79,9 +97,6 @@ class ReaPaintError(Exception):
 
 class ProtocolError(ReaPaintError):
     """A message or request that breaks the contract."""
-
-    def __init__(self, code: ErrorCode, message: str, *, hint: str = "") -> None:
-        super().__init__(code, message, hint=hint)
 
 
 class SettingError(ReaPaintError):

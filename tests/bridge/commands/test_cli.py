@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from reapaint.commands.cli import main
-from reapaint.errors import BridgeCode, BridgeError
+from reapaint.errors import BridgeError
 from reapaint.files.media import probe, read_frames, splice_into
+from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.spans import Span
 
 ROOT = Path(__file__).parents[3]
@@ -446,7 +447,7 @@ def test_all_takes_are_written_or_none(
 
     def full_at_the_third(file: Any, info: Any, target: Path, *rest: Any, **named: Any) -> Any:
         if len(targets) == 2:
-            raise BridgeError(BridgeCode.DISK_FULL, "There is no room.", hint="Make some.")
+            raise BridgeError(ErrorCode.DISK_FULL, "There is no room.", hint="Make some.")
         targets.append(target)
         return splice_into(file, info, target, *rest, **named)
 

@@ -10,6 +10,7 @@ import pytest
 
 from reapaint.commands.plot import DOTS_PER_INCH, HEIGHT_IN, WIDTH_IN, plot_result
 from reapaint.errors import BridgeCode, BridgeError
+from reapaint_engine.protocol.errors import ErrorCode
 from reapaint_engine.protocol.messages import SeamReport, Side
 from reapaint_engine.protocol.spans import Span
 
@@ -89,7 +90,7 @@ def test_without_matplotlib_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path
     audio = np.zeros((1, 1000), np.float32)
     with pytest.raises(BridgeError) as caught:
         plot_result(tmp_path / "p.png", audio, audio, 8000, [Span(1, 2)], [], "")
-    assert caught.value.code == BridgeCode.PACKAGE_MISSING
+    assert caught.value.code == ErrorCode.PACKAGE_MISSING
     assert "pip install" in caught.value.hint
 
 

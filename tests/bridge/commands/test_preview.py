@@ -9,6 +9,7 @@ import pytest
 
 from reapaint.commands import preview
 from reapaint.errors import BridgeCode, InputError
+from reapaint_engine.protocol.errors import ErrorCode
 
 
 class FakeError(Exception):
@@ -101,7 +102,7 @@ def test_without_the_package_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(InputError, match="sounddevice") as caught:
         preview.play(sound(1), 44_100)
-    assert caught.value.code == BridgeCode.PACKAGE_MISSING
+    assert caught.value.code == ErrorCode.PACKAGE_MISSING
     assert "reapaint[preview]" in caught.value.hint
 
 
@@ -115,4 +116,4 @@ def test_without_portaudio_a_sentence(
     monkeypatch.syspath_prepend(str(folder))
     with pytest.raises(InputError, match="PortAudio") as caught:
         preview.play(sound(1), 44_100)
-    assert caught.value.code == BridgeCode.PACKAGE_MISSING
+    assert caught.value.code == ErrorCode.PACKAGE_MISSING

@@ -18,6 +18,7 @@ from reapaint.errors import BridgeCode, BridgeError, InputError
 from reapaint.files.formats import decoder, wav
 from reapaint.files.formats.samples import Encoding, SampleFormat
 from reapaint.files.media import Patch, check_output, probe, read_frames, write_spliced
+from reapaint_engine.protocol.errors import ErrorCode
 from tests.bridge import audio_files as files
 
 RECORD = {"prompt": "rain, ümlaut", "seed": 7}
@@ -422,8 +423,8 @@ def code_of(action: Callable[[], object]) -> str:
 
 
 def test_names_without_an_ordinary_file(tmp_path: Path) -> None:
-    assert code_of(lambda: probe(tmp_path / "nothing.wav")) == BridgeCode.FILE_NOT_FOUND
-    assert code_of(lambda: probe(tmp_path / "a\0b.wav")) == BridgeCode.FILE_NOT_FOUND
+    assert code_of(lambda: probe(tmp_path / "nothing.wav")) == ErrorCode.FILE_NOT_FOUND
+    assert code_of(lambda: probe(tmp_path / "a\0b.wav")) == ErrorCode.FILE_NOT_FOUND
     assert code_of(lambda: probe(tmp_path)) == BridgeCode.NOT_A_FILE
     assert code_of(lambda: probe(tmp_path / ("n" * 300))) == BridgeCode.FILE_NOT_READABLE
 
@@ -611,12 +612,12 @@ def test_outputs_are_refused_before_any_work(tmp_path: Path, source: Path) -> No
     assert refused(tmp_path / "o.xyz") == BridgeCode.UNSUPPORTED_FORMAT
     assert refused(tmp_path / "o") == BridgeCode.UNSUPPORTED_FORMAT
     assert refused(taken) == BridgeCode.OUTPUT_EXISTS
-    assert refused(tmp_path / "no" / "o.wav") == BridgeCode.OUTPUT_NOT_WRITABLE
-    assert refused(taken / "o.wav") == BridgeCode.OUTPUT_NOT_WRITABLE
-    assert refused(tmp_path / ("n" * 300 + ".wav")) == BridgeCode.OUTPUT_NOT_WRITABLE
-    assert refused(tmp_path / "a\0b.wav") == BridgeCode.OUTPUT_NOT_WRITABLE
+    assert refused(tmp_path / "no" / "o.wav") == ErrorCode.OUTPUT_NOT_WRITABLE
+    assert refused(taken / "o.wav") == ErrorCode.OUTPUT_NOT_WRITABLE
+    assert refused(tmp_path / ("n" * 300 + ".wav")) == ErrorCode.OUTPUT_NOT_WRITABLE
+    assert refused(tmp_path / "a\0b.wav") == ErrorCode.OUTPUT_NOT_WRITABLE
     (tmp_path / "folder.wav").mkdir()
-    assert refused(tmp_path / "folder.wav", force=True) == BridgeCode.OUTPUT_NOT_WRITABLE
+    assert refused(tmp_path / "folder.wav", force=True) == ErrorCode.OUTPUT_NOT_WRITABLE
     check_output(taken, info, force=True)
     check_output(tmp_path / "OK.WAV", info, force=False)
     assert taken.read_bytes() == b"mine"
@@ -630,7 +631,7 @@ def test_the_input_is_no_output_by_any_name(tmp_path: Path, source: Path) -> Non
     (tmp_path / "d").mkdir()
     for path in (source, tmp_path / "hard.wav", tmp_path / "soft.wav", tmp_path / "d/../in.wav"):
         assert code_of(lambda p=path: check_output(p, info, force=True)) == (
-            BridgeCode.OUTPUT_NOT_WRITABLE
+            ErrorCode.OUTPUT_NOT_WRITABLE
         )
 
 

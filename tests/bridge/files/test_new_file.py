@@ -11,6 +11,7 @@ import pytest
 from reapaint.errors import BridgeCode, BridgeError
 from reapaint.files import new_file
 from reapaint.files.new_file import ForeignSink, NewFile, commit_all
+from reapaint_engine.protocol.errors import ErrorCode
 
 
 def write(
@@ -77,10 +78,10 @@ def test_whatever_ends_the_work_leaves_nothing(tmp_path: Path, error: type[BaseE
 @pytest.mark.parametrize(
     ("number", "code"),
     [
-        (errno.ENOSPC, BridgeCode.DISK_FULL),
-        (errno.EFBIG, BridgeCode.DISK_FULL),
-        (errno.EIO, BridgeCode.OUTPUT_NOT_WRITABLE),
-        (errno.EROFS, BridgeCode.OUTPUT_NOT_WRITABLE),
+        (errno.ENOSPC, ErrorCode.DISK_FULL),
+        (errno.EFBIG, ErrorCode.DISK_FULL),
+        (errno.EIO, ErrorCode.OUTPUT_NOT_WRITABLE),
+        (errno.EROFS, ErrorCode.OUTPUT_NOT_WRITABLE),
     ],
 )
 def test_a_disk_that_fails_at_the_very_end(
@@ -159,7 +160,7 @@ def test_a_full_disk_is_remembered_though_a_library_swallows_it(tmp_path: Path) 
         assert sink.write(b"def") == 3
         with pytest.raises(BridgeError) as caught:
             file.commit()
-    assert caught.value.code == BridgeCode.DISK_FULL
+    assert caught.value.code == ErrorCode.DISK_FULL
     assert not list(tmp_path.iterdir())
 
 

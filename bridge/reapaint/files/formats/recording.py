@@ -14,6 +14,7 @@ from reapaint.files.formats import aiff, decoder, flac, wav
 from reapaint.files.formats.chunks import PcmLayout
 from reapaint.files.formats.samples import INTEGER_FORMATS, SampleFormat
 from reapaint_engine.protocol.arrays import Audio, Samples
+from reapaint_engine.protocol.errors import ErrorCode
 
 BLOCK_BYTES = 1 << 20
 """How much of a file is held at once."""
@@ -148,7 +149,7 @@ def _check_file(path: Path) -> os.stat_result:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
-            BridgeCode.FILE_NOT_FOUND,
+            ErrorCode.FILE_NOT_FOUND,
             f"There is no file {path}.",
             hint="Check the name and the folder.",
         ) from None
@@ -156,7 +157,7 @@ def _check_file(path: Path) -> os.stat_result:
         raise decoder.not_readable(path, error) from error
     except ValueError:
         raise InputError(
-            BridgeCode.FILE_NOT_FOUND,
+            ErrorCode.FILE_NOT_FOUND,
             "The name of the input file holds a character that no file name can have.",
             hint="Check the name.",
         ) from None

@@ -11,6 +11,7 @@ from reapaint.errors import BridgeCode, BridgeError, InputError
 from reapaint.files.formats import flac
 from reapaint.files.formats.recording import AudioInfo
 from reapaint.files.new_file import NewFile, exists_error, write_error
+from reapaint_engine.protocol.errors import ErrorCode
 
 
 class Kind(StrEnum):
@@ -137,7 +138,7 @@ def check_place(path: Path, info: AudioInfo, *, force: bool) -> None:
     if status is not None:
         if os.path.samestat(status, info.path.stat()):
             raise InputError(
-                BridgeCode.OUTPUT_NOT_WRITABLE,
+                ErrorCode.OUTPUT_NOT_WRITABLE,
                 f"{path} is the input file, which is never written.",
                 hint="Give the output another name.",
             )
@@ -148,7 +149,7 @@ def check_place(path: Path, info: AudioInfo, *, force: bool) -> None:
             raise exists_error(path)
     if not path.parent.is_dir():
         raise InputError(
-            BridgeCode.OUTPUT_NOT_WRITABLE,
+            ErrorCode.OUTPUT_NOT_WRITABLE,
             f"There is no folder {path.parent}.",
             hint="Make the folder first, or choose another.",
         )

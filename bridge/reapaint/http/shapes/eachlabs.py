@@ -18,8 +18,9 @@ from reapaint.http.gateway import Gateway
 from reapaint.http.inputs import AUDIO, Name, OwnFields, Seconds, make_request
 from reapaint.http.models import EACHLABS_SLUGS, choose_model
 from reapaint.http.predictions import Prediction, PredictionRequest, Shape, State
-from reapaint.http.routes import Call, Errors, Route
+from reapaint.http.routes import Call, Route
 from reapaint.http.store import PLACE_S
+from reapaint_engine.protocol.errors import ErrorCode
 
 Status = Literal["created", "processing", "success", "error", "cancelled"]
 
@@ -173,7 +174,7 @@ def _request_of(gateway: Gateway, call: Call) -> PredictionRequest:
     audio = fields.audio_url or fields.audio
     if audio is None:
         raise bad_request(
-            "The input names no audio.", "Give its address as `audio_url`.", "invalid_field"
+            "The input names no audio.", "Give its address as `audio_url`.", ErrorCode.INVALID_FIELD
         )
     has_mask = fields.mask_start is not None and fields.mask_end is not None
     return make_request(
@@ -288,7 +289,7 @@ def _route(
         summary=summary,
         handler=handler,
         answer=answer,
-        errors_as=Errors.EACHLABS,
+        errors_as=Shape.EACHLABS,
         **more,
     )
 

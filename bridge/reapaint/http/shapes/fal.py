@@ -18,7 +18,7 @@ from reapaint.http.gateway import Gateway
 from reapaint.http.inputs import AUDIO, OwnFields, Seconds, make_request
 from reapaint.http.models import FAL_APPS, choose_model
 from reapaint.http.predictions import Prediction, PredictionRequest, Shape, State
-from reapaint.http.routes import Call, Errors, Route, json_response
+from reapaint.http.routes import Call, Route, json_response
 from reapaint.http.store import StoredFile
 
 
@@ -299,7 +299,7 @@ def _app_routes(app: str, number: int) -> tuple[Route, Route]:
         name=f"falSubmit{number}",
         summary="Repaint stretches of a recording, through the queue",
         handler=_submit,
-        errors_as=Errors.FAL,
+        errors_as=Shape.FAL,
         body=Input,
         query=SubmitQuery,
         answer=Submitted,
@@ -311,7 +311,7 @@ def _app_routes(app: str, number: int) -> tuple[Route, Route]:
         name=f"falRun{number}",
         summary="Repaint stretches of a recording, and answer when it is done",
         handler=_run,
-        errors_as=Errors.FAL,
+        errors_as=Shape.FAL,
         body=Input,
         answer=Result,
         errors=(*errors, 422),
@@ -328,7 +328,7 @@ def _request_routes(owner: str) -> tuple[Route, ...]:
             name=f"fal{name}{owner.title().replace('-', '')}",
             summary=summary,
             handler=handler,
-            errors_as=Errors.FAL,
+            errors_as=Shape.FAL,
             answer=answer,
             status=status,
             query=query,

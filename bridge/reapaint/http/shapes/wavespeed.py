@@ -29,7 +29,7 @@ from reapaint.http.inputs import (
 )
 from reapaint.http.models import OWN_PREFIX, WAVESPEED_PATHS, choose_model, model_paths
 from reapaint.http.predictions import Prediction, Shape, State
-from reapaint.http.routes import Call, Errors, Route
+from reapaint.http.routes import Call, Route
 from reapaint.http.store import StoredFile
 from reapaint.repaint import Output
 
@@ -549,7 +549,7 @@ def _submit_route(path: str, name: str, summary: str) -> Route:
         name=name,
         summary=summary,
         handler=_submit,
-        errors_as=Errors.WAVESPEED,
+        errors_as=Shape.WAVESPEED,
         body=Input,
         query=SubmitQuery,
         answer=Envelope,
@@ -567,7 +567,7 @@ def _route(
         summary=summary,
         handler=handler,
         answer=answer,
-        errors_as=Errors.WAVESPEED,
+        errors_as=Shape.WAVESPEED,
         **more,
     )
 

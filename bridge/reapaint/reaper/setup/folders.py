@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reapaint.errors import BridgeCode, InputError
+from reapaint_engine.protocol.errors import ErrorCode
 
 MARK = "reaper.ini"
 """REAPER writes it into its resource folder when it first runs."""
@@ -29,14 +30,14 @@ def find_resource_folder(named: Path | None) -> Path:
     found = resource_folders()
     if not found:
         raise InputError(
-            "reaper_not_found",
+            BridgeCode.REAPER_NOT_FOUND,
             "No REAPER was found on this machine, or it has never been started.",
             hint=f"Start REAPER once and try again. {_HINT}",
         )
     if len(found) > 1:
         listed = ", ".join(str(folder) for folder in found)
         raise InputError(
-            "several_reapers", f"There are several REAPERs here: {listed}.", hint=_HINT
+            BridgeCode.SEVERAL_REAPERS, f"There are several REAPERs here: {listed}.", hint=_HINT
         )
     return found[0]
 
@@ -57,7 +58,7 @@ def resource_folders() -> list[Path]:
 def _checked(folder: Path) -> Path:
     folder = folder.expanduser().absolute()
     if not folder.is_dir():
-        raise InputError(BridgeCode.FILE_NOT_FOUND, f"There is no folder {folder}.", hint=_HINT)
+        raise InputError(ErrorCode.FILE_NOT_FOUND, f"There is no folder {folder}.", hint=_HINT)
     return folder
 
 

@@ -15,7 +15,7 @@ from reapaint.reaper.messages import Launch, read, write
 from reapaint.reaper.sandbox import SPAWN, flatpak_app, host_command, program_outside
 from reapaint.reaper.spool import Spool
 from reapaint.reaper.take_names import alternatives
-from reapaint_engine.protocol.errors import ProtocolError
+from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
 from reapaint_engine.protocol.interpreter import (
     isolation,
     missing_folders,
@@ -99,7 +99,7 @@ def scripts_source() -> Path:
         if any(folder.glob("reapaint/*.lua")):
             return folder
     raise BridgeError(
-        "scripts_missing",
+        BridgeCode.SCRIPTS_MISSING,
         "REAPER's scripts are not in this installation of ReaPaint.",
         hint="Install ReaPaint again from where it came.",
     )
@@ -148,7 +148,7 @@ def uninstall(resource_folder: Path, *, force: bool) -> Uninstalled:
     manifest = read_manifest(resource_folder)
     if manifest is None:
         raise InputError(
-            "not_installed",
+            BridgeCode.NOT_INSTALLED,
             f"ReaPaint is not installed in {resource_folder}.",
             hint="Name another folder with --resource-path.",
         )
@@ -229,7 +229,7 @@ def make_launch(resource_folder: Path) -> Launch:
         program = (str(resource_folder / STARTER),)
     else:
         raise BridgeError(
-            "python_not_usable",
+            BridgeCode.PYTHON_NOT_USABLE,
             f"{python} can't run ReaPaint's bridge.",
             hint="Install ReaPaint again, and run `reapaint reaper install` from there.",
         )
@@ -381,7 +381,7 @@ def _hash(data: bytes) -> str:
 
 def _not_writable(folder: Path, error: OSError) -> BridgeError:
     return BridgeError(
-        BridgeCode.OUTPUT_NOT_WRITABLE,
+        ErrorCode.OUTPUT_NOT_WRITABLE,
         f"{error.filename or folder} can't be written: {error.strerror or error}.",
         hint="Close REAPER, and check that you may write in its resource folder.",
     )

@@ -195,7 +195,7 @@ def _calls(number: int) -> str:
 
 def _package_missing(service: Service, error: ImportError) -> HostedError:
     return HostedError(
-        HostedCode.PACKAGE_MISSING,
+        ErrorCode.PACKAGE_MISSING,
         f"Calling {service.title} needs the package {error.name or 'httpx'}.",
         hint="Install it with `pip install 'reapaint[hosted]'`.",
     )

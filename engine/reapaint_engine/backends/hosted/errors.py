@@ -1,12 +1,10 @@
 """What calling a service can fail at, beside what every job can."""
 
-from enum import StrEnum
-
 from reapaint_engine.errors import JobError
-from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.errors import Code
 
 
-class HostedCode(StrEnum):
+class HostedCode(Code):
     """Codes of hosted services; a script must not repeat a job that ended ``maybe_paid``."""
 
     NO_KEY = "no_key"
@@ -19,15 +17,10 @@ class HostedCode(StrEnum):
     SERVICE_REFUSED = "service_refused"
     SERVICE_FAILED = "service_failed"
     SERVICE_TIMEOUT = "service_timeout"
-    PACKAGE_MISSING = "package_missing"
 
 
 class HostedError(JobError):
     """A call to a service can't be made, or gave nothing that can be used."""
-
-    def __init__(self, code: HostedCode | ErrorCode, message: str, *, hint: str = "") -> None:
-        # The parent takes the protocol's codes only; these are this package's own.
-        ReaPaintError.__init__(self, code, message, hint=hint)
 
 
 def maybe_paid(service: str, why: str) -> HostedError:

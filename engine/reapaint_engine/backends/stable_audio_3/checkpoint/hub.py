@@ -219,7 +219,7 @@ def _import_hub() -> Any:
         import huggingface_hub.utils  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:
         raise StoreError(
-            StoreCode.PACKAGE_MISSING,
+            ErrorCode.PACKAGE_MISSING,
             "Downloading needs packages that are not installed.",
             hint=f"Install them with `{INSTALL_COMMAND}`, or bring a folder with --from DIR.",
         ) from error

@@ -8,7 +8,7 @@ from typing import Protocol
 from reapaint_engine.backends.stable_audio_3.checkpoint import hub
 from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import Model, needed_files
 from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import open_checkpoint
-from reapaint_engine.backends.stable_audio_3.checkpoint.errors import StoreCode, StoreError, no_room
+from reapaint_engine.backends.stable_audio_3.checkpoint.errors import StoreError, no_room
 from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import (
     SHA256_DIGITS,
     File,
@@ -101,7 +101,7 @@ class FolderSource:
         )
         if not paths:
             raise StoreError(
-                StoreCode.FILE_NOT_FOUND,
+                ErrorCode.FILE_NOT_FOUND,
                 f"{self._folder} holds no checkpoint.",
                 hint="Name the folder that holds model.safetensors and model_config.json, or"
                 " model_index.json.",

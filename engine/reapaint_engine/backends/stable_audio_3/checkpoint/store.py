@@ -203,7 +203,7 @@ def locked(name: str) -> Iterator[None]:
             yield
     except filelock.Timeout as error:
         raise StoreError(
-            StoreCode.BUSY,
+            StoreCode.MODEL_BUSY,
             f"Another process is just getting or removing {name}.",
             hint="Wait until it is done, and try again.",
         ) from error
@@ -249,7 +249,7 @@ def _nothing_to_remove(model: Model, cached: Installed | None) -> StoreError:
             hint="`reapaint models` shows what is.",
         )
     return StoreError(
-        StoreCode.NOT_OURS,
+        ErrorCode.MODEL_NOT_OURS,
         f"{model.name} lies in the Hugging Face cache, which other programs use as well.",
         hint=f"Remove it there with `hf cache rm model/{model.repo_id}`.",
     )
