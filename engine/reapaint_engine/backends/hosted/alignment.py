@@ -113,12 +113,11 @@ def _compare(
     energies = np.zeros(2 * reach + 1)
     sent_energy = 0.0
     for stretch in stretches:
-        for channel, other in zip(sent, answer, strict=True):
-            reference = channel[stretch.start : stretch.end].astype(np.float64)
-            found = _reachable(other, stretch, reach)
-            products += _correlate(found, reference)
-            energies += _sliding_energy(found, reference.size)
-            sent_energy += float(reference @ reference)
+        reference = sent[:, stretch.start : stretch.end].astype(np.float64)
+        found = _reachable(answer, stretch, reach)
+        products += _correlate(found, reference)
+        energies += _sliding_energy(found, stretch.length)
+        sent_energy += float(np.square(reference).sum())
     floor = SILENCE_RMS**2 * sent.shape[0] * sum(each.length for each in stretches)
     if sent_energy < floor:
         return None
@@ -209,23 +208,25 @@ def _within(stretch: Span, frames: int, reach: int) -> Span:
     return Span(stretch.start, max(min(stretch.end, frames), stretch.start))
 
 
-def _reachable(channel: Audio, stretch: Span, reach: int) -> Float64Array:
-    """Return an answer's frames that a stretch may be found in; silence where it has none."""
+def _reachable(answer: Audio, stretch: Span, reach: int) -> Float64Array:
+    """Return the frames that a stretch may be found in; silence where the answer has none."""
     start, end = stretch.start - reach, stretch.end + reach
-    found = channel[max(start, 0) : max(min(end, channel.size), 0)]
+    found = answer[:, max(start, 0) : max(min(end, answer.shape[1]), 0)].astype(np.float64)
     before = max(-start, 0)
-    return np.pad(found.astype(np.float64), (before, end - start - before - found.size))
+    return np.pad(found, ((0, 0), (before, end - start - before - found.shape[1])))
 
 
 def _correlate(found: Float64Array, reference: Float64Array) -> Float64Array:
-    size = scipy.fft.next_fast_len(found.size, real=True)
-    spectrum = scipy.fft.rfft(found, size) * np.conj(scipy.fft.rfft(reference, size))
-    products = scipy.fft.irfft(spectrum, size)[: found.size - reference.size + 1]
+    """Return the products of all channels together, for every place of the reference."""
+    frames = found.shape[1]
+    size = scipy.fft.next_fast_len(frames, real=True)
+    spectra = scipy.fft.rfft(found, size) * np.conj(scipy.fft.rfft(reference, size))
+    products = scipy.fft.irfft(spectra.sum(axis=0), size)[: frames - reference.shape[1] + 1]
     return np.asarray(products, dtype=np.float64)
 
 
 def _sliding_energy(found: Float64Array, length: int) -> Float64Array:
-    sums = np.concatenate(([0.0], np.cumsum(found**2)))
+    sums = np.concatenate(([0.0], np.cumsum(np.square(found).sum(axis=0))))
     return np.asarray(sums[length:] - sums[:-length], dtype=np.float64)
 
 
