@@ -62,7 +62,7 @@ def test_one_path_is_probed_a_job_and_tick(asked: Workbench) -> None:
 @pytest.mark.slow
 def test_no_tick_holds_reaper_up(tmp_path: Path) -> None:
     """A minute of stereo, through the accessor, and back."""
-    item = {"length_s": 70.0, "pitch": 2.0, "position_s": 0.0}
+    item = {"length_s": 70.0, "channel_mode": 1, "position_s": 0.0}
     with Workbench(tmp_path, media=recording(80.0), item=item) as bench:
         bench.select(5.0, 65.0)
         bench.sim.run_action(actions.FILL)
