@@ -5,6 +5,7 @@ text means equal state. Words and their order are REAPER's as far as scripts can
 """
 
 import base64
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,13 +65,14 @@ ENVELOPES = {"Volume": "VOLENV", "Pan": "PANENV", "Mute": "MUTEENV", "Pitch": "P
 _ENVELOPE_NAMES = {word: name for name, word in ENVELOPES.items()}
 
 
+@functools.cache
 def _number(value: float) -> str:
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
 
 
 def _lines(values: dict[str, float], table: dict[str, tuple[str, ...]]) -> Iterator[str]:
     for word, keys in table.items():
-        yield " ".join([word, *(_number(values[key]) if key else "0" for key in keys)])
+        yield " ".join([word, *[_number(values[key]) if key else "0" for key in keys]])
 
 
 def _ext(word: str, ext: dict[str, str]) -> Iterator[str]:
@@ -154,6 +156,13 @@ def item_chunk(item: Item) -> str:
 
 def track_lines(track: Track) -> Iterator[str]:
     """Yield a track's lines and its items'."""
+    yield from _own_lines(track)
+    for item in track.items:
+        yield from item_lines(item)
+    yield ">"
+
+
+def _own_lines(track: Track) -> Iterator[str]:
     yield f"<TRACK {track.guid}"
     yield f"NAME {quoted(track.name)}"
     yield from (f"{key} {_number(track.values[key])}" for key in sorted(track.values))
@@ -163,9 +172,6 @@ def track_lines(track: Track) -> Iterator[str]:
     yield from _ext("EXT", track.ext)
     for name in sorted(track.envelopes):
         yield from envelope_lines(track.envelopes[name])
-    for item in track.items:
-        yield from item_lines(item)
-    yield ">"
 
 
 def project_chunk(project: Project) -> str:
@@ -189,20 +195,10 @@ def undo_fingerprint(project: Project, *, selection: bool, ext: bool) -> tuple[s
     items: list[str] = []
     rest: list[str] = []
     for track in project.tracks:
-        lines = iter(track_lines(track))
-        for line in lines:
-            if line == "<ITEM":
-                depth = 0
-                items.append(track.guid)
-                while True:
-                    depth += line.startswith("<") - (line == ">")
-                    if selection or not line.startswith("SEL "):
-                        items.append(line)
-                    if depth == 0:
-                        break
-                    line = next(lines)
-            elif not line.startswith("I_SELECTED"):
-                rest.append(line)
+        rest += [line for line in _own_lines(track) if not line.startswith("I_SELECTED")]
+        for item in track.items:
+            items.append(track.guid)
+            items += [line for line in item_lines(item) if selection or line[:4] != "SEL "]
     rest += [f"{marker}" for marker in project.markers]
     if ext:
         rest += [f"{key} {value!r}" for key, value in sorted(project.ext.items())]

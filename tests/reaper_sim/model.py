@@ -8,6 +8,9 @@ from pathlib import Path
 from random import Random
 from typing import ClassVar
 
+import numpy as np
+
+from reapaint_engine.protocol.arrays import Float64Array
 from tests.reaper_sim.signatures import parameter_keys
 from tests.reaper_sim.sources import FileSource, Source
 
@@ -83,20 +86,20 @@ class Envelope(Handle):
         self.name, self.parent, self.points = name, parent, points
         self.active = True
 
-    def value_at(self, time: float) -> float:
-        """Return the value at a time, straight lines between points."""
+    def values_at(self, times: Float64Array) -> Float64Array:
+        """Return the values at times, straight lines between points but after square ones."""
         points = sorted(self.points, key=lambda point: point.time)
         if not points:
-            return 1.0 if "Volume" in self.name else 0.0
-        if time <= points[0].time:
-            return points[0].value
-        for left, right in itertools.pairwise(points):
-            if time < right.time:
-                if left.shape == 1:
-                    return left.value
-                share = (time - left.time) / (right.time - left.time)
-                return left.value + share * (right.value - left.value)
-        return points[-1].value
+            return np.full(len(times), 1.0 if "Volume" in self.name else 0.0)
+        places = np.array([point.time for point in points])
+        values = np.array([point.value for point in points])
+        is_square = np.array([point.shape == 1 for point in points])
+        left = np.maximum(np.searchsorted(places, times, side="right") - 1, 0)
+        return np.where(is_square[left], values[left], np.interp(times, places, values))
+
+    def value_at(self, time: float) -> float:
+        """Return the value at one time."""
+        return float(self.values_at(np.array([time]))[0])
 
 
 @dataclass

@@ -136,7 +136,7 @@ def _volume(take: Take, times: Float64Array) -> Float64Array | float:
 
 def _values(envelope: Envelope, take: Take, times: Float64Array) -> Float64Array:
     """Return an envelope at times of the item; its points count time as the take plays it."""
-    return np.array([envelope.value_at(float(time)) for time in times * take.rate])
+    return envelope.values_at(times * take.rate)
 
 
 def _spread(signal: Float64Array, width: int) -> Float64Array:
