@@ -1,6 +1,7 @@
-"""Codes of errors, as the packages' own text shows them: each is a member of one enum."""
+"""Errors as the packages' own text shows them: a code is a member of one enum, a path a field."""
 
 import ast
+import re
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,9 @@ CODE_AT = {"Refused": 1, "bad_request": 2, "Rejected": 1, "Failed": 1, "ErrorTex
 """Where the code stands among the arguments of what is no plain error."""
 WITHOUT = ("JobCancelled", "PredictionCancelled", "SettingError")
 """Errors that have one code, which is not given to them."""
+NAMES_A_PATH = re.compile(r"(^|[._])(path|paths|folder|parent|library|spool)(\(\))?$")
+ADDRESSES = ("model.path",)
+"""What has the name of a path and is none: a model's address at a service."""
 
 
 @cache
@@ -77,3 +81,16 @@ def test_each_code_stands_in_one_enum() -> None:
 def test_each_code_is_used() -> None:
     named = {ast.unparse(node) for _, node in _nodes() if isinstance(node, ast.Attribute)}
     assert not set(_codes()) - named
+
+
+def test_a_path_is_a_field_of_its_error() -> None:
+    """So that it can be left out where strangers read the sentence."""
+    errors = _children_of("ReaPaintError")
+    for place, node in _nodes():
+        if not isinstance(node, ast.Call) or _called(node) not in errors:
+            continue
+        shown = [ast.unparse(e.value) for e in ast.walk(node) if isinstance(e, ast.FormattedValue)]
+        paths = [each for each in shown if NAMES_A_PATH.search(each) and each not in ADDRESSES]
+        assert not paths, f"{place} shows {paths}: write THE_PATH, and give path="
+        is_given = any(each.arg == "path" for each in node.keywords)
+        assert is_given or "THE_PATH" not in shown, f"{place} has no path= for THE_PATH"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from reapaint_engine.config import EngineConfig, check_config
 from reapaint_engine.errors import StartError
-from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, ReaPaintError
 from reapaint_engine.protocol.interpreter import TRY_FLAG
 from reapaint_engine.protocol.settings import Parser, add_flags, read_settings
 from reapaint_engine.protocol.version import __version__
@@ -45,8 +45,9 @@ def _config_of(options: argparse.Namespace) -> EngineConfig:
     if "library" in options and folder is not None and not folder.is_dir():
         raise StartError(
             ErrorCode.NO_LIBRARY,
-            f"There is no folder {folder}.",
+            f"There is no folder {THE_PATH}.",
             hint="Name a folder of sounds with --library.",
+            path=folder,
         )
     return config
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from reapaint_engine.backends.options import BackendOptions
 from reapaint_engine.errors import StartError
 from reapaint_engine.protocol.discovery import is_loopback
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import ErrorCode, unknown_choice
 from reapaint_engine.protocol.messages import Limits
 from reapaint_engine.protocol.params import AUTO
 from reapaint_engine.protocol.settings import (
@@ -111,8 +111,6 @@ def check_config(config: EngineConfig, backends: Collection[str]) -> None:
         Naming the setting and what it may be.
     """
     if config.backend not in (AUTO, *backends):
-        raise StartError(
-            ErrorCode.UNKNOWN_BACKEND,
-            f"There is no backend {config.backend!r}.",
-            hint=f"Choose one of: {', '.join((AUTO, *backends))}.",
+        raise StartError.of(
+            unknown_choice(ErrorCode.UNKNOWN_BACKEND, "backend", config.backend, (AUTO, *backends))
         )

@@ -15,6 +15,7 @@ import numpy as np
 from reapaint_engine.jobs import Job, JobQueue
 from reapaint_engine.protocol import messages
 from reapaint_engine.protocol.arrays import Audio
+from reapaint_engine.protocol.discovery import is_loopback
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError
 from reapaint_engine.protocol.messages import JobState, Message
 from reapaint_engine.protocol.progress import Stage
@@ -67,6 +68,7 @@ class Dispatcher:
         self._limits = welcome().limits
         self._token = token
         self._endpoint = endpoint
+        self._is_local = is_loopback(endpoint)
         self._started_s = started_s
         self._active_s = started_s
         self._last_seen_s: dict[bytes, float] = {}
@@ -272,8 +274,7 @@ class Dispatcher:
                 return self._end_stopped(job)
             return self._end(job, messages.Cancelled(job.job_id), JobState.CANCELLED)
         _log.warning("%s: %s [%s]", job.job_id, error.message, error.code)
-        message = messages.Failed(job.job_id, error.code, error.message, error.hint)
-        return self._end(job, message, JobState.FAILED)
+        return self._end_failed(job, error)
 
     def _take_running(self, now_s: float) -> Job:
         job = self._running
@@ -347,8 +348,11 @@ class Dispatcher:
         return self._end(job, messages.Cancelled(job.job_id), JobState.CANCELLED)
 
     def _end_stopped(self, job: Job) -> list[Outgoing]:
-        error = _stopping()
-        message = messages.Failed(job.job_id, error.code, error.message, error.hint)
+        return self._end_failed(job, _stopping())
+
+    def _end_failed(self, job: Job, error: ReaPaintError) -> list[Outgoing]:
+        told = error if self._is_local else error.for_stranger()
+        message = messages.Failed(job.job_id, told.code, told.message, told.hint, told.path)
         return self._end(job, message, JobState.FAILED)
 
     def _end(

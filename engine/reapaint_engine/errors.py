@@ -10,7 +10,7 @@
             └── JobCancelled
 """
 
-from reapaint_engine.protocol.errors import Code, ErrorCode, ReaPaintError
+from reapaint_engine.protocol.errors import JOB_CANCELLED, Code, ErrorCode, ReaPaintError
 
 
 class StartCode(Code):
@@ -41,4 +41,4 @@ class JobCancelled(JobError):
     """Somebody asked for the job's end."""
 
     def __init__(self) -> None:
-        super().__init__(ErrorCode.CANCELLED, "The job was cancelled.")
+        super().__init__(ErrorCode.CANCELLED, JOB_CANCELLED)

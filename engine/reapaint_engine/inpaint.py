@@ -16,7 +16,7 @@ from reapaint_engine.dsp.windows import passage_at_rate, spans_at_rate
 from reapaint_engine.errors import BackendUnavailable, JobError
 from reapaint_engine.monitor import JobMonitor
 from reapaint_engine.protocol.arrays import Audio
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import ErrorCode, unknown_choice
 from reapaint_engine.protocol.messages import (
     BackendInfo,
     Done,
@@ -96,7 +96,9 @@ def inpaint(
             raise
         generated = _generate(request, window, fallback, clock)
         by = fallback.info.name
-        generated = replace(generated, warnings=(f"Filled by the {by} backend instead: {error}",))
+        generated = replace(
+            generated, warnings=(f"Filled by the {by} backend instead: {error.for_stranger()}",)
+        )
     resolved, generation, info = generated.resolved, generated.generation, generated.info
     clock.enter(Stage.SPLICE)
     takes = [
@@ -165,11 +167,7 @@ def _choose_backend(
     name = request.backend or default
     backend = backends.get(name)
     if backend is None:
-        raise JobError(
-            ErrorCode.UNKNOWN_BACKEND,
-            f"This engine has no backend {name!r}.",
-            hint=f"Choose one of: {', '.join(backends)}.",
-        )
+        raise JobError.of(unknown_choice(ErrorCode.UNKNOWN_BACKEND, "backend", name, backends))
     if not backend.info.open_models:
         _check_choice("model", request.model, backend.info.models, ErrorCode.UNKNOWN_MODEL)
     _check_choice("mode", request.mode, backend.info.modes, ErrorCode.UNKNOWN_MODE)
@@ -178,9 +176,7 @@ def _choose_backend(
 
 def _check_choice(kind: str, name: str | None, choices: tuple[str, ...], code: ErrorCode) -> None:
     if name is not None and name not in choices:
-        raise JobError(
-            code, f"There is no {kind} {name!r}.", hint=f"Choose one of: {', '.join(choices)}."
-        )
+        raise JobError.of(unknown_choice(code, kind, name, choices))
 
 
 def _resolve(request: InpaintRequest, info: BackendInfo) -> InpaintRequest:

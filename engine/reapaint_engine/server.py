@@ -249,7 +249,7 @@ def _authenticator(
     try:
         pair = keys.load_key_pair()
     except ReaPaintError as error:
-        raise StartError(error.code, error.message, hint=error.hint) from error
+        raise StartError.of(error) from error
     if not keys.trusted_clients():
         raise StartError(
             StartCode.NO_TRUSTED_CLIENTS,

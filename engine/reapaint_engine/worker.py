@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 
 from reapaint_engine.backends.base import Backend
-from reapaint_engine.errors import EngineError, JobError
+from reapaint_engine.errors import EngineError
 from reapaint_engine.inpaint import inpaint
 from reapaint_engine.jobs import Job
 from reapaint_engine.monitor import JobMonitor
 from reapaint_engine.protocol.arrays import Audio
-from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.errors import ReaPaintError, internal_error, out_of_memory
 from reapaint_engine.protocol.messages import Done
 
 _log = logging.getLogger(__name__)
@@ -104,14 +104,8 @@ def _as_job_error(error: Exception, job: Job) -> ReaPaintError:
         return error
     if isinstance(error, MemoryError):
         _log.error("%s ran out of memory", job.job_id)
-        return JobError(
-            ErrorCode.OUT_OF_MEMORY,
-            "The machine has too little memory for this job.",
-            hint="Select less, ask for less context, or for fewer takes.",
-        )
+        return out_of_memory()
     _log.exception("%s failed", job.job_id, exc_info=error)
-    return JobError(
-        ErrorCode.INTERNAL_ERROR,
-        f"ReaPaint made a mistake: {type(error).__name__}: {error}.",
-        hint="The engine's log has the details; please report it.",
+    return internal_error(
+        type(error).__name__, hint="The engine's log has the details; please report it."
     )

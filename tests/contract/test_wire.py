@@ -84,7 +84,13 @@ SAMPLES: tuple[Message, ...] = (
         warnings=("The prompt had no effect.",),
         notes=("small-sfx: the prompt names a sound.",),
     ),
-    m.Failed("0123456789abcdef", "out_of_memory", "Too little memory.", "Select less."),
+    m.Failed(
+        "0123456789abcdef",
+        "no_library",
+        "There is no folder /srv/sounds.",
+        "Connect its disk.",
+        "/srv/sounds",
+    ),
     m.Cancelled("0123456789abcdef"),
     m.Pong(),
     m.Status(

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from reapaint_engine.dispatcher import CLIENT_TIMEOUT_S, RESULT_KEPT_S, Dispatcher, Outgoing
 from reapaint_engine.errors import JobCancelled, JobError
 from reapaint_engine.protocol import messages
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode
 from reapaint_engine.protocol.messages import InpaintRequest, Limits, Placement, TakeReport
 from reapaint_engine.protocol.spans import Span
 from tests.scale import SCALE
@@ -22,12 +22,12 @@ REQUEST = InpaintRequest("job", 8000, 1, 100, 100, (Span(10, 20),))
 WELCOME = messages.Welcome("1", 1, (), "echo", Limits(1 << 20, 8, 1 << 20))
 
 
-def _dispatcher() -> Dispatcher:
-    return Dispatcher(welcome=lambda: WELCOME, token=TOKEN, endpoint="tcp://x", started_s=0.0)
+def _dispatcher(endpoint: str = "tcp://127.0.0.1:5555") -> Dispatcher:
+    return Dispatcher(welcome=lambda: WELCOME, token=TOKEN, endpoint=endpoint, started_s=0.0)
 
 
-def _greeted(*clients: bytes) -> Dispatcher:
-    dispatcher = _dispatcher()
+def _greeted(*clients: bytes, endpoint: str = "tcp://127.0.0.1:5555") -> Dispatcher:
+    dispatcher = _dispatcher(endpoint)
     for client in clients:
         dispatcher.receive(client, messages.Hello(TOKEN, "test"), (), now_s=0.0)
     return dispatcher
@@ -175,6 +175,31 @@ def test_a_failed_job_tells_why_and_the_next_one_runs() -> None:
         "a", "out_of_memory", "Too little memory.", "Select less."
     )
     assert dispatcher.next_job(now_s=0.0).job_id == "b"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "shown", "path"),
+    [
+        ("tcp://127.0.0.1:5555", "/srv/it's ü/sounds", "/srv/it's ü/sounds"),
+        ("tcp://0.0.0.0:5555", "sounds", ""),
+    ],
+)
+def test_only_who_uses_this_machine_is_told_where_a_folder_lies(
+    endpoint: str, shown: str, path: str
+) -> None:
+    dispatcher = _greeted(b"c", endpoint=endpoint)
+    _submit(dispatcher, b"c", "a")
+    dispatcher.next_job(now_s=0.0)
+    error = JobError(
+        ErrorCode.NO_LIBRARY,
+        f"There is no folder {THE_PATH}.",
+        hint=f"Make {THE_PATH}.",
+        path="/srv/it's ü/sounds",
+    )
+    (sent,) = dispatcher.failed(error, now_s=0.0)
+    assert sent.message == messages.Failed(
+        "a", "no_library", f"There is no folder {shown}.", f"Make {shown}.", path
+    )
 
 
 def test_sending_a_job_twice_runs_it_once() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from reapaint.commands.terminal import Terminal
 from reapaint.errors import BridgeError, InputError, JobFailed
 from reapaint.link.in_process import engine_api
-from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, ReaPaintError, reason_of
 
 _BAD_INPUT = (ErrorCode.INVALID_FIELD, ErrorCode.NO_MODEL, ErrorCode.UNKNOWN_MODEL)
 
@@ -37,15 +37,16 @@ def run(options: Mapping[str, object], terminal: Terminal, *, out: Path | None) 
     if out is not None and not out.absolute().parent.is_dir():
         raise InputError(
             ErrorCode.OUTPUT_NOT_WRITABLE,
-            f"There is no folder {out.absolute().parent}.",
+            f"There is no folder {THE_PATH}.",
             hint="Make it, or give --out another place.",
+            path=out.absolute().parent,
         )
     try:
         with terminal.progress() as on_progress:
             figures = engine_api.measure_model(options, on_progress)
     except ReaPaintError as error:
         kind = InputError if error.code in _BAD_INPUT else JobFailed
-        raise kind(error.code, error.message, hint=error.hint) from error
+        raise kind.of(error) from error
     answer = {"ok": True, **figures}
     if out is not None:
         _write(answer, out)
@@ -59,8 +60,9 @@ def _write(answer: object, out: Path) -> None:
     except OSError as error:
         raise BridgeError(
             ErrorCode.OUTPUT_NOT_WRITABLE,
-            f"{out} can't be written: {error.strerror or error}.",
+            f"{THE_PATH} can't be written: {reason_of(error)}.",
             hint="Give --out another place.",
+            path=out,
         ) from error
 
 

@@ -18,7 +18,7 @@ from reapaint.commands.flags import make_parser
 from reapaint.commands.settings import CommandSettings
 from reapaint.commands.terminal import Terminal
 from reapaint.errors import BridgeCode, BridgeError, InputError, OutputLost
-from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError, internal_error
 from reapaint_engine.protocol.libraries import LIBRARY_BACKEND
 from reapaint_engine.protocol.settings import read_settings
 from reapaint_engine.protocol.version import __version__
@@ -291,8 +291,7 @@ def _exit_code(error: ReaPaintError) -> int:
 
 
 def _our_mistake(error: Exception) -> ReaPaintError:
-    return ReaPaintError(
-        ErrorCode.INTERNAL_ERROR,
-        f"ReaPaint made a mistake: {type(error).__name__}: {error}.",
+    return internal_error(
+        f"{type(error).__name__}: {error}",
         hint="Please report it, with the command and REAPAINT_LOG_LEVEL=DEBUG set.",
     )

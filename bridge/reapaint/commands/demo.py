@@ -12,7 +12,7 @@ from reapaint.link.launcher import find_or_start
 from reapaint.repaint import RepaintJob, Report, prepare, run_job
 from reapaint.request_settings import RequestSettings
 from reapaint_engine.protocol.discovery import find_engine
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, reason_of
 from reapaint_engine.protocol.version import __version__
 
 RECORDING = Path(__file__).parent.parent / "recordings" / "river.flac"
@@ -33,8 +33,9 @@ def run(folder: Path, terminal: Terminal) -> None:
     except OSError as error:
         raise InputError(
             ErrorCode.OUTPUT_NOT_WRITABLE,
-            f"The folder {folder} can't be made: {error.strerror}.",
+            f"The folder {THE_PATH} can't be made: {reason_of(error)}.",
             hint="Name another one with --out.",
+            path=folder,
         ) from error
     before, after, picture = (folder / name for name in ("before.wav", "after.wav", "picture.png"))
     write_spliced(probe(RECORDING), before, [], force=True, record={})

@@ -15,7 +15,7 @@ from reapaint.link.in_process import InProcessEngine
 from reapaint.link.launcher import find_or_start
 from reapaint.repaint import RepaintJob, Report, prepare, run_job
 from reapaint_engine.protocol.arrays import Audio
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode
 from reapaint_engine.protocol.libraries import LIBRARY_BACKEND, library_name
 from reapaint_engine.protocol.params import AUTO
 from reapaint_engine.protocol.spans import Span
@@ -92,8 +92,9 @@ def _check_folder(where: Where) -> None:
     if not where.library.is_dir():
         raise InputError(
             ErrorCode.NO_LIBRARY,
-            f"There is no folder {where.library}.",
+            f"There is no folder {THE_PATH}.",
             hint="Connect its disk, or name another folder with --library.",
+            path=where.library,
         )
 
 
@@ -155,16 +156,18 @@ def _check_picture(path: Path, *, force: bool) -> None:
     if path.suffix.lower() != ".png":
         raise InputError(
             BridgeCode.UNSUPPORTED_FORMAT,
-            f"{path} would be no PNG picture.",
+            f"{THE_PATH} would be no PNG picture.",
             hint="Give --plot a name that ends in .png.",
+            path=path,
         )
     if path.exists() and not force:
         raise exists_error(path)
     if not path.absolute().parent.is_dir():
         raise InputError(
             ErrorCode.OUTPUT_NOT_WRITABLE,
-            f"There is no folder {path.parent}.",
+            f"There is no folder {THE_PATH}.",
             hint="Make it, or choose another one.",
+            path=path.parent,
         )
 
 

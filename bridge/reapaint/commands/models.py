@@ -127,7 +127,7 @@ def _failures() -> Iterator[None]:
             kind = InputError
         elif error.code in _BAD_OUTPUT:
             kind = BridgeError
-        raise kind(error.code, error.message, hint=error.hint) from error
+        raise kind.of(error) from error
 
 
 def _show_local(listed: dict[str, Any], terminal: Terminal) -> None:

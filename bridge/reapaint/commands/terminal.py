@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from reapaint.errors import BridgeCode, OutputLost
-from reapaint_engine.protocol.errors import ReaPaintError
+from reapaint_engine.protocol.errors import ReaPaintError, reason_of
 from reapaint_engine.protocol.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _speaking() -> Iterator[None]:
     except OSError as error:
         raise OutputLost(
             BridgeCode.OUTPUT_LOST,
-            f"The answer can't be written to standard output: {error.strerror or error}.",
+            f"The answer can't be written to standard output: {reason_of(error)}.",
         ) from error
 
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from reapaint.errors import BridgeCode, BridgeError, InputError
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, reason_of
 
 NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 """Disk, quota, and what a file system or a limit allows for one file."""
@@ -238,14 +238,15 @@ def write_error(path: Path, error: OSError) -> BridgeError:
     if error.errno in NO_ROOM:
         return BridgeError(
             ErrorCode.DISK_FULL,
-            f"There is no room left for {path.name} in {path.parent}.",
+            f"There is no room left for {path.name} in {THE_PATH}.",
             hint="Free some space or write to another disk; no half-written file was left.",
+            path=path.parent,
         )
-    reason = error.strerror or str(error)
     return BridgeError(
         ErrorCode.OUTPUT_NOT_WRITABLE,
-        f"{path} can't be written: {reason}.",
+        f"{THE_PATH} can't be written: {reason_of(error)}.",
         hint="Choose another folder or change its permissions.",
+        path=path,
     )
 
 
@@ -253,8 +254,9 @@ def exists_error(path: Path) -> InputError:
     """Return the refusal to replace a file."""
     return InputError(
         BridgeCode.OUTPUT_EXISTS,
-        f"{path} exists already.",
+        f"{THE_PATH} exists already.",
         hint="Choose another name, or give --force to replace it.",
+        path=path,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from reapaint.errors import InputError
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, reason_of
 from reapaint_engine.protocol.settings import (
     MEBIBYTES,
     PATH,
@@ -232,7 +232,10 @@ def check_config(config: HttpConfig) -> None:
     for file in (config.cert, config.key):
         if file is not None and not file.is_file():
             raise InputError(
-                ErrorCode.FILE_NOT_FOUND, f"There is no file {file}.", hint="Check its name."
+                ErrorCode.FILE_NOT_FOUND,
+                f"There is no file {THE_PATH}.",
+                hint="Check its name.",
+                path=file,
             )
 
 
@@ -243,13 +246,15 @@ def _token_of(path: Path) -> str:
     except (OSError, UnicodeError) as error:
         raise InputError(
             ErrorCode.INVALID_OPTION,
-            f"The token in {path} can't be read: {getattr(error, 'strerror', None) or error}.",
+            f"The token in {THE_PATH} can't be read: {reason_of(error)}.",
             hint="Check the name of --http-token-file.",
+            path=path,
         ) from error
     if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise InputError(
             ErrorCode.INVALID_OPTION,
-            f"Others than its owner can use {path}, so the token in it is no secret.",
-            hint=f"Run `chmod 600 {path}`.",
+            f"Others than its owner can use {THE_PATH}, so the token in it is no secret.",
+            hint=f"Run `chmod 600 {THE_PATH}`.",
+            path=path,
         )
     return text

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from reapaint.errors import BridgeCode, EngineUnavailable, InputError, JobFailed
 from reapaint.http.models import without_paid
 from reapaint.link.client import EngineAddress
+from reapaint.link.engine import failure_of
 from reapaint.link.launcher import engine_log_path, find_or_start
 from reapaint.link.thread import Connected, Disconnected, EngineAnswer, EngineLink, LinkEvent
 from reapaint_engine.protocol import discovery, messages
 from reapaint_engine.protocol.arrays import Audio
-from reapaint_engine.protocol.errors import ErrorCode, ReceivedCode
+from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
 from reapaint_engine.protocol.progress import OnProgress, Stage
 
@@ -178,10 +179,9 @@ class SharedEngine:
                     time.sleep(FULL_PAUSE_S)
                     send()
                 case messages.Failed(code=ErrorCode.ENGINE_STOPPING):
-                    raise _stopped(event.message)
+                    raise _lost(failure_of(event.message), BridgeCode.ENGINE_DIED)
                 case messages.Failed() | messages.Rejected():
-                    failed = event.message
-                    raise JobFailed(ReceivedCode(failed.code), failed.message, hint=failed.hint)
+                    raise failure_of(event.message)
 
     def _hear(self, event: LinkEvent) -> None:
         """Take note of what the link says; in its thread."""
@@ -216,15 +216,11 @@ class SharedEngine:
         return find_or_start(endpoint, options=("--idle-exit=0", *self._flags))
 
 
-def _lost(error: EngineUnavailable) -> EngineUnavailable:
-    return EngineUnavailable(
-        error.code, error.message, hint="Send the job again: the engine is started anew for it."
-    )
-
-
-def _stopped(failed: messages.Failed) -> EngineUnavailable:
-    return EngineUnavailable(
-        BridgeCode.ENGINE_DIED,
-        failed.message,
-        hint="Send the job again: the engine is started anew for it.",
-    )
+def _lost(error: ReaPaintError, code: BridgeCode | None = None) -> EngineUnavailable:
+    hint = "Send the job again: the engine is started anew for it."
+    if error.code == BridgeCode.ENGINE_NOT_STARTED:
+        # Why is the end of its log, which may tell anything of this machine.
+        return EngineUnavailable(
+            BridgeCode.ENGINE_NOT_STARTED, "The engine can't be started.", hint=hint
+        )
+    return EngineUnavailable.of(error, code=code, hint=hint)

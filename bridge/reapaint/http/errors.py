@@ -8,7 +8,13 @@
 """
 
 from reapaint.errors import BridgeError
-from reapaint_engine.protocol.errors import Code, ErrorCode, ReaPaintError, ReceivedCode
+from reapaint_engine.protocol.errors import (
+    Code,
+    ErrorCode,
+    ReaPaintError,
+    ReceivedCode,
+    internal_error,
+)
 
 
 class HttpCode(Code):
@@ -42,6 +48,11 @@ class Refused(BridgeError):
         self.status = status
 
 
+def refusal_of(error: ReaPaintError, status: int) -> Refused:
+    """Return any error as the answer to a request."""
+    return Refused(status, error.code, error.message, hint=error.hint)
+
+
 def bad_request(message: str, hint: str, code: Code = HttpCode.INVALID_REQUEST) -> Refused:
     """Return the refusal of a request that nothing can be made of."""
     return Refused(400, code, message, hint=hint)
@@ -59,6 +70,13 @@ def too_large(limit_bytes: int, what: str = "The file") -> Refused:
         ErrorCode.TOO_LARGE,
         f"{what} is larger than the {limit_bytes / 2**20:.0f} MiB that this server takes.",
         hint="Send less, or start the server with a larger --http-max-upload-mib.",
+    )
+
+
+def our_mistake(error: Exception) -> ReaPaintError:
+    """Return what to say of an error that nobody foresaw."""
+    return internal_error(
+        type(error).__name__, hint="The server's log has the details; please report it."
     )
 
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from reapaint.http.errors import bad_request, not_found
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint.http.errors import not_found, refusal_of
+from reapaint_engine.protocol.errors import ErrorCode, unknown_choice
 from reapaint_engine.protocol.messages import BackendInfo, Welcome
 from reapaint_engine.protocol.params import AUTO
 
@@ -79,20 +79,14 @@ def model_paths(welcome: Welcome) -> list[str]:
 def _checked(choice: ModelChoice, welcome: Welcome) -> ModelChoice:
     backends = {each.name: each for each in welcome.backends}
     if choice.backend is not None and choice.backend not in backends:
-        raise bad_request(
-            f"There is no backend {choice.backend[:60]!r}.",
-            f"Choose one of: {', '.join(backends)}.",
-            ErrorCode.UNKNOWN_BACKEND,
-        )
+        refused = unknown_choice(ErrorCode.UNKNOWN_BACKEND, "backend", choice.backend, backends)
+        raise refusal_of(refused, 400)
     if choice.model is None:
         return choice
     within = (backends[choice.backend],) if choice.backend else welcome.backends
     if not any(choice.model in each.models for each in within):
-        raise bad_request(
-            f"There is no model {choice.model[:60]!r}.",
-            f"Choose one of: {', '.join(_models_of(within)) or 'none, here'}.",
-            ErrorCode.UNKNOWN_MODEL,
-        )
+        refused = unknown_choice(ErrorCode.UNKNOWN_MODEL, "model", choice.model, _models_of(within))
+        raise refusal_of(refused, 400)
     return choice
 
 

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-import re
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from reapaint.errors import EngineUnavailable
 from reapaint.files.formats.recording import AudioInfo
@@ -13,14 +13,14 @@ from reapaint.files.new_file import NO_ROOM
 from reapaint.http.admission import AdmissionQueue
 from reapaint.http.config import HttpLimits
 from reapaint.http.engine import SharedEngine
-from reapaint.http.errors import HttpCode, Refused
+from reapaint.http.errors import HttpCode, Refused, our_mistake
 from reapaint.http.fetching import Network
 from reapaint.http.intake import find_own, look_at, take_audio
 from reapaint.http.predictions import Prediction, PredictionRequest, Predictions, Take
 from reapaint.http.store import Store, StoredFile
 from reapaint.repaint import RepaintJob, Report, prepare, run_job
 from reapaint_engine.protocol.arrays import Audio
-from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError, out_of_memory, reason_of
 from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
 from reapaint_engine.protocol.progress import OnProgress, Stage
 
@@ -36,7 +36,6 @@ WINDOW_GUESS_S = 60.0
 STAND_IN_FOR = "stable-audio-3"
 """The backend that is what the hosted models are."""
 
-_FILE_ID = re.compile(r"(work-)?[0-9a-f]{32}(\.part)?")
 _LOSSY_BYTES_PER_S = 64_000
 
 _log = logging.getLogger(__name__)
@@ -130,14 +129,16 @@ class PredictionRunner:
         try:
             await self._carry_through(prediction)
         except ReaPaintError as error:
+            if error.path:
+                _log.info("%s failed at %s", prediction.prediction_id, error.path)
             prediction.fail(self._shown(error))
         except MemoryError:
-            prediction.fail(_out_of_memory())
+            prediction.fail(out_of_memory())
         except asyncio.CancelledError:
             prediction.fail(_stopping())
         except Exception as error:  # noqa: BLE001 - the job boundary: the server lives on
             _log.exception("%s broke", prediction.prediction_id)
-            prediction.fail(_our_mistake(error))
+            prediction.fail(our_mistake(error))
         finally:
             self._predictions.let_go(prediction)
         if prediction.error is not None:
@@ -199,14 +200,13 @@ class PredictionRunner:
                 self._store.remove(take.file)
 
     def _shown(self, error: ReaPaintError) -> ReaPaintError:
-        """Return an error without the names of this machine's files, which are nobody's."""
+        """Return an error as clients may read it: they know nothing of this machine's files."""
         if isinstance(error, EngineUnavailable) and self._is_closing:
             return _stopping()
         if error.code == ErrorCode.DISK_FULL:
             return disk_full()
-        message = error.message.replace(f"{self._store.folder}/", "")
-        message = _FILE_ID.sub("the recording", message)
-        return ReaPaintError(error.code, message[:1].upper() + message[1:], hint=error.hint)
+        is_own = self._store.folder in Path(error.path).parents
+        return error.for_stranger("the recording" if is_own else "")
 
 
 class _Seat:
@@ -285,7 +285,7 @@ def _disk_error(error: OSError) -> ReaPaintError:
         return disk_full()
     return ReaPaintError(
         ErrorCode.OUTPUT_NOT_WRITABLE,
-        f"The server can't keep the result: {error.strerror or error}.",
+        f"The server can't keep the result: {reason_of(error)}.",
         hint="Its log tells more.",
     )
 
@@ -296,20 +296,4 @@ def _stopping() -> Refused:
         HttpCode.SERVER_STOPPING,
         "The server is stopping.",
         hint="Send the job again when it is back.",
-    )
-
-
-def _out_of_memory() -> ReaPaintError:
-    return ReaPaintError(
-        ErrorCode.OUT_OF_MEMORY,
-        "The machine has too little memory for this job.",
-        hint="Select less, ask for less context, or for fewer takes.",
-    )
-
-
-def _our_mistake(error: Exception) -> ReaPaintError:
-    return ReaPaintError(
-        ErrorCode.INTERNAL_ERROR,
-        f"ReaPaint made a mistake: {type(error).__name__}.",
-        hint="The server's log has the details; please report it.",
     )

@@ -14,7 +14,7 @@ from reapaint.http.errors import HttpCode, Refused
 from reapaint.http.store import StoredFile
 from reapaint.repaint import Output, Report
 from reapaint.request_settings import RequestSettings
-from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.errors import JOB_CANCELLED, ErrorCode, ReaPaintError
 from reapaint_engine.protocol.progress import Stage
 
 
@@ -146,7 +146,7 @@ class Prediction:
         with self._lock:
             if self.has_ended:
                 return
-            self.error = error
+            self.error = error.for_stranger()
             is_cancelled = error.code == ErrorCode.CANCELLED and self.is_cancelled
             self._end(State.CANCELLED if is_cancelled else State.FAILED)
 
@@ -170,9 +170,7 @@ class PredictionCancelled(ReaPaintError):
     """Somebody asked for a prediction's end."""
 
     def __init__(self) -> None:
-        super().__init__(
-            ErrorCode.CANCELLED, "The job was cancelled.", hint="Send it again if it is wanted."
-        )
+        super().__init__(ErrorCode.CANCELLED, JOB_CANCELLED, hint="Send it again if it is wanted.")
 
 
 class Predictions:

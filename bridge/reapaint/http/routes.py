@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from reapaint.http.bodies import read_json, read_query
-from reapaint.http.errors import status_of
+from reapaint.http.errors import our_mistake, status_of
 from reapaint.http.gateway import Gateway
 from reapaint.http.predictions import Shape
-from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.errors import ReaPaintError
 
 _log = logging.getLogger(__name__)
 
@@ -121,6 +121,7 @@ def endpoint(
 
 def error_response(errors_as: Shape, status: int, error: ReaPaintError) -> Response:
     """Return an error as its service would say it."""
+    error = error.for_stranger()
     content: msgspec.Struct
     headers: dict[str, str] = {}
     match errors_as:
@@ -149,15 +150,6 @@ def json_response(
     """Return a struct as JSON."""
     return Response(
         msgspec.json.encode(content), status, dict(headers or {}), media_type="application/json"
-    )
-
-
-def our_mistake(error: Exception) -> ReaPaintError:
-    """Return what to say of an error that nobody foresaw."""
-    return ReaPaintError(
-        ErrorCode.INTERNAL_ERROR,
-        f"ReaPaint made a mistake: {type(error).__name__}.",
-        hint="The server's log has the details; please report it.",
     )
 
 

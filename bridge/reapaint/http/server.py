@@ -17,7 +17,7 @@ from reapaint.http.config import HttpConfig
 from reapaint.http.engine import SharedEngine
 from reapaint.http.fetching import Network
 from reapaint.http.gateway import Gateway
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import ErrorCode, reason_of
 from reapaint_engine.protocol.folders import cache_folder
 
 KEEP_ALIVE_S = 15
@@ -168,6 +168,6 @@ def _address(config: HttpConfig, port: int) -> str:
 def _not_usable(config: HttpConfig, error: OSError) -> InputError:
     return InputError(
         ErrorCode.INVALID_OPTION,
-        f"The server can't listen on {config.host}:{config.port}: {error.strerror or error}.",
+        f"The server can't listen on {config.host}:{config.port}: {reason_of(error)}.",
         hint="Choose another port, or 0 for any that is free.",
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from reapaint.errors import InputError
 from reapaint.request_settings import RequestSettings
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import ErrorCode, unknown_choice
 from reapaint_engine.protocol.messages import BackendInfo, Welcome
 
 
@@ -65,8 +65,4 @@ def _rooted_piece(piece: str) -> str:
 
 def _check_choice(code: ErrorCode, kind: str, name: str, choices: Sequence[str]) -> None:
     if name not in choices:
-        raise InputError(
-            code,
-            f"There is no {kind} {name!r}.",
-            hint=f"Choose one of: {', '.join(choices)}.",
-        )
+        raise InputError.of(unknown_choice(code, kind, name, choices))

@@ -12,11 +12,11 @@ from typing import Self, TypeVar
 import zmq
 
 from reapaint.errors import BridgeCode, EngineUnavailable, JobFailed
-from reapaint.link.engine import Engine
+from reapaint.link.engine import Engine, failure_of
 from reapaint_engine.protocol import messages
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.codec import decode, encode
-from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError, ReceivedCode
+from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError
 from reapaint_engine.protocol.keys import KeyPair
 from reapaint_engine.protocol.messages import EngineMessage, InpaintRequest, Placement, Welcome
 from reapaint_engine.protocol.progress import OnProgress, Stage
@@ -289,9 +289,7 @@ class EngineClient(Engine):
             if isinstance(message, Welcome):
                 return message
             if isinstance(message, messages.Rejected):
-                raise EngineUnavailable(
-                    BridgeCode.ENGINE_REFUSED, message.message, hint=message.hint
-                )
+                raise _refusal(message)
         raise self._lost("does not answer")
 
     def _say_hello(self) -> None:
@@ -312,7 +310,7 @@ class EngineClient(Engine):
         if message.code != ErrorCode.NOT_AUTHORISED:
             return False
         if self._clock() - self._said_hello_s < HELLO_TIMEOUT_S:
-            raise EngineUnavailable(BridgeCode.ENGINE_REFUSED, message.message, hint=message.hint)
+            raise _refusal(message)
         self._say_hello()
         return True
 
@@ -372,8 +370,12 @@ _EXIT_3: Mapping[str, BridgeCode] = {
 }
 
 
+def _refusal(message: messages.Rejected) -> EngineUnavailable:
+    return EngineUnavailable.of(failure_of(message), code=BridgeCode.ENGINE_REFUSED)
+
+
 def _job_failure(message: messages.Failed | messages.Rejected) -> ReaPaintError:
     code = _EXIT_3.get(message.code)
     if code is not None:
-        return EngineUnavailable(code, message.message, hint=message.hint)
-    return JobFailed(ReceivedCode(message.code), message.message, hint=message.hint)
+        return EngineUnavailable.of(failure_of(message), code=code)
+    return failure_of(message)

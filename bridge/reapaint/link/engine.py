@@ -2,8 +2,10 @@
 
 from typing import Protocol
 
+from reapaint.errors import JobFailed
 from reapaint_engine.protocol.arrays import Audio
-from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
+from reapaint_engine.protocol.errors import THE_PATH, ReceivedCode
+from reapaint_engine.protocol.messages import Done, Failed, InpaintRequest, Rejected, Welcome
 from reapaint_engine.protocol.progress import OnProgress
 
 
@@ -34,3 +36,12 @@ class Engine(Protocol):
             The report, and a patch for each span of each take, takes outermost, each of
             shape (channels, span frames), float32.
         """
+
+
+def failure_of(message: Failed | Rejected) -> JobFailed:
+    """Return what an engine said of a job; a code that is new to this version stays as it is."""
+    path = message.path if isinstance(message, Failed) else ""
+    sentence, hint = (
+        text.replace(path, THE_PATH) if path else text for text in (message.message, message.hint)
+    )
+    return JobFailed(ReceivedCode(message.code), sentence, hint=hint, path=path or None)

@@ -10,7 +10,7 @@ from reapaint.errors import JobFailed
 from reapaint.link.engine import Engine
 from reapaint_engine import api
 from reapaint_engine.protocol.arrays import Audio
-from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError
+from reapaint_engine.protocol.errors import ProtocolError, ReaPaintError, out_of_memory
 from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
 from reapaint_engine.protocol.progress import OnProgress
 
@@ -48,10 +48,6 @@ class InProcessEngine(Engine):
         except ProtocolError:
             raise
         except ReaPaintError as error:
-            raise JobFailed(error.code, error.message, hint=error.hint) from error
+            raise JobFailed.of(error) from error
         except MemoryError as error:
-            raise JobFailed(
-                ErrorCode.OUT_OF_MEMORY,
-                "The machine has too little memory for this job.",
-                hint="Select less, ask for less context, or for fewer takes.",
-            ) from error
+            raise JobFailed.of(out_of_memory()) from error

@@ -13,7 +13,7 @@ from reapaint.errors import BridgeCode, EngineUnavailable
 from reapaint.link.client import EngineAddress
 from reapaint_engine.protocol import discovery, keys
 from reapaint_engine.protocol.discovery import ConnectionFile
-from reapaint_engine.protocol.errors import ProtocolError
+from reapaint_engine.protocol.errors import THE_PATH, ProtocolError
 from reapaint_engine.protocol.folders import log_folder
 from reapaint_engine.protocol.interpreter import module_command
 
@@ -155,9 +155,7 @@ def _own_keys() -> keys.KeyPair:
     try:
         return keys.load_key_pair()
     except ProtocolError as error:
-        raise EngineUnavailable(
-            BridgeCode.ENGINE_REFUSED, error.message, hint=error.hint
-        ) from error
+        raise EngineUnavailable.of(error, code=BridgeCode.ENGINE_REFUSED) from error
 
 
 def _reachable(endpoint: str) -> str:
@@ -196,7 +194,7 @@ def _exit_text(code: int) -> str:
         return "it was killed, by a person or because the machine ran out of memory"
     if code < 0:
         return f"it crashed with signal {-code} ({signal.Signals(-code).name})"
-    return f"it ended with code {code}; see {engine_log_path()}"
+    return f"it ended with code {code}; its log tells more"
 
 
 def _last_log_line() -> str:
@@ -234,14 +232,13 @@ def keyed_address(endpoint: str) -> EngineAddress:
             engine_key=keys.load_engine_key(endpoint),
         )
     except ProtocolError as error:
-        raise EngineUnavailable(
-            BridgeCode.ENGINE_REFUSED, error.message, hint=error.hint
-        ) from error
+        raise EngineUnavailable.of(error, code=BridgeCode.ENGINE_REFUSED) from error
 
 
 def _not_started(reason: str) -> EngineUnavailable:
     return EngineUnavailable(
         BridgeCode.ENGINE_NOT_STARTED,
         f"The engine did not start: {reason.rstrip('.')}.",
-        hint=f"Its log is {engine_log_path()}; `--in-process` works without one.",
+        hint=f"Its log is {THE_PATH}; `--in-process` works without one.",
+        path=engine_log_path(),
     )

@@ -11,7 +11,7 @@ from reapaint.link.client import EngineAddress, EngineClient
 from reapaint.link.launcher import find_address, find_or_start
 from reapaint_engine.protocol import messages
 from reapaint_engine.protocol.arrays import Audio
-from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError
+from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError, reason_of
 from reapaint_engine.protocol.messages import EngineMessage, InpaintRequest, Welcome
 
 IDLE_WAIT_S = 0.25
@@ -135,7 +135,7 @@ class EngineLink:
             except EngineUnavailable as error:
                 self._let_go(error)
             except ReaPaintError as error:
-                self._let_go(EngineUnavailable(error.code, error.message, hint=error.hint))
+                self._let_go(EngineUnavailable.of(error))
             except Exception as error:  # noqa: BLE001 - the message boundary
                 # A thread that died silently would leave every job waiting for ever.
                 _log.exception("the session with the engine broke")
@@ -236,6 +236,6 @@ class EngineLink:
 def _broken(error: Exception) -> EngineUnavailable:
     return EngineUnavailable(
         BridgeCode.ENGINE_NOT_STARTED if isinstance(error, OSError) else ErrorCode.INTERNAL_ERROR,
-        f"The engine can't be reached: {type(error).__name__}: {error}.",
+        f"The engine can't be reached: {type(error).__name__}: {reason_of(error)}.",
         hint="Run `reapaint doctor`.",
     )

@@ -2,8 +2,12 @@
 
 from reapaint.errors import BridgeCode, BridgeError
 from reapaint.reaper.messages import ErrorText, Failure, Request
-from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError, ReceivedCode
-from reapaint_engine.protocol.messages import Failed, Rejected
+from reapaint_engine.protocol.errors import (
+    JOB_CANCELLED,
+    ErrorCode,
+    ReaPaintError,
+    internal_error,
+)
 
 
 def failure(job_id: str, error: ReaPaintError, instance: str) -> Failure:
@@ -13,13 +17,8 @@ def failure(job_id: str, error: ReaPaintError, instance: str) -> Failure:
 
 def cancelled(request: Request) -> Failure:
     """Return the answer for a job that was asked to end."""
-    text = ErrorText(ErrorCode.CANCELLED, "The job was cancelled.")
+    text = ErrorText(ErrorCode.CANCELLED, JOB_CANCELLED)
     return Failure(request.job_id, text, request.instance)
-
-
-def error_of(message: Failed | Rejected) -> ReaPaintError:
-    """Return what the engine said."""
-    return ReaPaintError(ReceivedCode(message.code), message.message, hint=message.hint)
 
 
 def without_engine(error: ReaPaintError) -> ReaPaintError:
@@ -29,7 +28,7 @@ def without_engine(error: ReaPaintError) -> ReaPaintError:
     hint = (
         "Run the action again: it starts an engine where none runs. `reapaint doctor` tells more."
     )
-    return ReaPaintError(error.code, error.message, hint=hint)
+    return ReaPaintError.of(error, hint=hint)
 
 
 def taken_up_too_often(starts: int) -> BridgeError:
@@ -41,19 +40,9 @@ def taken_up_too_often(starts: int) -> BridgeError:
     )
 
 
-def too_large() -> BridgeError:
-    """Return the error of a job that this process has no memory for."""
-    return BridgeError(
-        ErrorCode.OUT_OF_MEMORY,
-        "The machine has too little memory for this job.",
-        hint="Select less, ask for less context, or for fewer takes.",
-    )
-
-
-def our_mistake(error: Exception) -> BridgeError:
+def our_mistake(error: Exception) -> ReaPaintError:
     """Return the error of a job that met a mistake of ours."""
-    return BridgeError(
-        ErrorCode.INTERNAL_ERROR,
-        f"ReaPaint made a mistake: {type(error).__name__}: {error}.",
+    return internal_error(
+        f"{type(error).__name__}: {error}",
         hint="Please report it, with the bridge's log, which `reapaint doctor` names.",
     )

@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from reapaint.reaper.answers import cancelled, our_mistake, too_large
+from reapaint.reaper.answers import cancelled, our_mistake
 from reapaint.reaper.messages import Failure, Result
 from reapaint.reaper.planning import PlannedJob, plan_job, write_job
 from reapaint.reaper.running_jobs import JobPhase, RunningJob, RunningWindow
 from reapaint.reaper.sources import KnownFiles
 from reapaint_engine.protocol.arrays import Audio
-from reapaint_engine.protocol.errors import ReaPaintError
+from reapaint_engine.protocol.errors import ReaPaintError, out_of_memory
 from reapaint_engine.protocol.messages import Welcome
 
 WORKERS = 3
@@ -122,7 +122,7 @@ class AudioWork:
             except ReaPaintError as error:
                 event = WorkFailed(job, error)
             except MemoryError:
-                event = WorkFailed(job, too_large())
+                event = WorkFailed(job, out_of_memory())
             except Exception as error:  # noqa: BLE001 - the job boundary: the bridge lives on
                 _log.exception("%s broke", job.job_id)
                 event = WorkFailed(job, our_mistake(error))

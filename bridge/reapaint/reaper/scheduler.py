@@ -12,10 +12,10 @@ from collections.abc import Callable
 import msgspec
 
 from reapaint.errors import BridgeError
+from reapaint.link.engine import failure_of
 from reapaint.link.thread import Connected, Disconnected, EngineAnswer, EngineLink, LinkEvent
 from reapaint.reaper.answers import (
     cancelled,
-    error_of,
     failure,
     taken_up_too_often,
     without_engine,
@@ -305,7 +305,7 @@ class JobScheduler:
             case ErrorCode.JOB_ID_REUSED:
                 window.send_anew()
             case _:
-                self._fail(job, error_of(message))
+                self._fail(job, failure_of(message))
 
     def _on_disconnected(self, event: Disconnected) -> None:
         _log.warning("no engine: %s", event.error)

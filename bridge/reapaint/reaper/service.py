@@ -23,6 +23,7 @@ from reapaint.reaper.sandbox import flatpak_app
 from reapaint.reaper.scheduler import JobScheduler, SchedulerEvent
 from reapaint.reaper.spool import LOCK_PATIENCE_S, Spool
 from reapaint.reaper.spool_watch import SpoolWatch
+from reapaint_engine.protocol.errors import THE_PATH
 from reapaint_engine.protocol.version import __version__
 
 BEAT_INTERVAL_S = 1.0
@@ -285,8 +286,9 @@ def run_bridge(
         if not is_ours:
             raise InputError(
                 BridgeCode.BRIDGE_RUNNING,
-                f"A bridge serves {config.spool} already.",
+                f"A bridge serves {THE_PATH} already.",
                 hint="There is nothing to do: one is enough.",
+                path=config.spool,
             )
         service = make_service(config, spool)
         on_ready(service)

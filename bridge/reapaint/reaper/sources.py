@@ -23,6 +23,7 @@ from reapaint.files.formats.recording import (
 from reapaint.files.formats.samples import Encoding, SampleFormat
 from reapaint.reaper.messages import AccessorSource, FileSource, Source
 from reapaint_engine.protocol.arrays import Audio, Samples
+from reapaint_engine.protocol.errors import reason_of
 from reapaint_engine.protocol.spans import Span, seconds_to_frames
 
 BLOCK_FRAMES = 1 << 16
@@ -192,7 +193,7 @@ class HeardAudio:
         try:
             flat = np.fromfile(self.path, "<f4", count=values, offset=offset)
         except OSError as error:
-            raise _unreadable(f"can't be read: {error.strerror or error}") from error
+            raise _unreadable(f"can't be read: {reason_of(error)}") from error
         if flat.size < values:
             raise _unreadable("was cut short while it was read")
         frames = flat.reshape(-1, self.channels).T
@@ -258,7 +259,7 @@ def open_audio(source: Source, folder: Path, known: KnownFiles) -> JobAudio:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise _unreadable(f"can't be read: {error.strerror or error}") from error
+        raise _unreadable(f"can't be read: {reason_of(error)}") from error
     if size != expected:
         raise _unreadable(f"has {size} bytes where the request tells of {expected}")
     if not source.frames:

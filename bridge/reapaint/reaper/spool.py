@@ -45,7 +45,7 @@ from reapaint.reaper.messages import (
     read_result,
     write,
 )
-from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, ProtocolError, reason_of
 
 CONTROLS = ("start_engine", "stop_engine", "stop_bridge")
 
@@ -398,8 +398,9 @@ class Spool:
                 if not _may_pass(error) or time.monotonic() > deadline_s:
                     raise BridgeError(
                         BridgeCode.FILE_NOT_READABLE,
-                        f"{path} can't be read: {error.strerror or error}.",
+                        f"{THE_PATH} can't be read: {reason_of(error)}.",
                         hint="Run the action again.",
+                        path=path,
                     ) from error
                 time.sleep(RETRY_S)
 

@@ -18,7 +18,7 @@ from reapaint.files.new_file import NewFile, write_error
 from reapaint.reaper.sources import JobAudio
 from reapaint.reaper.take_names import alternatives
 from reapaint_engine.protocol.arrays import Audio, Samples
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, reason_of
 from reapaint_engine.protocol.spans import Span, seconds_to_frames
 
 RESULTS_FOLDER = "ReaPaint"
@@ -55,7 +55,7 @@ def results_folder(media_folder: str) -> Path:
     except BridgeError as error:
         raise _no_place(media_folder, error.message.rstrip(".")) from error
     except (OSError, ValueError) as error:
-        raise _no_place(media_folder, str(getattr(error, "strerror", None) or error)) from error
+        raise _no_place(media_folder, reason_of(error)) from error
     return folder
 
 
@@ -118,8 +118,9 @@ def write_take(
 def _no_place(media_folder: str, reason: str) -> InputError:
     return InputError(
         ErrorCode.OUTPUT_NOT_WRITABLE,
-        f"The project's media folder, {media_folder}, can't be written: {reason}.",
+        f"The project's media folder, {THE_PATH}, can't be written: {reason}.",
         hint="Save the project somewhere else, or choose another media folder in its settings.",
+        path=media_folder,
     )
 
 

@@ -13,8 +13,11 @@ what to do.
     └── reapaint.errors            what a command can fail at
 """
 
+import os
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import NewType
+from pathlib import PurePath
+from typing import NewType, Self
 
 
 class Code(StrEnum):
@@ -82,14 +85,66 @@ class ErrorCode(Code):
     INTERNAL_ERROR = "internal_error"
 
 
-class ReaPaintError(Exception):
-    """Something a user can meet: a stable code, a sentence, and what to do next."""
+THE_PATH = "{path}"
+"""Stands in a sentence where the path of the error belongs."""
 
-    def __init__(self, code: Code | ReceivedCode, message: str, *, hint: str = "") -> None:
+
+class ReaPaintError(Exception):
+    """Something a user can meet: a stable code, a sentence, and what to do next.
+
+    The sentence and the hint may hold ``THE_PATH``. Who uses this machine reads the whole path
+    there; who reaches it over a network reads what ``for_stranger`` makes of it.
+    """
+
+    def __init__(
+        self,
+        code: Code | ReceivedCode,
+        message: str,
+        *,
+        hint: str = "",
+        path: str | os.PathLike[str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
-        self.message = message
-        self.hint = hint
+        self.path = "" if path is None else _printable(path)
+        self._sentence = message
+        self._hint = hint
+
+    @classmethod
+    def of(
+        cls, error: "ReaPaintError", *, code: Code | None = None, hint: str | None = None
+    ) -> Self:
+        """Return another error as one of this kind, with another code or hint where given."""
+        return cls(
+            code or error.code,
+            error._sentence,
+            hint=error._hint if hint is None else hint,
+            path=error.path or None,
+        )
+
+    @property
+    def message(self) -> str:
+        """What is wrong."""
+        return self._shown(self._sentence, self.path)
+
+    @property
+    def hint(self) -> str:
+        """What to do; empty where there is nothing."""
+        return self._shown(self._hint, self.path)
+
+    def for_stranger(self, name: str = "") -> "ReaPaintError":
+        """Return the error as people may read it who have no business with this machine's folders.
+
+        They read ``name`` in the path's place, or else the path's own last part.
+        """
+        shown = name or PurePath(self.path).name
+        sentence = self._shown(self._sentence, shown)
+        if name:
+            sentence = sentence[:1].upper() + sentence[1:]
+        return ReaPaintError(self.code, sentence, hint=self._shown(self._hint, shown))
+
+    def _shown(self, text: str, path: str) -> str:
+        return text.replace(THE_PATH, path) if self.path else text
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
@@ -104,3 +159,45 @@ class SettingError(ReaPaintError):
 
     def __init__(self, message: str, *, hint: str) -> None:
         super().__init__(ErrorCode.INVALID_OPTION, message, hint=hint)
+
+
+JOB_CANCELLED = "The job was cancelled."
+
+
+def out_of_memory() -> ReaPaintError:
+    """Return the error of a job that a process has no memory for."""
+    return ReaPaintError(
+        ErrorCode.OUT_OF_MEMORY,
+        "The machine has too little memory for this job.",
+        hint="Select less, ask for less context, or for fewer takes.",
+    )
+
+
+def internal_error(what: str, *, hint: str) -> ReaPaintError:
+    """Return the error of a mistake of ours.
+
+    ``what`` is the exception's type. Its text may follow where only who uses this machine
+    reads it: nobody can tell what it says.
+    """
+    return ReaPaintError(ErrorCode.INTERNAL_ERROR, f"ReaPaint made a mistake: {what}.", hint=hint)
+
+
+def unknown_choice(code: ErrorCode, kind: str, name: str, choices: Iterable[str]) -> ReaPaintError:
+    """Return the refusal of a name that is none of the choices."""
+    listed = ", ".join(choices) or "none, here"
+    return ReaPaintError(
+        code, f"There is no {kind} {name[:60]!r}.", hint=f"Choose one of: {listed}."
+    )
+
+
+def reason_of(error: Exception) -> str:
+    """Return what is said of an error, without the folder that its file is in."""
+    if isinstance(error, ReaPaintError):
+        return error.for_stranger().message.rstrip(".")
+    said = error.strerror if isinstance(error, OSError) else None
+    return (said or str(error)).rstrip(".")
+
+
+def _printable(path: str | os.PathLike[str]) -> str:
+    """Return a path as text that can be sent: a name of bytes that are no text can't."""
+    return os.fspath(path).encode("utf-8", "replace").decode("utf-8")

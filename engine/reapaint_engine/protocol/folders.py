@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, ProtocolError, reason_of
 from reapaint_engine.protocol.settings import PATH, Setting
 
 
@@ -73,8 +73,9 @@ def make_private(folder: Path) -> Path:
         *names, last = (each.variable for each in FOLDERS)
         raise ProtocolError(
             ErrorCode.NOT_AUTHORISED,
-            f"The folder {folder} can't be used: {error}.",
+            f"The folder {THE_PATH} can't be used: {reason_of(error)}.",
             hint=f"Remove it, or name another one in {', '.join(names)} or {last}.",
+            path=folder,
         ) from error
     return folder
 

@@ -10,7 +10,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, ProtocolError, reason_of
 from reapaint_engine.protocol.folders import config_folder, make_private
 
 _PAIR_NAME = "reapaint"
@@ -38,9 +38,10 @@ def make_key_pair() -> Path:
     if public_path.exists():
         raise ProtocolError(
             ErrorCode.INVALID_FIELD,
-            f"This machine has a key already: {public_path}.",
+            f"This machine has a key already: {THE_PATH}.",
             hint="Use it, or remove it and its _secret file first; all who trust it"
             " then need the new one.",
+            path=public_path,
         )
     create_certificates(public_path.parent, _PAIR_NAME)
     _secret_key_path().chmod(0o600)
@@ -149,8 +150,9 @@ def _load(path: Path) -> tuple[bytes, bytes | None]:
     except (OSError, ValueError) as error:
         raise ProtocolError(
             ErrorCode.NOT_AUTHORISED,
-            f"{path} is no key file: {error}.",
+            f"{THE_PATH} is no key file: {reason_of(error)}.",
             hint="Give the .key file that `reapaint keys new` made on the other machine.",
+            path=path,
         ) from error
 
 
@@ -167,6 +169,7 @@ def _refuse_secret(path: Path) -> None:
     if _load(path)[1] is not None:
         raise ProtocolError(
             ErrorCode.NOT_AUTHORISED,
-            f"{path} holds a secret key.",
+            f"{THE_PATH} holds a secret key.",
             hint="Give the .key file beside it, and keep the secret one where it is.",
+            path=path,
         )

@@ -286,12 +286,17 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A job ended without a result."""
+    """A job ended without a result.
+
+    Where the message or the hint name a file or folder of the engine's machine, ``path`` is
+    its whole path. Clients on other machines are not told it.
+    """
 
     job_id: str
     code: str
     message: str
     hint: str = ""
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

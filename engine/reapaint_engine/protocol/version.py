@@ -2,7 +2,7 @@
 
 __version__ = "0.2.0"
 
-PROTOCOL_VERSION = (1, 0)
+PROTOCOL_VERSION = (1, 1)
 """Major and minor: another major is refused, another minor is understood."""
 
 

@@ -4,10 +4,12 @@ import base64
 import hashlib
 import hmac
 import json
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,10 @@ import pytest
 
 from reapaint.errors import BridgeCode, EngineUnavailable
 from reapaint.http.config import HttpLimits
+from reapaint.http.engine import SharedEngine
+from reapaint.link.engine import failure_of
+from reapaint.link.thread import Disconnected
+from reapaint_engine.protocol.messages import Failed
 from tests.bridge.http.serving import RATE, Server, as_data_uri, samples_of, wav
 
 SA3 = "stability-ai/stable-audio-3/audio-inpainting"
@@ -300,6 +306,50 @@ def test_our_own_mistake_shows_no_inner_words(server: Server) -> None:
     done = server.run(audio=as_data_uri(wav()))
     assert (done["status"], done["error_code"]) == ("failed", "internal_error")
     assert "secret" not in done["error"]
+
+
+@pytest.mark.parametrize("name", ["my sounds", 'it\'s "mine"', "ümläut 音", "{path}", "%s"])
+def test_no_answer_tells_of_the_servers_folders(server: Server, name: str) -> None:
+    folder = f"/srv/secret place/{name}"
+    server.engine.failure = failure_of(
+        Failed("", "from_the_future", f"No {folder} here.", f"Make {folder}.", folder)
+    )
+    audio = server.upload()["id"]
+    shapes = (
+        server.run(audio=audio),
+        server.client.post(
+            "/run/fal-ai/stable-audio-25/inpaint",
+            json={"prompt": "rain", "audio_url": audio, "mask_start": 1, "mask_end": 2},
+        ).json(),
+    )
+    for answer in shapes:
+        text = json.dumps(answer, ensure_ascii=False)
+        assert "secret" not in text
+        assert json.dumps(f"No {name} here. Make {name}.", ensure_ascii=False) in text
+        assert "from_the_future" in text
+
+
+def test_an_engine_that_does_not_start_shows_none_of_its_log() -> None:
+    link = SharedEngine(())
+    link._mailboxes["job"] = mailbox = queue.SimpleQueue()
+    mailbox.put(
+        Disconnected(
+            EngineUnavailable(BridgeCode.ENGINE_NOT_STARTED, "It did not start: /srv/secret x.")
+        )
+    )
+    with pytest.raises(EngineUnavailable) as caught:
+        link._wait(mailbox, lambda: None, lambda stage, fraction: None)
+    assert (caught.value.code, "secret" in str(caught.value)) == ("engine_not_started", False)
+
+
+@pytest.mark.parametrize("name", ["my files", 'it\'s "mine"', "ümläut 音", "{path}"])
+def test_a_recording_in_an_odd_folder_is_named_by_none_of_it(tmp_path: Path, name: str) -> None:
+    server = Server(tmp_path / f"secret {name}")
+    with server.client:
+        done = server.run(audio="data:text/plain,nothing")
+        assert done["error"].startswith("The recording is not a recording")
+        looked = server.client.get(f"/api/v3/media/{server.upload(b'no sound')['id']}")
+        assert "secret" not in json.dumps(done) + looked.text
 
 
 def test_as_many_wait_as_may(serve: Callable[..., Server]) -> None:

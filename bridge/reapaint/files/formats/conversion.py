@@ -24,6 +24,7 @@ from reapaint.files.formats.tags import read_comments, read_tags
 from reapaint.files.formats.targets import Kind, Target
 from reapaint.files.new_file import NewFile
 from reapaint_engine.protocol.arrays import Samples
+from reapaint_engine.protocol.errors import reason_of
 from reapaint_engine.protocol.progress import OnFraction
 
 _LIBRARY_ERRORS = (av.FFmpegError, OSError, RuntimeError, ValueError)
@@ -107,7 +108,7 @@ def convert(
         file.check()
         raise BridgeError(
             BridgeCode.UNSUPPORTED_FORMAT,
-            f"The {target.name} encoder failed: {str(error).rstrip('.')}.",
+            f"The {target.name} encoder failed: {reason_of(error)}.",
             hint="Write a .wav or .flac file instead.",
         ) from error
     warnings = [*output.warnings, *_picture_warnings(info, target)]

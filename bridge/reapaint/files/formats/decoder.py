@@ -16,6 +16,7 @@ from reapaint.files.formats import ogg
 from reapaint.files.formats.chunks import check_format, damaged
 from reapaint.files.formats.samples import SampleFormat
 from reapaint_engine.protocol.arrays import Samples
+from reapaint_engine.protocol.errors import THE_PATH, reason_of
 
 _DEMUXERS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,eac3,flac,flv,iff,matroska,mov,mp3,mpc,mpc8,mpeg,"
@@ -200,15 +201,17 @@ def _open(path: Path) -> Iterator[tuple[InputContainer, av.AudioStream]]:
                 if not container.streams.audio:
                     raise InputError(
                         BridgeCode.UNSUPPORTED_AUDIO,
-                        f"{path.name} has no audio track.",
+                        f"{THE_PATH} has no audio track.",
                         hint="Choose a file with sound in it.",
+                        path=path,
                     )
                 stream = container.streams.audio[0]
                 if stream.codec_context is None:
                     raise InputError(
                         BridgeCode.UNSUPPORTED_AUDIO,
-                        f"{path.name} uses a codec that this program does not know.",
+                        f"{THE_PATH} uses a codec that this program does not know.",
                         hint="Convert it to WAV or FLAC, and try that.",
+                        path=path,
                     )
                 if _short_vorbis_frames(path):
                     stream.codec_context.flags2 |= Flags2.skip_manual
@@ -234,8 +237,9 @@ def unreadable(path: Path) -> InputError:
     """Return the error for a file that no decoder understands."""
     return InputError(
         BridgeCode.UNREADABLE_AUDIO,
-        f"{path.name} is not a recording that this program can read, or it is damaged.",
+        f"{THE_PATH} is not a recording that this program can read, or it is damaged.",
         hint="Convert it to WAV or FLAC, and try that.",
+        path=path,
     )
 
 
@@ -243,8 +247,9 @@ def not_readable(path: Path, error: OSError) -> InputError:
     """Return the error for a file that the system does not give."""
     return InputError(
         BridgeCode.FILE_NOT_READABLE,
-        f"{path} can't be read: {error.strerror or error}.",
+        f"{THE_PATH} can't be read: {reason_of(error)}.",
         hint="Check the file's permissions and the disk.",
+        path=path,
     )
 
 

@@ -14,7 +14,7 @@ from reapaint.files.formats import aiff, decoder, flac, wav
 from reapaint.files.formats.chunks import PcmLayout
 from reapaint.files.formats.samples import INTEGER_FORMATS, SampleFormat
 from reapaint_engine.protocol.arrays import Audio, Samples
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode
 
 BLOCK_BYTES = 1 << 20
 """How much of a file is held at once."""
@@ -138,8 +138,9 @@ def changed(path: Path) -> InputError:
     """Return the error for a file that was altered while it was in use."""
     return InputError(
         BridgeCode.UNREADABLE_AUDIO,
-        f"{path.name} was changed while it was being worked on.",
+        f"{THE_PATH} was changed while it was being worked on.",
         hint="Let the program that writes it finish, and try again.",
+        path=path,
     )
 
 
@@ -150,8 +151,9 @@ def _check_file(path: Path) -> os.stat_result:
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             ErrorCode.FILE_NOT_FOUND,
-            f"There is no file {path}.",
+            f"There is no file {THE_PATH}.",
             hint="Check the name and the folder.",
+            path=path,
         ) from None
     except OSError as error:
         raise decoder.not_readable(path, error) from error
@@ -164,13 +166,17 @@ def _check_file(path: Path) -> os.stat_result:
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no ordinary file"
         raise InputError(
-            BridgeCode.NOT_A_FILE, f"{path} is {kind}.", hint="Give the name of an audio file."
+            BridgeCode.NOT_A_FILE,
+            f"{THE_PATH} is {kind}.",
+            hint="Give the name of an audio file.",
+            path=path,
         )
     if status.st_size == 0:
         raise InputError(
             BridgeCode.EMPTY_AUDIO,
-            f"{path.name} is empty: it has no bytes at all.",
+            f"{THE_PATH} is empty: it has no bytes at all.",
             hint="Copy or export it again.",
+            path=path,
         )
     return status
 

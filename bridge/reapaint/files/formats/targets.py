@@ -11,7 +11,7 @@ from reapaint.errors import BridgeCode, BridgeError, InputError
 from reapaint.files.formats import flac
 from reapaint.files.formats.recording import AudioInfo
 from reapaint.files.new_file import NewFile, exists_error, write_error
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, reason_of
 
 
 class Kind(StrEnum):
@@ -117,7 +117,7 @@ def resolve_output(path: Path) -> Path:
     try:
         return Path(os.path.realpath(path))
     except (OSError, ValueError) as error:
-        raise _not_writable(path, str(getattr(error, "strerror", None) or error)) from error
+        raise _not_writable(path, reason_of(error)) from error
 
 
 def check_place(path: Path, info: AudioInfo, *, force: bool) -> None:
@@ -134,13 +134,14 @@ def check_place(path: Path, info: AudioInfo, *, force: bool) -> None:
     except FileNotFoundError:
         status = None
     except (OSError, ValueError) as error:
-        raise _not_writable(path, str(getattr(error, "strerror", None) or error)) from error
+        raise _not_writable(path, reason_of(error)) from error
     if status is not None:
         if os.path.samestat(status, info.path.stat()):
             raise InputError(
                 ErrorCode.OUTPUT_NOT_WRITABLE,
-                f"{path} is the input file, which is never written.",
+                f"{THE_PATH} is the input file, which is never written.",
                 hint="Give the output another name.",
+                path=path,
             )
         if not stat.S_ISREG(status.st_mode):
             kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no ordinary file"
@@ -150,15 +151,16 @@ def check_place(path: Path, info: AudioInfo, *, force: bool) -> None:
     if not path.parent.is_dir():
         raise InputError(
             ErrorCode.OUTPUT_NOT_WRITABLE,
-            f"There is no folder {path.parent}.",
+            f"There is no folder {THE_PATH}.",
             hint="Make the folder first, or choose another.",
+            path=path.parent,
         )
     try:
         NewFile(path, force=force).discard()
     except BridgeError as error:
-        raise InputError(error.code, error.message, hint=error.hint) from error
+        raise InputError.of(error) from error
 
 
 def _not_writable(path: Path, reason: str) -> BridgeError:
     error = write_error(path, OSError(errno.EINVAL, reason))
-    return InputError(error.code, error.message, hint="Choose another name for the output.")
+    return InputError.of(error, hint="Choose another name for the output.")

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from starlette.responses import Response
 
-from reapaint.http.errors import HttpCode, Refused
+from reapaint.http.errors import HttpCode, Refused, refusal_of
 from reapaint.http.gateway import Gateway
 from reapaint.http.inputs import AUDIO, OwnFields, Seconds, make_request
 from reapaint.http.models import FAL_APPS, choose_model
@@ -232,7 +232,7 @@ async def _finished(gateway: Gateway, prediction: Prediction, base_url: str) -> 
         )
     if prediction.error is not None:
         error = prediction.error
-        raise Refused(422, error.code, error.message, hint=error.hint)
+        raise refusal_of(error, 422)
     return describe(prediction, await gateway.outputs(prediction, base_url))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reapaint.errors import BridgeCode, InputError
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode
 
 MARK = "reaper.ini"
 """REAPER writes it into its resource folder when it first runs."""
@@ -58,7 +58,9 @@ def resource_folders() -> list[Path]:
 def _checked(folder: Path) -> Path:
     folder = folder.expanduser().absolute()
     if not folder.is_dir():
-        raise InputError(ErrorCode.FILE_NOT_FOUND, f"There is no folder {folder}.", hint=_HINT)
+        raise InputError(
+            ErrorCode.FILE_NOT_FOUND, f"There is no folder {THE_PATH}.", hint=_HINT, path=folder
+        )
     return folder
 
 

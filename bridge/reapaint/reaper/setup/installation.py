@@ -15,7 +15,7 @@ from reapaint.reaper.messages import Launch, read, write
 from reapaint.reaper.sandbox import SPAWN, flatpak_app, host_command, program_outside
 from reapaint.reaper.spool import Spool
 from reapaint.reaper.take_names import alternatives
-from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, ProtocolError, reason_of
 from reapaint_engine.protocol.interpreter import (
     isolation,
     missing_folders,
@@ -149,8 +149,9 @@ def uninstall(resource_folder: Path, *, force: bool) -> Uninstalled:
     if manifest is None:
         raise InputError(
             BridgeCode.NOT_INSTALLED,
-            f"ReaPaint is not installed in {resource_folder}.",
+            f"ReaPaint is not installed in {THE_PATH}.",
             hint="Name another folder with --resource-path.",
+            path=resource_folder,
         )
     _stop_bridge(resource_folder, patience_s=STOP_PATIENCE_S)
     removed, changed = [], []
@@ -382,6 +383,7 @@ def _hash(data: bytes) -> str:
 def _not_writable(folder: Path, error: OSError) -> BridgeError:
     return BridgeError(
         ErrorCode.OUTPUT_NOT_WRITABLE,
-        f"{error.filename or folder} can't be written: {error.strerror or error}.",
+        f"{THE_PATH} can't be written: {reason_of(error)}.",
         hint="Close REAPER, and check that you may write in its resource folder.",
+        path=error.filename or folder,
     )

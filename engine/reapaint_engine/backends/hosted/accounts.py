@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from reapaint_engine.backends.hosted.errors import HostedCode, HostedError
 from reapaint_engine.protocol.discovery import is_loopback
-from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, ProtocolError
 from reapaint_engine.protocol.folders import config_folder
 from reapaint_engine.protocol.settings import TEXT, Setting
 
@@ -136,13 +136,15 @@ def load_account(login: Login) -> Account:
             HostedCode.NO_KEY,
             f"There is no key for {login.title}.",
             hint=f"Set {login.key_variable} to yours for the engine, or write it into"
-            f" {_path()} (docs/hosted.md shows how).",
+            f" {THE_PATH} (docs/hosted.md shows how).",
+            path=_path(),
         )
     if not _KEY.match(key):
         raise HostedError(
             HostedCode.NO_KEY,
             f"The key for {login.title} holds spaces or characters that no key has.",
-            hint=f"Copy it again into {login.key_variable} or {_path()}.",
+            hint=f"Copy it again into {login.key_variable} or {THE_PATH}.",
+            path=_path(),
         )
     return Account(login, Secret(key), _origins(login, section.get("url", "")))
 
@@ -155,7 +157,9 @@ def _origins(login: Login, from_file: str) -> tuple[str, ...]:
         raise HostedError(
             ErrorCode.INVALID_FIELD,
             f"{url} is no address to send a key to: it is not encrypted.",
-            hint=f"Give an address that begins with https:// in {login.url.variable} or {_path()}.",
+            hint=f"Give an address that begins with https:// in {login.url.variable} or"
+            f" {THE_PATH}.",
+            path=_path(),
         )
     return (url,)
 
@@ -164,7 +168,7 @@ def _path() -> Path:
     try:
         return config_folder() / FILE_NAME
     except ProtocolError as error:
-        raise HostedError(ErrorCode.NOT_AUTHORISED, error.message, hint=error.hint) from error
+        raise HostedError.of(error) from error
 
 
 def _section(login: Login) -> dict[str, str]:
@@ -180,8 +184,9 @@ def _section(login: Login) -> dict[str, str]:
         why = error.strerror if isinstance(error, OSError) else "it is not TOML"
         raise HostedError(
             ErrorCode.INVALID_FIELD,
-            f"{path} can't be read: {why}.",
+            f"{THE_PATH} can't be read: {why}.",
             hint=f'Write a line [{login.service}] and below it key = "..." into it.',
+            path=path,
         ) from None
     section = content.get(login.service, {})
     if not isinstance(section, dict):
@@ -194,6 +199,7 @@ def _refuse_open_file(path: Path, status: os.stat_result) -> None:
     if os.name == "posix" and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise HostedError(
             ErrorCode.NOT_AUTHORISED,
-            f"{path} holds keys, and other users can read it.",
-            hint=f"Run `chmod 600 {path}`.",
+            f"{THE_PATH} holds keys, and other users can read it.",
+            hint=f"Run `chmod 600 {THE_PATH}`.",
+            path=path,
         )

@@ -19,7 +19,7 @@ from reapaint_engine.backends.hosted.pace import Clock, Pace, SystemClock
 from reapaint_engine.backends.hosted.paid_requests import Delivery
 from reapaint_engine.backends.hosted.planning import Plan, honoured, plan_calls
 from reapaint_engine.backends.hosted.service import HostedModel, Service
-from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, reason_of
 from reapaint_engine.protocol.messages import BackendInfo
 from reapaint_engine.protocol.params import AUTO
 from reapaint_engine.protocol.progress import Stage
@@ -134,7 +134,7 @@ class HostedBackend(Backend):
         except (ProtocolError, OSError) as error:
             raise HostedError(
                 ErrorCode.BACKEND_FAILED,
-                f"What is paid for can't be written down, so nothing was sent: {error}",
+                f"What is paid for can't be written down, so nothing was sent: {reason_of(error)}.",
                 hint="Free some space, or name another folder in REAPAINT_STATE_DIR.",
             ) from error
         return journal

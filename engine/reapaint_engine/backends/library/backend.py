@@ -28,7 +28,7 @@ from reapaint_engine.backends.library.search import Match, find, parse
 from reapaint_engine.backends.library.store import LISTED, UNREADABLE, VERSION, open_store, unusable
 from reapaint_engine.dsp.splicing import Levelling
 from reapaint_engine.errors import JobError
-from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, ProtocolError
 from reapaint_engine.protocol.folders import cache_folder
 from reapaint_engine.protocol.libraries import LIBRARY_BACKEND, library_name
 from reapaint_engine.protocol.messages import BackendInfo
@@ -140,8 +140,9 @@ class LibraryBackend(Backend):
         if not self._folder.is_dir():
             raise JobError(
                 ErrorCode.NO_LIBRARY,
-                f"The library folder {self._folder} is not there.",
+                f"The library folder {THE_PATH} is not there.",
                 hint="Connect its disk, or name another folder with --library.",
+                path=self._folder,
             )
         if not params.prompt.strip():
             raise JobError(
@@ -211,9 +212,10 @@ class LibraryBackend(Backend):
         if is_empty and not missing:
             return JobError(
                 ErrorCode.NO_LIBRARY,
-                f"The library folder {self._folder} holds no sound that can be read.",
+                f"The library folder {THE_PATH} holds no sound that can be read.",
                 hint="Put WAV, AIFF, FLAC, Ogg or MP3 files into it, or name another folder"
                 " with --library.",
+                path=self._folder,
             )
         if missing:
             return JobError(
@@ -236,7 +238,7 @@ class LibraryBackend(Backend):
         try:
             return cache_folder() / f"library-{self._name}-{VERSION}.sqlite"
         except ProtocolError as error:
-            raise JobError(ErrorCode.BACKEND_FAILED, error.message, hint=error.hint) from error
+            raise JobError.of(error, code=ErrorCode.BACKEND_FAILED) from error
 
     # Filling
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reapaint_engine.errors import JobError
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, reason_of
 
 VERSION = 1
 """Part of the file's name: an index of another version is left alone and made anew."""
@@ -87,9 +87,10 @@ def unusable(path: Path, error: Exception) -> JobError:
     """Return the error for an index that can't be read or written."""
     return JobError(
         ErrorCode.BACKEND_FAILED,
-        f"The library's index {path} can't be used: {error}.",
+        f"The library's index {THE_PATH} can't be used: {reason_of(error)}.",
         hint="Make room there or change its permissions, or name another folder in"
         " REAPAINT_CACHE_DIR.",
+        path=path,
     )
 
 

@@ -35,7 +35,7 @@ from reapaint_engine.backends.stable_audio_3.inference.geometry import HEADROOM_
 from reapaint_engine.backends.stable_audio_3.inference.holder import ModelHolder
 from reapaint_engine.backends.stable_audio_3.options import StableAudioOptions
 from reapaint_engine.errors import BackendUnavailable, JobError
-from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, ReaPaintError
 from reapaint_engine.protocol.messages import BackendInfo
 from reapaint_engine.protocol.params import AUTO
 from reapaint_engine.protocol.progress import OnFraction
@@ -194,8 +194,9 @@ class StableAudio3Backend(Backend):
         if not folder.is_dir():
             raise JobError(
                 ErrorCode.UNKNOWN_MODEL,
-                f"There is no folder {text} for the engine.",
+                f"There is no folder {THE_PATH} for the engine.",
                 hint="Name the folder of a model's files, as the engine's machine has it.",
+                path=text,
             )
         return _Found(folder, text)
 
@@ -205,7 +206,8 @@ class StableAudio3Backend(Backend):
             raise JobError(
                 ErrorCode.UNKNOWN_MODEL,
                 "An engine that other machines reach opens no file by name.",
-                hint=f"Put the adapter into {adapters_folder()} on the engine's machine.",
+                hint=f"Put the adapter into {THE_PATH} on the engine's machine.",
+                path=adapters_folder(),
             )
         ours = adapters_folder() / name
         with_suffix = adapters_folder() / f"{name}.safetensors"
@@ -216,7 +218,8 @@ class StableAudio3Backend(Backend):
         raise JobError(
             ErrorCode.UNKNOWN_MODEL,
             f"There is no adapter {name}.",
-            hint=f"Put its .safetensors file into {adapters_folder()}, or name it by its path.",
+            hint=f"Put its .safetensors file into {THE_PATH}, or name it by its path.",
+            path=adapters_folder(),
         )
 
     def _plan_all(self, installed: dict[str, Installed]) -> dict[str, DevicePlan]:

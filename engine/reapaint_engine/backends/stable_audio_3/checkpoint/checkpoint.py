@@ -29,7 +29,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.tensor_files import (
     read_json,
 )
 from reapaint_engine.errors import JobError
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -57,8 +57,9 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     if not folder.is_dir():
         raise JobError(
             ErrorCode.NO_MODEL,
-            f"There is no model in {folder}.",
+            f"There is no model in {THE_PATH}.",
             hint="Name the folder that holds the model's files.",
+            path=folder,
         )
     layout = detect_layout(folder)
     read = read_original_settings if layout is Layout.ORIGINAL else read_diffusers_settings

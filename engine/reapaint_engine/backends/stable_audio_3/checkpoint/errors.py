@@ -10,7 +10,7 @@ import errno
 from pathlib import Path
 
 from reapaint_engine.errors import EngineError
-from reapaint_engine.protocol.errors import Code, ErrorCode
+from reapaint_engine.protocol.errors import THE_PATH, Code, ErrorCode, reason_of
 
 _NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 _WINDOWS_NO_ROOM = (39, 112)
@@ -36,9 +36,10 @@ def disk_error(error: OSError, folder: Path) -> StoreError:
         return no_room(folder)
     return StoreError(
         ErrorCode.OUTPUT_NOT_WRITABLE,
-        f"{error.filename or folder} can't be written: {error.strerror or error}.",
+        f"{THE_PATH} can't be written: {reason_of(error)}.",
         hint="Stop an engine that may be using the model with `reapaint stop`, change the"
         " folder's permissions, or name another folder in REAPAINT_MODELS_DIR.",
+        path=error.filename or folder,
     )
 
 
@@ -46,6 +47,7 @@ def no_room(folder: Path, needed: str = "") -> StoreError:
     """Return the refusal for want of space; ``needed`` says how much."""
     return StoreError(
         ErrorCode.DISK_FULL,
-        f"There is not enough room in {folder}{f': {needed}' if needed else ''}.",
+        f"There is not enough room in {THE_PATH}{f': {needed}' if needed else ''}.",
         hint="Free some space, or name a folder on another disk in REAPAINT_MODELS_DIR.",
+        path=folder,
     )

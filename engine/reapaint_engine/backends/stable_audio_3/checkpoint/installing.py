@@ -36,7 +36,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.store import (
     verify,
 )
 from reapaint_engine.errors import JobError
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode
 from reapaint_engine.protocol.progress import OnBytes
 
 _COPY_BYTES = 2**22
@@ -80,8 +80,9 @@ class FolderSource:
         if manifest is not None and manifest.name != model.name:
             raise JobError(
                 ErrorCode.MODEL_BROKEN,
-                f"{self._folder} holds {manifest.name}, and not {model.name}.",
+                f"{THE_PATH} holds {manifest.name}, and not {model.name}.",
                 hint="Name the model that it is.",
+                path=self._folder,
             )
         checkpoint = open_checkpoint(self._folder)
         check_is(model, checkpoint.settings)
@@ -102,9 +103,10 @@ class FolderSource:
         if not paths:
             raise StoreError(
                 ErrorCode.FILE_NOT_FOUND,
-                f"{self._folder} holds no checkpoint.",
+                f"{THE_PATH} holds no checkpoint.",
                 hint="Name the folder that holds model.safetensors and model_config.json, or"
                 " model_index.json.",
+                path=self._folder,
             )
         return tuple(File(path, (self._folder / path).stat().st_size) for path in paths)
 
@@ -338,6 +340,7 @@ def _summed(on_total: Callable[[int], None]) -> OnMoreBytes:
 def _damaged(model: Model, path: str, problem: str) -> StoreError:
     return StoreError(
         ErrorCode.MODEL_BROKEN,
-        f"{path} of {model.name} {problem}.",
+        f"{THE_PATH} of {model.name} {problem}.",
         hint="Run the command again: only what is damaged is brought again.",
+        path=path,
     )

@@ -31,7 +31,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import (
     is_checksum,
     read_manifest,
 )
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import ErrorCode, reason_of
 from reapaint_engine.protocol.progress import OnBytes
 from reapaint_engine.protocol.settings import PATH, Setting
 
@@ -159,7 +159,7 @@ def find_problem(path: Path, file: File, on_bytes: Callable[[int], None]) -> str
     except FileNotFoundError:
         return "is missing"
     except OSError as error:
-        return f"can't be read: {error.strerror or error}"
+        return f"can't be read: {reason_of(error)}"
     return "differs from its checksum" if is_other else ""
 
 

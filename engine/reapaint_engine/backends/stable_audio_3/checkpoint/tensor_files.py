@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reapaint_engine.errors import JobError
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import ErrorCode, reason_of
 
 Shape = tuple[int, ...]
 
@@ -134,7 +134,7 @@ def read_header(path: Path) -> bytes:
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
             header = file.read(length) if 2 <= length <= MAX_HEADER_BYTES else b""
     except OSError as error:
-        raise broken(f"{path.name} can't be read: {error.strerror}.") from error
+        raise broken(f"{path.name} can't be read: {reason_of(error)}.") from error
     if not header.startswith(b"{"):
         raise broken(f"{path.name} is no safetensors file.")
     if len(header) < length:
@@ -155,7 +155,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise _missing(path) from error
     except (OSError, ValueError) as error:
-        raise broken(f"{path.name} can't be read: {error}.") from error
+        raise broken(f"{path.name} can't be read: {reason_of(error)}.") from error
     if not isinstance(content, dict):
         raise broken(f"{path.name} holds no settings.")
     return content

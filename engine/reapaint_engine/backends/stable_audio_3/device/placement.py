@@ -14,7 +14,7 @@ from typing import Any
 from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import GIB, INSTALL_COMMAND, Sizes
 from reapaint_engine.backends.stable_audio_3.device.machine_memory import available_memory
 from reapaint_engine.errors import JobError
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import THE_PATH, ErrorCode
 from reapaint_engine.protocol.params import AUTO
 
 _BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
@@ -126,10 +126,13 @@ def probe_machine() -> Machine:
     try:
         import torch  # type: ignore[import-not-found,unused-ignore]
     except (ImportError, OSError) as error:
+        path = getattr(error, "path", None)
+        said = str(error).replace(path, THE_PATH) if path else str(error)
         raise JobError(
             ErrorCode.NO_MODEL,
-            f"The model's packages can't be loaded: {error}.",
+            f"The model's packages can't be loaded: {said}.",
             hint=f"Install them with `{INSTALL_COMMAND}`.",
+            path=path,
         ) from error
     return Machine(
         cards=tuple(usable_cards(torch)),

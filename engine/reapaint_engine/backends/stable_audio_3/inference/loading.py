@@ -36,7 +36,7 @@ from reapaint_engine.backends.stable_audio_3.network.text_model import (
     load_tokenizer,
 )
 from reapaint_engine.errors import JobError
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import ErrorCode, reason_of
 from reapaint_engine.protocol.progress import OnFraction
 
 if TYPE_CHECKING:
@@ -299,4 +299,4 @@ def _reading_weights(folder: Path, plan: DevicePlan) -> Iterator[None]:
             hint="Close what else uses its memory, or choose a smaller model or another device.",
         ) from error
     except (SafetensorError, OSError) as error:
-        raise broken(f"{folder.name} can't be read: {error}.") from error
+        raise broken(f"{folder.name} can't be read: {reason_of(error)}.") from error

@@ -28,6 +28,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.keys import (
 )
 from reapaint_engine.backends.stable_audio_3.checkpoint.tensor_files import StoredTensor
 from reapaint_engine.backends.stable_audio_3.inference.loading import Parts
+from reapaint_engine.protocol.errors import reason_of
 
 _WRAPPERS = ("base_model", "diffusion_model", "model", "transformer")
 """What trainers put before a layer's name."""
@@ -183,7 +184,7 @@ def _load(stored: StoredTensor, device: torch.device) -> Tensor:
             tensor: Tensor = file.get_tensor(stored.key)
     except (SafetensorError, OSError) as error:
         raise refused(
-            f"{stored.path.name} can no longer be read: {error}.",
+            f"{stored.path.name} can no longer be read: {reason_of(error)}.",
             hint="Put the adapter back, or do without it.",
         ) from error
     return tensor.float()
