@@ -10,8 +10,6 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 
 import zmq
-import zmq.auth
-from zmq.auth.thread import ThreadAuthenticator
 
 from reapaint_engine.backends.base import Backend
 from reapaint_engine.backends.registry import preferred_backend
@@ -258,6 +256,9 @@ def _authenticator(
             hint="Run `reapaint keys new` on the client, copy its .key file here and run"
             " `reapaint keys trust FILE`.",
         )
+    # It brings asyncio along, a tenth of an engine's start: few listen beyond loopback.
+    from zmq.auth.thread import ThreadAuthenticator
+
     authenticator = ThreadAuthenticator(context)
     authenticator.start()
     try:
