@@ -51,11 +51,11 @@ local function unlocked_parts(proj)
   end
   for _, item in ipairs(items) do
     if project.is_locked(item) then
-      return nil, errors.new("locked_item", "This item is locked.", "Unlock it first.")
+      return nil, errors.locked_item()
     end
   end
   if project.is_recording(proj) then
-    return nil, errors.new("recording", "REAPER is recording.", "Stop recording first.")
+    return nil, errors.recording()
   end
   return items
 end

@@ -45,8 +45,8 @@ local function is_offline(item, take, source)
 end
 
 local REFUSED_TYPES = {
-  MIDI = { "midi_item", "This item holds MIDI.", "Render or freeze it to audio first." },
-  EMPTY = { "empty_item", "This item is empty.", "Select an item that holds a recording." },
+  MIDI = errors.new("midi_item", "This item holds MIDI.", "Render or freeze it to audio first."),
+  EMPTY = errors.new("empty_item", "This item is empty.", "Select an item that holds a recording."),
 }
 
 local function refuse_source(item, take)
@@ -54,7 +54,7 @@ local function refuse_source(item, take)
   local kind = source and reaper.GetMediaSourceType(source) or "EMPTY"
   local refused = reaper.TakeIsMIDI(take) and REFUSED_TYPES.MIDI or REFUSED_TYPES[kind]
   if refused then
-    return errors.new(refused[1], refused[2], refused[3])
+    return refused
   elseif is_offline(item, take, source) then
     return errors.new("offline_item", "This item's media is offline.", "Set it online first.")
   elseif reaper.GetMediaSourceNumChannels(source) < 1 then
@@ -71,13 +71,13 @@ end
 ---@return reapaint.Error?
 function M.refusal(project, item)
   if reading.is_recording(project) then
-    return errors.new("recording", "REAPER is recording.", "Stop recording first.")
+    return errors.recording()
   elseif is_locked(item) then
-    return errors.new("locked_item", "This item is locked.", "Unlock it first.")
+    return errors.locked_item()
   end
   local take = reading.active_take(item)
   if not take then
-    return errors.new(table.unpack(REFUSED_TYPES.EMPTY))
+    return REFUSED_TYPES.EMPTY
   end
   if reaper.GetMediaItemInfo_Value(item, "B_ALLTAKESPLAY") ~= 0 then
     return errors.new(
