@@ -72,3 +72,7 @@ class JobFailed(BridgeError):
     """The engine lives, but the job could not be done."""
 
     exit_code = 4
+
+
+WRITE_WAV_OR_FLAC = "Write a .wav or .flac file instead."
+"""The hint where a format can't hold the result."""

@@ -22,7 +22,7 @@ from reapaint.link.engine import Engine
 from reapaint.request_settings import MAX_TIME_S, RequestSettings
 from reapaint.windows import WindowPlan, merge_selections, plan_windows
 from reapaint_engine.protocol.arrays import Audio, is_finite
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import REPAIR_SAMPLES, ErrorCode
 from reapaint_engine.protocol.messages import Done, InpaintRequest, SeamReport, Timings
 from reapaint_engine.protocol.params import check_params
 from reapaint_engine.protocol.progress import OnFraction, OnProgress, Stage
@@ -213,7 +213,7 @@ def _read_window(info: AudioInfo, plan: WindowPlan) -> Audio:
         raise InputError(
             ErrorCode.NOT_FINITE,
             "The recording holds samples near the selection that are not numbers.",
-            hint="Repair the file: it has NaN or infinite samples.",
+            hint=REPAIR_SAMPLES,
         )
     return audio
 

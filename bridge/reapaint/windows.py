@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reapaint.errors import BridgeCode, InputError
+from reapaint_engine.protocol.errors import PIECE_BY_PIECE
 from reapaint_engine.protocol.messages import BackendInfo
 from reapaint_engine.protocol.spans import Span, seconds_to_frames
 
@@ -89,7 +90,7 @@ def plan_windows(
                 BridgeCode.INVALID_TIME,
                 f"A selection of {span.length / sample_rate:.1f} s is longer than the"
                 f" {max_span / sample_rate:.1f} s that {backend.name} can repaint at once.",
-                hint="Select less, or repaint it piece by piece.",
+                hint=PIECE_BY_PIECE,
             )
     groups = _group(selections, context, max_frames)
     plans = []

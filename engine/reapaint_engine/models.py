@@ -9,6 +9,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import (
     Model,
     find_model,
 )
+from reapaint_engine.backends.stable_audio_3.checkpoint.errors import not_installed
 from reapaint_engine.backends.stable_audio_3.checkpoint.hub import HubSource
 from reapaint_engine.backends.stable_audio_3.checkpoint.installing import (
     FolderSource,
@@ -31,8 +32,7 @@ from reapaint_engine.backends.stable_audio_3.device.placement import (
     probe_machine,
 )
 from reapaint_engine.backends.stable_audio_3.inference.choosing import choose
-from reapaint_engine.errors import JobError
-from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
+from reapaint_engine.protocol.errors import ReaPaintError
 from reapaint_engine.protocol.progress import OnBytes
 
 
@@ -115,11 +115,7 @@ def verify_models(name: str | None, on_progress: OnBytes) -> dict[str, Any]:
         model = find_model(name)
         found = find_one(model.name)
         if found is None:
-            raise JobError(
-                ErrorCode.NO_MODEL,
-                f"{model.name} is not installed.",
-                hint=f"Get it with `reapaint models get {model.name}`.",
-            )
+            raise not_installed(model.name)
         wanted = (found,)
     return {
         "models": [

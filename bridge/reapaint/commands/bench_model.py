@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from reapaint.commands.terminal import Terminal
-from reapaint.errors import BridgeError, InputError, JobFailed
+from reapaint.errors import InputError, JobFailed
+from reapaint.files.new_file import no_folder_error, write_error
 from reapaint.link.in_process import engine_api
-from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, ReaPaintError, reason_of
+from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 
 _BAD_INPUT = (ErrorCode.INVALID_FIELD, ErrorCode.NO_MODEL, ErrorCode.UNKNOWN_MODEL)
 
@@ -35,12 +36,7 @@ def run(options: Mapping[str, object], terminal: Terminal, *, out: Path | None) 
         ``out`` can't be written.
     """
     if out is not None and not out.absolute().parent.is_dir():
-        raise InputError(
-            ErrorCode.OUTPUT_NOT_WRITABLE,
-            f"There is no folder {THE_PATH}.",
-            hint="Make it, or give --out another place.",
-            path=out.absolute().parent,
-        )
+        raise no_folder_error(out.absolute().parent)
     try:
         with terminal.progress() as on_progress:
             figures = engine_api.measure_model(options, on_progress)
@@ -58,12 +54,7 @@ def _write(answer: object, out: Path) -> None:
     try:
         out.write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise BridgeError(
-            ErrorCode.OUTPUT_NOT_WRITABLE,
-            f"{THE_PATH} can't be written: {reason_of(error)}.",
-            hint="Give --out another place.",
-            path=out,
-        ) from error
+        raise write_error(out, error) from error
 
 
 # Tables

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from reapaint.errors import InputError
 from reapaint.http.config import HttpConfig
 from reapaint.link.in_process import engine_api
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import package_missing
 
 
 def run(config: HttpConfig, flags: Sequence[str]) -> None:
@@ -24,11 +24,8 @@ def run(config: HttpConfig, flags: Sequence[str]) -> None:
     try:
         from reapaint.http.server import serve
     except ImportError as error:
-        raise InputError(
-            ErrorCode.PACKAGE_MISSING,
-            f"The HTTP gateway needs a package that is not here: {error.name}.",
-            hint="Install it with `pip install 'reapaint[http]'`.",
-        ) from error
+        missing = package_missing("The HTTP gateway", error.name or "starlette", "'reapaint[http]'")
+        raise InputError.of(missing) from error
     serve(config, flags, _announce)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from reapaint.commands.terminal import Terminal
 from reapaint.errors import BridgeCode, InputError
 from reapaint.files.media import probe, read_frames
-from reapaint.files.new_file import exists_error
+from reapaint.files.new_file import exists_error, no_folder_error
 from reapaint.link.client import EngineClient
 from reapaint.link.engine import Engine
 from reapaint.link.in_process import InProcessEngine
@@ -163,12 +163,7 @@ def _check_picture(path: Path, *, force: bool) -> None:
     if path.exists() and not force:
         raise exists_error(path)
     if not path.absolute().parent.is_dir():
-        raise InputError(
-            ErrorCode.OUTPUT_NOT_WRITABLE,
-            f"There is no folder {THE_PATH}.",
-            hint="Make it, or choose another one.",
-            path=path.parent,
-        )
+        raise no_folder_error(path.parent)
 
 
 def shown_around(report: Report) -> Span:

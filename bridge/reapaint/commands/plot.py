@@ -9,7 +9,7 @@ import numpy as np
 from reapaint.errors import InputError
 from reapaint.files.new_file import NewFile
 from reapaint_engine.protocol.arrays import Audio, Float64Array
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import package_missing
 from reapaint_engine.protocol.messages import SeamReport, Side
 from reapaint_engine.protocol.spans import Span
 
@@ -121,10 +121,8 @@ def _new_figure() -> "Figure":
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise InputError(
-            ErrorCode.PACKAGE_MISSING,
-            "Drawing a picture needs Matplotlib, which is not installed.",
-            hint="Install it with: pip install matplotlib",
+        raise InputError.of(
+            package_missing("Drawing a picture", "matplotlib", "matplotlib")
         ) from error
     figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN), dpi=DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)

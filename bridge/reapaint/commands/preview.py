@@ -8,7 +8,7 @@ import numpy as np
 
 from reapaint.errors import BridgeCode, InputError
 from reapaint_engine.protocol.arrays import Audio
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import ErrorCode, package_missing
 
 POLL_S = 0.05
 """How long Ctrl-C may wait for an answer."""
@@ -60,10 +60,8 @@ def _load() -> Any:  # an optional package without types
     try:
         import sounddevice
     except ImportError as error:
-        raise InputError(
-            ErrorCode.PACKAGE_MISSING,
-            "Playing needs the package sounddevice, which is not installed.",
-            hint='Install it with: pip install "reapaint[preview]"',
+        raise InputError.of(
+            package_missing("Playing", "sounddevice", "'reapaint[preview]'")
         ) from error
     except OSError as error:
         raise InputError(

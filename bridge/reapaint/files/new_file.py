@@ -1,7 +1,6 @@
 """A new file that appears under its name whole, or not at all."""
 
 import contextlib
-import errno
 import io
 import os
 import secrets
@@ -11,10 +10,12 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from reapaint.errors import BridgeCode, BridgeError, InputError
-from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, reason_of
-
-NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
-"""Disk, quota, and what a file system or a limit allows for one file."""
+from reapaint_engine.protocol.errors import (
+    THE_PATH,
+    ErrorCode,
+    is_disk_full,
+    not_writable,
+)
 
 
 class Sink(Protocol):
@@ -235,18 +236,25 @@ def commit_all(files: Sequence[NewFile]) -> None:
 
 def write_error(path: Path, error: OSError) -> BridgeError:
     """Return what a user can do about an error of the disk."""
-    if error.errno in NO_ROOM:
+    if is_disk_full(error):
         return BridgeError(
             ErrorCode.DISK_FULL,
             f"There is no room left for {path.name} in {THE_PATH}.",
             hint="Free some space or write to another disk; no half-written file was left.",
             path=path.parent,
         )
-    return BridgeError(
+    return BridgeError.of(
+        not_writable(path, error, "Choose another folder or change its permissions.")
+    )
+
+
+def no_folder_error(folder: Path) -> InputError:
+    """Return the refusal of a file in a folder that is not there."""
+    return InputError(
         ErrorCode.OUTPUT_NOT_WRITABLE,
-        f"{THE_PATH} can't be written: {reason_of(error)}.",
-        hint="Choose another folder or change its permissions.",
-        path=path,
+        f"There is no folder {THE_PATH}.",
+        hint="Make the folder first, or choose another.",
+        path=folder,
     )
 
 

@@ -14,6 +14,8 @@ from reapaint.http.errors import HttpCode, Refused, bad_request, not_found
 from reapaint.http.fetching import Network, fetch
 from reapaint.http.store import Store, StoredFile
 
+UPLOAD_AGAIN = "Upload the file again: uploads expire."
+
 _ID = re.compile(r"[0-9a-f]{32}\Z")
 _OWN_PATH = re.compile(r"(?:.*/)?files/([0-9a-f]{32})(?:/[^/]*)?\Z")
 _DECODED_BYTES = 4
@@ -31,9 +33,9 @@ def check_audio(audio: str, store: Store, network: Network) -> None:
     if is_data_uri(audio) or find_own(audio, store) is not None:
         return
     if _ID.match(audio):
-        raise not_found("upload with this id", "Upload the file again: uploads expire.")
+        raise not_found("upload with this id", UPLOAD_AGAIN)
     if own_id(audio):
-        raise not_found("such file on this server", "Upload the file again: uploads expire.")
+        raise not_found("such file on this server", UPLOAD_AGAIN)
     parse_url(audio, network.allowed_hosts)
 
 

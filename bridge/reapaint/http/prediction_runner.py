@@ -9,7 +9,6 @@ from pathlib import Path
 
 from reapaint.errors import EngineUnavailable
 from reapaint.files.formats.recording import AudioInfo
-from reapaint.files.new_file import NO_ROOM
 from reapaint.http.admission import AdmissionQueue
 from reapaint.http.config import HttpLimits
 from reapaint.http.engine import SharedEngine
@@ -20,7 +19,13 @@ from reapaint.http.predictions import Prediction, PredictionRequest, Predictions
 from reapaint.http.store import Store, StoredFile
 from reapaint.repaint import RepaintJob, Report, prepare, run_job
 from reapaint_engine.protocol.arrays import Audio
-from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError, out_of_memory, reason_of
+from reapaint_engine.protocol.errors import (
+    ErrorCode,
+    ReaPaintError,
+    is_disk_full,
+    out_of_memory,
+    reason_of,
+)
 from reapaint_engine.protocol.messages import Done, InpaintRequest, Welcome
 from reapaint_engine.protocol.progress import OnProgress, Stage
 
@@ -281,7 +286,7 @@ def _stand_in_warnings(request: PredictionRequest, report: Report) -> tuple[str,
 
 
 def _disk_error(error: OSError) -> ReaPaintError:
-    if error.errno in NO_ROOM:
+    if is_disk_full(error):
         return disk_full()
     return ReaPaintError(
         ErrorCode.OUTPUT_NOT_WRITABLE,

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from reapaint_engine.protocol.arrays import Audio, is_finite
-from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.errors import REPAIR_SAMPLES, ErrorCode, ProtocolError
 from reapaint_engine.protocol.messages import Done, Message, PartShape, Submit
 from reapaint_engine.protocol.version import PROTOCOL_VERSION, protocol_text
 
@@ -188,6 +188,6 @@ def _decode_part(buffer: Buffer, shape: PartShape) -> Audio:
         raise ProtocolError(
             ErrorCode.NOT_FINITE,
             "The audio holds samples that are not numbers.",
-            hint="Repair the file: it has NaN or infinite samples.",
+            hint=REPAIR_SAMPLES,
         )
     return audio

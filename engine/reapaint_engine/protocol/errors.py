@@ -13,6 +13,7 @@ what to do.
     └── reapaint.errors            what a command can fail at
 """
 
+import errno
 import os
 from collections.abc import Iterable
 from enum import StrEnum
@@ -162,6 +163,13 @@ class SettingError(ReaPaintError):
 
 
 JOB_CANCELLED = "The job was cancelled."
+PIECE_BY_PIECE = "Select less, or repaint it piece by piece."
+"""The hint where a selection is too long."""
+REPAIR_SAMPLES = "Repair the file: it has NaN or infinite samples."
+
+_NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+_WINDOWS_NO_ROOM = (39, 112)
+"""ERROR_HANDLE_DISK_FULL and ERROR_DISK_FULL."""
 
 
 def out_of_memory() -> ReaPaintError:
@@ -188,6 +196,30 @@ def unknown_choice(code: ErrorCode, kind: str, name: str, choices: Iterable[str]
     return ReaPaintError(
         code, f"There is no {kind} {name[:60]!r}.", hint=f"Choose one of: {listed}."
     )
+
+
+def package_missing(what: str, package: str, install: str) -> ReaPaintError:
+    """Return the error of something that needs a package; ``install`` is what pip is given."""
+    return ReaPaintError(
+        ErrorCode.PACKAGE_MISSING,
+        f"{what} needs the package {package}, which is not installed.",
+        hint=f"Install it with `pip install {install}`.",
+    )
+
+
+def not_writable(path: str | os.PathLike[str], error: OSError, hint: str) -> ReaPaintError:
+    """Return the error of a file or folder that the system does not let us write."""
+    return ReaPaintError(
+        ErrorCode.OUTPUT_NOT_WRITABLE,
+        f"{THE_PATH} can't be written: {reason_of(error)}.",
+        hint=hint,
+        path=path,
+    )
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether a disk, a quota, or a limit for one file leaves no room."""
+    return error.errno in _NO_ROOM or getattr(error, "winerror", None) in _WINDOWS_NO_ROOM
 
 
 def reason_of(error: Exception) -> str:

@@ -9,7 +9,7 @@ import math
 import struct
 from typing import BinaryIO
 
-from reapaint.errors import BridgeCode, InputError
+from reapaint.errors import WRITE_WAV_OR_FLAC, BridgeCode, InputError
 from reapaint.files.formats.chunks import (
     Chunk,
     PcmLayout,
@@ -180,7 +180,7 @@ def _frame(
         raise InputError(
             BridgeCode.UNSUPPORTED_FORMAT,
             "An AIFF file can't be larger than 4 GiB, and this one would be.",
-            hint="Write a .wav or .flac file instead.",
+            hint=WRITE_WAV_OR_FLAC,
         )
     head = struct.pack(">4sI4s", b"FORM", form_size, form)
     return Plan((head, *before, struct.pack(">4sI", b"SSND", sound_length), skipped), after)

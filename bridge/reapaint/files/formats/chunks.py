@@ -9,6 +9,7 @@ from typing import BinaryIO
 from reapaint.errors import BridgeCode, InputError
 from reapaint.files.formats.samples import Encoding
 
+CHOOSE_SOUND = "Choose a recording that has sound in it."
 MAX_CHUNKS = 10_000
 """More chunks than any editor writes; what follows is kept, but not understood."""
 
@@ -183,9 +184,14 @@ def whole_frames(stored: int, said: int, frame_bytes: int) -> tuple[int, tuple[s
         raise InputError(
             BridgeCode.EMPTY_AUDIO,
             "The file has a header but not one frame of audio.",
-            hint="Choose a recording that has sound in it.",
+            hint=CHOOSE_SOUND,
         )
     if said // frame_bytes <= frames:
         return frames, ()
-    lost = f"{said // frame_bytes} frames were announced and {frames} are there"
-    return frames, (f"The recording is cut short: {lost}; what is there is used.",)
+    return frames, (cut_short(said // frame_bytes, frames),)
+
+
+def cut_short(announced_frames: int, frames: int) -> str:
+    """Return the warning of a recording that has less than its header says."""
+    lost = f"{announced_frames} frames were announced and {frames} are there"
+    return f"The recording is cut short: {lost}; what is there is used."

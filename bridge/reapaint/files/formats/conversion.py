@@ -7,7 +7,7 @@ import av
 import numpy as np
 import soxr  # type: ignore[import-untyped]  # ships no type information
 
-from reapaint.errors import BridgeCode, BridgeError
+from reapaint.errors import WRITE_WAV_OR_FLAC, BridgeCode, BridgeError
 from reapaint.files.formats import aiff, flac, wav
 from reapaint.files.formats.decoder import has_picture
 from reapaint.files.formats.encoders import (
@@ -109,7 +109,7 @@ def convert(
         raise BridgeError(
             BridgeCode.UNSUPPORTED_FORMAT,
             f"The {target.name} encoder failed: {reason_of(error)}.",
-            hint="Write a .wav or .flac file instead.",
+            hint=WRITE_WAV_OR_FLAC,
         ) from error
     warnings = [*output.warnings, *_picture_warnings(info, target)]
     is_clipping = output.sample_format is not None and not output.sample_format.is_float

@@ -13,7 +13,7 @@ from av.container import InputContainer
 
 from reapaint.errors import BridgeCode, InputError
 from reapaint.files.formats import ogg
-from reapaint.files.formats.chunks import check_format, damaged
+from reapaint.files.formats.chunks import CHOOSE_SOUND, check_format, damaged
 from reapaint.files.formats.samples import SampleFormat
 from reapaint_engine.protocol.arrays import Samples
 from reapaint_engine.protocol.errors import THE_PATH, reason_of
@@ -37,6 +37,7 @@ _FORMATS = {
     "flt": SampleFormat.FLOAT32,
     "dbl": SampleFormat.FLOAT64,
 }
+CONVERT_IT = "Convert it to WAV or FLAC, and try that."
 READ_BYTES = 1 << 20
 """At most of a file at one time; FFmpeg reads 32 KiB unless a header promises more."""
 MAX_PLANES = 8
@@ -90,7 +91,7 @@ def survey(path: Path, watch: Watch = watch_nothing) -> Decoded:
             raise InputError(
                 BridgeCode.EMPTY_AUDIO,
                 "The file holds no audio that can be decoded.",
-                hint="Choose a recording that has sound in it.",
+                hint=CHOOSE_SOUND,
             )
         codec = stream.codec_context.codec
         if len(container.streams.audio) > 1:
@@ -210,7 +211,7 @@ def _open(path: Path) -> Iterator[tuple[InputContainer, av.AudioStream]]:
                     raise InputError(
                         BridgeCode.UNSUPPORTED_AUDIO,
                         f"{THE_PATH} uses a codec that this program does not know.",
-                        hint="Convert it to WAV or FLAC, and try that.",
+                        hint=CONVERT_IT,
                         path=path,
                     )
                 if _short_vorbis_frames(path):
@@ -238,7 +239,7 @@ def unreadable(path: Path) -> InputError:
     return InputError(
         BridgeCode.UNREADABLE_AUDIO,
         f"{THE_PATH} is not a recording that this program can read, or it is damaged.",
-        hint="Convert it to WAV or FLAC, and try that.",
+        hint=CONVERT_IT,
         path=path,
     )
 
@@ -323,7 +324,7 @@ def _sample_format(frame: av.AudioFrame, stream: av.AudioStream) -> SampleFormat
         raise InputError(
             BridgeCode.UNSUPPORTED_AUDIO,
             f"The file's codec gives samples of a kind ({packed}) that is not supported.",
-            hint="Convert it to WAV or FLAC, and try that.",
+            hint=CONVERT_IT,
         )
     if packed == "s32" and _depth(stream) == 24:
         return SampleFormat.INT24

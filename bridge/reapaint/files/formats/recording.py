@@ -11,7 +11,7 @@ import numpy as np
 
 from reapaint.errors import BridgeCode, InputError
 from reapaint.files.formats import aiff, decoder, flac, wav
-from reapaint.files.formats.chunks import PcmLayout
+from reapaint.files.formats.chunks import PcmLayout, cut_short
 from reapaint.files.formats.samples import INTEGER_FORMATS, SampleFormat
 from reapaint_engine.protocol.arrays import Audio, Samples
 from reapaint_engine.protocol.errors import THE_PATH, ErrorCode
@@ -243,8 +243,7 @@ def _decoded_info(path: Path, status: os.stat_result, watch: decoder.Watch) -> A
             header = flac.read_header(file, status.st_size)
         sample_format = _flac_format(header)
         if header.frames > found.frames:
-            lost = f"{header.frames} frames were announced and {found.frames} are there"
-            warnings = (f"The recording is cut short: {lost}; what is there is used.",)
+            warnings = (cut_short(header.frames, found.frames),)
     return AudioInfo(
         path=path,
         container=found.container,

@@ -10,7 +10,7 @@ from pathlib import Path
 from reapaint.errors import BridgeCode, BridgeError, InputError
 from reapaint.files.formats import flac
 from reapaint.files.formats.recording import AudioInfo
-from reapaint.files.new_file import NewFile, exists_error, write_error
+from reapaint.files.new_file import NewFile, exists_error, no_folder_error, write_error
 from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, reason_of
 
 
@@ -149,12 +149,7 @@ def check_place(path: Path, info: AudioInfo, *, force: bool) -> None:
         if not force:
             raise exists_error(path)
     if not path.parent.is_dir():
-        raise InputError(
-            ErrorCode.OUTPUT_NOT_WRITABLE,
-            f"There is no folder {THE_PATH}.",
-            hint="Make the folder first, or choose another.",
-            path=path.parent,
-        )
+        raise no_folder_error(path.parent)
     try:
         NewFile(path, force=force).discard()
     except BridgeError as error:

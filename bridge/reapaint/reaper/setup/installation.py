@@ -15,7 +15,11 @@ from reapaint.reaper.messages import Launch, read, write
 from reapaint.reaper.sandbox import SPAWN, flatpak_app, host_command, program_outside
 from reapaint.reaper.spool import Spool
 from reapaint.reaper.take_names import alternatives
-from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, ProtocolError, reason_of
+from reapaint_engine.protocol.errors import (
+    THE_PATH,
+    ProtocolError,
+    not_writable,
+)
 from reapaint_engine.protocol.interpreter import (
     isolation,
     missing_folders,
@@ -381,9 +385,5 @@ def _hash(data: bytes) -> str:
 
 
 def _not_writable(folder: Path, error: OSError) -> BridgeError:
-    return BridgeError(
-        ErrorCode.OUTPUT_NOT_WRITABLE,
-        f"{THE_PATH} can't be written: {reason_of(error)}.",
-        hint="Close REAPER, and check that you may write in its resource folder.",
-        path=error.filename or folder,
-    )
+    hint = "Close REAPER, and check that you may write in its resource folder."
+    return BridgeError.of(not_writable(error.filename or folder, error, hint))

@@ -19,7 +19,7 @@ from reapaint_engine.backends.hosted.pace import Clock, Pace, SystemClock
 from reapaint_engine.backends.hosted.paid_requests import Delivery
 from reapaint_engine.backends.hosted.planning import Plan, honoured, plan_calls
 from reapaint_engine.backends.hosted.service import HostedModel, Service
-from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, reason_of
+from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, package_missing, reason_of
 from reapaint_engine.protocol.messages import BackendInfo
 from reapaint_engine.protocol.params import AUTO
 from reapaint_engine.protocol.progress import Stage
@@ -194,8 +194,6 @@ def _calls(number: int) -> str:
 
 
 def _package_missing(service: Service, error: ImportError) -> HostedError:
-    return HostedError(
-        ErrorCode.PACKAGE_MISSING,
-        f"Calling {service.title} needs the package {error.name or 'httpx'}.",
-        hint="Install it with `pip install 'reapaint[hosted]'`.",
+    return HostedError.of(
+        package_missing(f"Calling {service.title}", error.name or "httpx", "'reapaint[hosted]'")
     )

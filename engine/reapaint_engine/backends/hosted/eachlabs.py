@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from reapaint_engine.backends.hosted.accounts import Login
-from reapaint_engine.backends.hosted.errors import HostedCode, HostedError, maybe_paid
+from reapaint_engine.backends.hosted.errors import HostedCode, HostedError, maybe_paid, no_upload
 from reapaint_engine.backends.hosted.exchange import Request
 from reapaint_engine.backends.hosted.service import (
     Bounds,
@@ -86,11 +86,7 @@ class EachLabs:
         place = json_of(answer)
         upload_url, link = text_at(place, "presigned_url"), text_at(place, "public_url")
         if not upload_url or not link:
-            raise HostedError(
-                HostedCode.SERVICE_FAILED,
-                f"{self.title} did not say where to upload to.",
-                hint="Try again; nothing was paid.",
-            )
+            raise no_upload(self.title, "did not say where to upload to")
         asked = place.get("required_headers")
         headers = {"Content-Type": "audio/wav"}
         if isinstance(asked, dict):

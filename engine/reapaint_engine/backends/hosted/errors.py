@@ -23,6 +23,17 @@ class HostedError(JobError):
     """A call to a service can't be made, or gave nothing that can be used."""
 
 
+PAID_HINT = "The call was paid: ask the service for a refund, or ask again for a new one."
+"""The hint where a paid call gave nothing that can be used."""
+
+
+def no_upload(service: str, why: str) -> HostedError:
+    """Return the error of a service that takes no upload."""
+    return HostedError(
+        HostedCode.SERVICE_FAILED, f"{service} {why}.", hint="Try again; nothing was paid."
+    )
+
+
 def maybe_paid(service: str, why: str) -> HostedError:
     """Return the error of a request whose fate nobody knows; it must not be repeated."""
     return HostedError(

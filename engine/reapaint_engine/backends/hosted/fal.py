@@ -2,7 +2,7 @@
 
 from reapaint_engine.backends.hosted.accounts import Login
 from reapaint_engine.backends.hosted.eachlabs import find_link
-from reapaint_engine.backends.hosted.errors import HostedCode, HostedError, maybe_paid
+from reapaint_engine.backends.hosted.errors import HostedCode, HostedError, maybe_paid, no_upload
 from reapaint_engine.backends.hosted.exchange import Request
 from reapaint_engine.backends.hosted.service import (
     Bounds,
@@ -96,11 +96,7 @@ class Fal:
         place = json_of(answer)
         upload_url, link = text_at(place, "upload_url"), text_at(place, "file_url")
         if not upload_url or not link:
-            raise HostedError(
-                HostedCode.SERVICE_FAILED,
-                f"{self.title} did not say where to upload to.",
-                hint="Try again; nothing was paid.",
-            )
+            raise no_upload(self.title, "did not say where to upload to")
         session.free(Request("PUT", upload_url, content=wav, headers={"Content-Type": "audio/wav"}))
         return PreparedAudio(audio=link)
 

@@ -13,7 +13,7 @@ from reapaint_engine.backends.base import JobControl, Passage, Window
 from reapaint_engine.backends.hosted.accounts import Account
 from reapaint_engine.backends.hosted.alignment import advance, measure_alignment
 from reapaint_engine.backends.hosted.answers import UnreadableAnswer, decode_answer
-from reapaint_engine.backends.hosted.errors import HostedCode, HostedError
+from reapaint_engine.backends.hosted.errors import PAID_HINT, HostedCode, HostedError
 from reapaint_engine.backends.hosted.journal import Claim, Journal, RequestStage
 from reapaint_engine.backends.hosted.pace import Clock, Pace
 from reapaint_engine.backends.hosted.paid_requests import Caller, Delivery
@@ -191,7 +191,7 @@ class HostedJob:
         return HostedError(
             HostedCode.SERVICE_FAILED,
             f"The answer of {self._service.title} can't be used: {why}.",
-            hint="The call was paid: ask the service for a refund, or ask again for a new one.",
+            hint=PAID_HINT,
         )
 
     def _busy(self) -> HostedError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from reapaint_engine.backends.hosted.errors import HostedCode, HostedError, maybe_paid
+from reapaint_engine.backends.hosted.errors import PAID_HINT, HostedCode, HostedError, maybe_paid
 from reapaint_engine.backends.hosted.exchange import Request
 from reapaint_engine.backends.hosted.journal import Claim, Record, RequestStage
 from reapaint_engine.backends.hosted.pace import wait
@@ -202,7 +202,7 @@ class Caller:
             raise HostedError(
                 HostedCode.SERVICE_FAILED,
                 f"{self._service.title} finished, but the link to its result has expired.",
-                hint="The call was paid: ask the service for a refund, or ask again for a new one.",
+                hint=PAID_HINT,
             ) from error
 
     def _open(self, link: str) -> bytes:

@@ -11,7 +11,7 @@ from reapaint_engine.backends.hosted.paid_requests import digests
 from reapaint_engine.backends.hosted.sections import Section, SpanTooLong, cut_section
 from reapaint_engine.backends.hosted.service import Bounds, Call, HostedModel, Service
 from reapaint_engine.backends.hosted.wav import encode_wav, safe_gain
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import PIECE_BY_PIECE, ErrorCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,5 +144,5 @@ def _section(service: Service, model: HostedModel, window: Window, index: int) -
             ErrorCode.INVALID_SPANS,
             f"A span of {length_s:.1f} s is longer than {model.name} at {service.title} takes:"
             f" {error.longest_s:.0f} s.",
-            hint="Select less, or repaint it piece by piece.",
+            hint=PIECE_BY_PIECE,
         ) from error

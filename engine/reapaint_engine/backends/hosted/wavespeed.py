@@ -1,7 +1,7 @@
 """WaveSpeed: Stable Audio 3 inpainting, by its API version 3."""
 
 from reapaint_engine.backends.hosted.accounts import Login
-from reapaint_engine.backends.hosted.errors import HostedCode, HostedError, maybe_paid
+from reapaint_engine.backends.hosted.errors import HostedCode, HostedError, maybe_paid, no_upload
 from reapaint_engine.backends.hosted.exchange import Answer, Request
 from reapaint_engine.backends.hosted.service import (
     Bounds,
@@ -62,11 +62,7 @@ class WaveSpeed:
             # Its documentation tells of one way, its own client goes the other.
             link = _upload_by_place(session, wav)
         if not link:
-            raise HostedError(
-                HostedCode.SERVICE_FAILED,
-                f"{self.title} took the upload but did not say where it is.",
-                hint="Try again; nothing was paid.",
-            )
+            raise no_upload(self.title, "took the upload but did not say where it is")
         return PreparedAudio(audio=link)
 
     def submit(self, session: Session, call: Call, prepared: PreparedAudio) -> Ticket:

@@ -17,6 +17,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import (
     find_model,
 )
 from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import open_checkpoint
+from reapaint_engine.backends.stable_audio_3.checkpoint.errors import not_installed
 from reapaint_engine.backends.stable_audio_3.checkpoint.naming import (
     ModelName,
     is_path,
@@ -175,20 +176,14 @@ class StableAudio3Backend(Backend):
             return _Found(installed[choice.name].folder, choice.name, (choice.reason,))
         model = find_model(named.checkpoint)
         if model.name not in installed:
-            raise BackendUnavailable(
-                ErrorCode.NO_MODEL,
-                f"The model {model.name} is not here.",
-                hint=f"Get it with `reapaint models get {model.name}`.",
-            )
+            raise BackendUnavailable.of(not_installed(model.name))
         return _Found(installed[model.name].folder, model.name)
 
     def _find_folder(self, text: str) -> _Found:
         is_own = text == parse_model(self._options.model).checkpoint
         if not (self._opens_folders or is_own):
-            raise JobError(
-                ErrorCode.UNKNOWN_MODEL,
-                "An engine that other machines reach opens no folder by name.",
-                hint="Name an installed model, or start the engine with `--model DIR`.",
+            raise _not_by_name(
+                "folder", "Name an installed model, or start the engine with `--model DIR`."
             )
         folder = Path(text).expanduser()
         if not folder.is_dir():
@@ -203,11 +198,10 @@ class StableAudio3Backend(Backend):
     def _find_adapter(self, name: str) -> Path:
         """Return an adapter's file: one of ours by its name, or any by its path."""
         if is_path(name) and not self._opens_folders:
-            raise JobError(
-                ErrorCode.UNKNOWN_MODEL,
-                "An engine that other machines reach opens no file by name.",
-                hint=f"Put the adapter into {THE_PATH} on the engine's machine.",
-                path=adapters_folder(),
+            raise _not_by_name(
+                "file",
+                f"Put the adapter into {THE_PATH} on the engine's machine.",
+                adapters_folder(),
             )
         ours = adapters_folder() / name
         with_suffix = adapters_folder() / f"{name}.safetensors"
@@ -284,3 +278,12 @@ def check_packages() -> None:
 def _full_name(name: str, named: ModelName) -> str:
     adapters = (f"+{each.name}={each.strength:g}" for each in named.adapters)
     return name + "".join(adapters)
+
+
+def _not_by_name(kind: str, hint: str, path: Path | None = None) -> JobError:
+    return JobError(
+        ErrorCode.UNKNOWN_MODEL,
+        f"An engine that other machines reach opens no {kind} by name.",
+        hint=hint,
+        path=path,
+    )

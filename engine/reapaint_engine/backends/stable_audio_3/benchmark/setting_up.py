@@ -25,6 +25,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import (
     Checkpoint,
     open_checkpoint,
 )
+from reapaint_engine.backends.stable_audio_3.checkpoint.errors import not_installed
 from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import Layout
 from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
     CodecKind,
@@ -40,7 +41,6 @@ from reapaint_engine.backends.stable_audio_3.inference.loading import Parts, loa
 from reapaint_engine.backends.stable_audio_3.inference.pipeline import LoadedModel
 from reapaint_engine.backends.stable_audio_3.network.projections import can_pack
 from reapaint_engine.errors import JobError
-from reapaint_engine.protocol.errors import ErrorCode
 
 RANDOM = "random weights"
 
@@ -113,12 +113,9 @@ def _folder(model: str) -> Path:
         return Path(model)
     installed = find_one(model)
     if installed is None:
-        raise JobError(
-            ErrorCode.NO_MODEL,
-            f"{model} is not installed.",
-            hint=f"Get it with `reapaint models get {model}`, or leave --model out: random"
-            " weights are as fast.",
-        )
+        missing = not_installed(model)
+        hint = missing.hint.rstrip(".") + ", or leave --model out: random weights are as fast."
+        raise JobError.of(missing, hint=hint)
     return installed.folder
 
 

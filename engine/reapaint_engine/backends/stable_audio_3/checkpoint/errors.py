@@ -6,15 +6,16 @@
     └── StoreError    with a StoreCode, or a code of the protocol where one fits
 """
 
-import errno
 from pathlib import Path
 
 from reapaint_engine.errors import EngineError
-from reapaint_engine.protocol.errors import THE_PATH, Code, ErrorCode, reason_of
-
-_NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
-_WINDOWS_NO_ROOM = (39, 112)
-"""ERROR_HANDLE_DISK_FULL and ERROR_DISK_FULL."""
+from reapaint_engine.protocol.errors import (
+    THE_PATH,
+    Code,
+    ErrorCode,
+    is_disk_full,
+    not_writable,
+)
 
 
 class StoreCode(Code):
@@ -32,15 +33,13 @@ class StoreError(EngineError):
 
 def disk_error(error: OSError, folder: Path) -> StoreError:
     """Return what a user can do about an error of the disk."""
-    if error.errno in _NO_ROOM or getattr(error, "winerror", None) in _WINDOWS_NO_ROOM:
+    if is_disk_full(error):
         return no_room(folder)
-    return StoreError(
-        ErrorCode.OUTPUT_NOT_WRITABLE,
-        f"{THE_PATH} can't be written: {reason_of(error)}.",
-        hint="Stop an engine that may be using the model with `reapaint stop`, change the"
-        " folder's permissions, or name another folder in REAPAINT_MODELS_DIR.",
-        path=error.filename or folder,
+    hint = (
+        "Stop an engine that may be using the model with `reapaint stop`, change the"
+        " folder's permissions, or name another folder in REAPAINT_MODELS_DIR."
     )
+    return StoreError.of(not_writable(error.filename or folder, error, hint))
 
 
 def no_room(folder: Path, needed: str = "") -> StoreError:
@@ -50,4 +49,13 @@ def no_room(folder: Path, needed: str = "") -> StoreError:
         f"There is not enough room in {THE_PATH}{f': {needed}' if needed else ''}.",
         hint="Free some space, or name a folder on another disk in REAPAINT_MODELS_DIR.",
         path=folder,
+    )
+
+
+def not_installed(name: str) -> StoreError:
+    """Return the error of a model that this machine has not."""
+    return StoreError(
+        ErrorCode.NO_MODEL,
+        f"{name} is not installed.",
+        hint=f"Get it with `reapaint models get {name}`.",
     )

@@ -24,6 +24,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.errors import (
     StoreCode,
     StoreError,
     disk_error,
+    not_installed,
 )
 from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import (
     File,
@@ -243,11 +244,7 @@ def _remove_folder(folder: Path) -> None:
 
 def _nothing_to_remove(model: Model, cached: Installed | None) -> StoreError:
     if cached is None:
-        return StoreError(
-            ErrorCode.NO_MODEL,
-            f"{model.name} is not installed.",
-            hint="`reapaint models` shows what is.",
-        )
+        return StoreError.of(not_installed(model.name), hint="`reapaint models` shows what is.")
     return StoreError(
         ErrorCode.MODEL_NOT_OURS,
         f"{model.name} lies in the Hugging Face cache, which other programs use as well.",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reapaint_engine.errors import JobError
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import PIECE_BY_PIECE, ErrorCode
 from reapaint_engine.protocol.spans import Span
 
 HEADROOM_S = 6.0
@@ -102,7 +102,7 @@ def _heard(spans: Sequence[Span], frames: int, max_frames: int, hop: int, sample
             ErrorCode.TOO_LARGE,
             f"The selection spans {(last - first) / sample_rate:.1f} s, and this model makes at"
             f" most {max_frames / sample_rate:.1f} s at once.",
-            hint="Select less, or repaint it piece by piece.",
+            hint=PIECE_BY_PIECE,
         )
     left, right = first, frames - last
     if left + right > room:
