@@ -94,3 +94,21 @@ def test_a_path_is_a_field_of_its_error() -> None:
         assert not paths, f"{place} shows {paths}: write THE_PATH, and give path="
         is_given = any(each.arg == "path" for each in node.keywords)
         assert is_given or "THE_PATH" not in shown, f"{place} has no path= for THE_PATH"
+
+
+def test_the_trees_show_each_error_below_its_parent() -> None:
+    drawn: dict[str, str] = {}
+    for path in (each for each in MODULES if each.name == "errors.py"):
+        above: list[tuple[int, str]] = []
+        for line in (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").splitlines():
+            match = re.match(r"(?P<branch>    [│├└─ ]*)(?P<name>[A-Z]\w+)", line)
+            if match is None:
+                continue
+            depth = len(match["branch"])
+            above = [each for each in above if each[0] < depth]
+            if above:
+                drawn[match["name"]] = above[-1][1]
+            above.append((depth, match["name"]))
+    errors = _children_of("ReaPaintError")
+    parents = {each.name: ast.unparse(each.bases[0]) for each in _classes() if each.name in errors}
+    assert drawn == {name: parent for name, parent in parents.items() if name != "ReaPaintError"}

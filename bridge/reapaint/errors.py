@@ -2,12 +2,13 @@
 
 ::
 
-    ReaPaintError
-    └── BridgeError
-        ├── InputError          2  the files or flags that were given
-        ├── OutputLost          1  standard output, which takes no answer
-        ├── EngineUnavailable   3  an engine that can't be reached, or died
-        └── JobFailed           4  the job itself
+    ReaPaintError                 2  what the protocol or an engine in this process refuses
+    └── BridgeError               2
+        ├── InputError            2  the files or flags that were given
+        ├── OutputLost            1  standard output, which takes no answer
+        ├── EngineUnavailable     3  an engine that can't be reached, or died
+        ├── JobFailed             4  the job itself
+        └── Refused                  an HTTP request: reapaint.http.errors
 """
 
 from reapaint_engine.protocol.errors import Code, ReaPaintError

@@ -4,10 +4,12 @@
 
     ReaPaintError
     └── EngineError
-        ├── StartError      the engine can't start
-        └── JobError        one job can't be done; the engine lives on
-            ├── BackendUnavailable
-            └── JobCancelled
+        ├── StartError                the engine can't start
+        ├── StoreError                a model can't be got or removed: checkpoint.errors
+        └── JobError                  one job can't be done; the engine lives on
+            ├── BackendUnavailable    another backend may do it
+            ├── HostedError           a call to a service failed: backends.hosted.errors
+            └── JobCancelled          somebody asked for its end
 """
 
 from reapaint_engine.protocol.errors import JOB_CANCELLED, Code, ErrorCode, ReaPaintError

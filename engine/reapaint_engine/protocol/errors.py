@@ -1,16 +1,16 @@
-"""What can be wrong with a message, as stable codes.
+"""Root of all errors that a user can meet, and the codes and sentences that both sides share.
 
-``ReaPaintError`` is the root that a user can meet: every package derives its own
-tree from it, and each error says in one sentence what is wrong and in another
-what to do.
+Every package derives its own tree from ``ReaPaintError``; each error says in one sentence what
+is wrong and in another what to do.
 
 ::
 
-    ReaPaintError                a code, a sentence, a hint
-    ├── ProtocolError            a message or request that breaks the contract
-    ├── SettingError             a flag or variable that can't be used
-    ├── reapaint_engine.errors            what an engine can fail at
-    └── reapaint.errors            what a command can fail at
+    ReaPaintError             a code, a sentence, a hint, and the path of what they name
+    ├── ProtocolError         a message or request that breaks the contract
+    ├── SettingError          a flag or variable that can't be used
+    ├── EngineError           what an engine can fail at: reapaint_engine.errors
+    ├── BridgeError           what a command can fail at: reapaint.errors
+    └── PredictionCancelled   somebody asked for its end: reapaint.http.predictions
 """
 
 import errno

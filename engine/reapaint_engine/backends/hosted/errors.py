@@ -1,4 +1,10 @@
-"""What calling a service can fail at, beside what every job can."""
+"""What calling a service can fail at, beside what every job can.
+
+::
+
+    JobError
+    └── HostedError    with a HostedCode, or a code of the protocol where one fits
+"""
 
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import Code
