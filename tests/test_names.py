@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = (ROOT / "bridge" / "reapaint", ROOT / "engine" / "reapaint_engine")
 
 VOCABULARIES = ROOT / "bridge" / "reapaint" / "http" / "shapes"
-"""Each module here speaks as one hosted service does, and shows its names in its schema."""
+"""Each interface has a module here, and shows its names in its schema."""
 
 EACH_IN_ITS_ROOM = {
     "Failed": "a message of the wire, and how a hosted service's request ended",

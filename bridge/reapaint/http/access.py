@@ -8,7 +8,7 @@ ever allows another site to read it.
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -16,8 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reapaint.http.config import HttpConfig
 from reapaint.http.errors import HttpCode, Refused
-from reapaint.http.predictions import Shape
-from reapaint.http.routes import error_response
+from reapaint.http.routes import ServiceError, error_response
 from reapaint_engine.protocol.errors import ErrorCode
 
 OPEN_PREFIXES = ("/files/", "/uploads/", "/page/")
@@ -36,8 +35,12 @@ _HEADERS = (
 class Access:
     """Lets through what may ask, and refuses the rest."""
 
-    def __init__(self, app: ASGIApp, config: HttpConfig) -> None:
+    def __init__(
+        self, app: ASGIApp, config: HttpConfig, errors_for: Callable[[str], type[ServiceError]]
+    ) -> None:
+        """``errors_for`` returns how errors are said about a path."""
         self._app = app
+        self._errors_for = errors_for
         self._config = config
         self._token = config.token.encode()
         names = {config.host.lower().strip("[]"), urlsplit(config.public_url).hostname or ""}
@@ -53,7 +56,7 @@ class Access:
         try:
             self._check(scope, Headers(scope=scope))
         except Refused as error:
-            response = error_response(errors_for(scope["path"]), error.status, error)
+            response = error_response(self._errors_for(scope["path"]), error.status, error)
             await response(scope, receive, _guarded(send, is_private=True))
             return
         is_private = not scope["path"].startswith(("/files/", "/page/"))
@@ -111,15 +114,6 @@ class Access:
         token = given.strip() if scheme.lower() in ("bearer", "key") else ""
         token = token or headers.get("x-api-key", "")
         return hmac.compare_digest(token.encode(), self._token)
-
-
-def errors_for(path: str) -> Shape:
-    """Return how errors are said about a path that no route speaks for."""
-    if path.startswith("/v1/"):
-        return Shape.EACHLABS
-    if path.startswith(("/fal-ai/", "/reapaint/", "/run/")):
-        return Shape.FAL
-    return Shape.WAVESPEED
 
 
 def _is_open(path: str) -> bool:

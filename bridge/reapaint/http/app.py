@@ -17,29 +17,22 @@ from starlette.routing import Route as WebRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from reapaint.http import files, openapi
-from reapaint.http.access import Access, errors_for
+from reapaint.http import openapi
+from reapaint.http.access import Access
 from reapaint.http.config import HttpConfig
 from reapaint.http.errors import HttpCode
-from reapaint.http.gateway import Gateway, WebhookContent
-from reapaint.http.predictions import Shape
-from reapaint.http.routes import Route, endpoint, error_response
-from reapaint.http.shapes import eachlabs, fal, wavespeed
+from reapaint.http.gateway import Gateway
+from reapaint.http.routes import Route, ServiceError, endpoint, error_response
+from reapaint.http.shapes import eachlabs, fal, native, wavespeed
 from reapaint_engine.protocol.errors import ReaPaintError
 
 ROUTES: tuple[Route, ...] = (
     *wavespeed.ROUTES,
     *eachlabs.ROUTES,
-    *files.ROUTES,
+    *native.ROUTES,
     *fal.ROUTES,
 )
 """Every route; of two that fit a path the first one answers."""
-
-WEBHOOK_CONTENTS: dict[Shape, WebhookContent] = {
-    Shape.WAVESPEED: wavespeed.webhook_content,
-    Shape.EACHLABS: eachlabs.webhook_content,
-    Shape.FAL: fal.webhook_content,
-}
 
 _ID = re.compile(r"{(id|place)}")
 
@@ -81,7 +74,23 @@ def make_app(gateway: Gateway) -> Access:
         exception_handlers={HTTPException: _on_no_route},
     )
     app.router.redirect_slashes = False
-    return Access(app, gateway.config)
+    return Access(app, gateway.config, errors_for)
+
+
+def errors_for(path: str) -> type[ServiceError]:
+    """Return how errors are said about a path that no route speaks for.
+
+    It is said as the routes do that share the path's first folder, else as our own routes do.
+    """
+    folder = _first_folder(path)
+    for route in ROUTES:
+        if folder and _first_folder(route.path) == folder:
+            return route.errors_as
+    return native.ERRORS_AS
+
+
+def _first_folder(path: str) -> str:
+    return path[: path.find("/", 1) + 1]
 
 
 def document(config: HttpConfig) -> dict[str, object]:

@@ -3,8 +3,7 @@
 import asyncio
 import base64
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -18,12 +17,10 @@ from reapaint.http.errors import HttpCode, Refused, not_found
 from reapaint.http.fetching import Network
 from reapaint.http.intake import check_audio, is_data_uri, take_audio
 from reapaint.http.prediction_runner import PredictionRunner
-from reapaint.http.predictions import Prediction, PredictionRequest, Predictions, Shape, Take
-from reapaint.http.store import Store, StoredFile
+from reapaint.http.predictions import Prediction, PredictionRequest, Predictions, Take
+from reapaint.http.store import Place, Store, StoredFile
 
 SWEEP_S = 30.0
-
-WebhookContent = Callable[["Gateway", Prediction, tuple[str, ...]], msgspec.Struct]
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +33,6 @@ class Gateway:
     engine: SharedEngine
     network: Network
     folder: Path
-    webhook_contents: Mapping[Shape, WebhookContent] = field(default_factory=dict)
     webhook_pauses_s: tuple[float, ...] = webhooks.PAUSES_S
     port: int = 0
 
@@ -153,41 +149,49 @@ class Gateway:
             return False
         return True
 
-    def link(self, file: StoredFile, base_url: str) -> str:
-        """Return the address of a file."""
+    def link(self, file: StoredFile | Place, base_url: str) -> str:
+        """Return the address of a file, or of what will be uploaded to a place."""
         return f"{base_url}/files/{file.file_id}/{file.name}"
+
+    def upload_link(self, place: Place, base_url: str) -> str:
+        """Return the address that takes the file of a place."""
+        return f"{base_url}/uploads/{place.secret}"
+
+    def links(self, prediction: Prediction, base_url: str) -> tuple[str, ...]:
+        """Return the address of each take."""
+        return tuple(self.link(take.file, base_url) for take in prediction.takes)
 
     async def outputs(self, prediction: Prediction, base_url: str) -> tuple[str, ...]:
         """Return each take as the client wanted it: an address, or the file itself."""
         limit = self.config.limits.max_base64_bytes
         size = sum(take.file.size for take in prediction.takes)
         if not prediction.request.wants_base64 or size > limit:
-            return tuple(self.link(take.file, base_url) for take in prediction.takes)
+            return self.links(prediction, base_url)
         try:
             return await asyncio.to_thread(
                 lambda: tuple(_as_data_uri(take) for take in prediction.takes)
             )
         except OSError:
             # It has expired this moment; its address says so.
-            return tuple(self.link(take.file, base_url) for take in prediction.takes)
+            return self.links(prediction, base_url)
 
     # In the background
 
     def _tell(self, prediction: Prediction) -> None:
-        if prediction.request.webhook_url:
+        if prediction.request.webhook.url:
             self._keep(asyncio.create_task(self._send_webhook(prediction)))
 
     async def _send_webhook(self, prediction: Prediction) -> None:
-        request = prediction.request
-        links = await self.outputs(prediction, request.base_url)
-        body = msgspec.json.encode(self.webhook_contents[request.shape](self, prediction, links))
-        secret = request.webhook_secret or webhooks.load_secret()
+        webhook = prediction.request.webhook
+        outputs = await self.outputs(prediction, prediction.request.base_url)
+        body = msgspec.json.encode(webhook.content(prediction, outputs))
+        secret = webhook.secret or webhooks.load_secret()
         headers = {
             "Content-Type": "application/json",
             **webhooks.signed(body, prediction.prediction_id, secret),
         }
         await webhooks.send(
-            request.webhook_url,
+            webhook.url,
             body,
             headers,
             network=self.network,

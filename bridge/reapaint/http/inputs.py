@@ -1,5 +1,6 @@
 """What every API's input has of ours, and how an input becomes what is asked for."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import msgspec
@@ -9,9 +10,10 @@ from reapaint.errors import BridgeCode
 from reapaint.http.addresses import parse_url
 from reapaint.http.errors import bad_request
 from reapaint.http.fetching import Network
-from reapaint.http.models import ModelChoice
-from reapaint.http.predictions import PredictionRequest, Shape
+from reapaint.http.models import ModelChoice, choose_model
+from reapaint.http.predictions import PredictionRequest, Webhook
 from reapaint.request_settings import MAX_TIME_S, RequestSettings
+from reapaint_engine.protocol.messages import Welcome
 from reapaint_engine.protocol.params import (
     MAX_NAME_CHARACTERS,
     Parameter,
@@ -129,33 +131,36 @@ class OwnFields(_Parameters, kw_only=True):
     ] = False
 
 
-def make_request(
-    shape: Shape,
-    path: str,
-    fields: OwnFields,
-    *,
-    audio: str,
-    mask: tuple[float, float] | None,
-    choice: ModelChoice,
-    base_url: str,
-    given: dict[str, Any],
-    webhook_url: str,
-    webhook_secret: str = "",
-    network: Network,
-) -> PredictionRequest:
-    """Return what an input asks for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceInput:
+    """What a client asked for in a service's own words.
 
-    Parameters
-    ----------
-    mask
-        In seconds, where no ``masks`` are given; None where that is a mistake.
+    ``model`` is the path it was asked under, ``given`` the input as it came. ``mask`` is in
+    seconds and counts where the fields have no ``masks``; None: then there must be some.
+    """
+
+    model: str
+    fields: OwnFields
+    given: dict[str, Any]
+    audio: str
+    mask: tuple[float, float] | None
+    webhook: Webhook
+
+
+def make_request(
+    asked: ServiceInput, *, base_url: str, welcome: Welcome, network: Network
+) -> PredictionRequest:
+    """Return what an input asks for, for what an engine can do.
 
     Raises
     ------
     Refused
-        400: a mask ends before it begins, there is none, or the webhook is not allowed.
+        404: there is no such model path; 400: no such backend or model, a mask ends before
+        it begins, there is none, or the webhook is not allowed.
     """
-    masks: list[Mask] = fields.masks or ([mask] if mask is not None else [])
+    fields = asked.fields
+    choice = choose_model(asked.model, fields.backend, fields.model, welcome)
+    masks: list[Mask] = fields.masks or ([asked.mask] if asked.mask is not None else [])
     if not masks:
         raise bad_request(
             "No mask says what to repaint.",
@@ -169,21 +174,20 @@ def make_request(
                 "Give an end that is later.",
                 BridgeCode.INVALID_TIME,
             )
-    if webhook_url:
-        parse_url(webhook_url, network.allowed_hosts)
+    if asked.webhook.url:
+        parse_url(asked.webhook.url, network.allowed_hosts)
+    given = asked.given
     return PredictionRequest(
-        shape=shape,
-        model=path,
-        audio=audio,
+        model=asked.model,
+        audio=asked.audio,
         selections_s=tuple(sorted(masks)),
         settings=_settings(fields, choice),
         output_format=fields.output_format,
         base_url=base_url,
         given={name: _shortened(given[name]) for name in fields.__struct_fields__ if name in given},
+        webhook=asked.webhook,
         is_alias=choice.is_alias,
         wants_base64=fields.enable_base64_output,
-        webhook_url=webhook_url,
-        webhook_secret=webhook_secret,
     )
 
 

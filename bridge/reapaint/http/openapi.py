@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from reapaint.http.routes import ERROR_KINDS, Route
+from reapaint.http.routes import Route
 from reapaint_engine.protocol.version import __version__
 
 _REFERENCES = "#/components/schemas/{name}"
@@ -26,6 +26,8 @@ _MEANINGS = {
     503: "The server is stopping",
     507: "The server's disk or its quota is full",
 }
+_BODY_ERRORS = {400, 408, 413, 415, 429}
+"""What a body of JSON can be refused with."""
 _WORD_KINDS = {
     "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
     "place": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
@@ -65,7 +67,7 @@ def describe(routes: Sequence[Route], *, needs_token: bool) -> dict[str, Any]:
 
 
 def _kinds(routes: Sequence[Route]) -> list[type[msgspec.Struct]]:
-    kinds: dict[type[msgspec.Struct], None] = dict.fromkeys(ERROR_KINDS.values())
+    kinds: dict[type[msgspec.Struct], None] = dict.fromkeys(each.errors_as for each in routes)
     for route in routes:
         for kind in (route.body, route.query, route.answer):
             if kind is not None:
@@ -80,17 +82,16 @@ def _operation(route: Route, known: dict[type[msgspec.Struct], dict[str, Any]]) 
         answer["content"] = {"audio/*": binary, "application/octet-stream": binary}  # type: ignore[assignment]  # a tree of JSON
     else:
         answer["content"] = _json(known[route.answer])  # type: ignore[assignment]  # a tree of JSON
-    wrong = _json(known[ERROR_KINDS[route.errors_as]])
-    statuses = {403, 500, *route.errors} | (set() if route.is_open else {401})
+    wrong = _json(known[route.errors_as])
     operation: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.summary,
-        "tags": [route.errors_as.value],
+        "tags": [route.errors_as.service],
         "responses": {
             str(route.status): answer,
             **{
                 str(status): {"description": _MEANINGS[status], "content": wrong}
-                for status in sorted(statuses)
+                for status in sorted(_error_statuses(route))
             },
         },
     }
@@ -114,6 +115,17 @@ def _operation(route: Route, known: dict[type[msgspec.Struct], dict[str, Any]]) 
     if route.is_open:
         operation["security"] = []
     return operation
+
+
+def _error_statuses(route: Route) -> set[int]:
+    statuses = {403, 500, *route.errors}
+    if not route.is_open:
+        statuses.add(401)
+    if route.query is not None:
+        statuses.add(400)
+    if route.body is not None:
+        statuses |= _BODY_ERRORS
+    return statuses
 
 
 def _words(path: str) -> list[dict[str, Any]]:

@@ -5,10 +5,12 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+
+import msgspec
 
 from reapaint.http.errors import HttpCode, Refused
 from reapaint.http.store import StoredFile
@@ -31,12 +33,16 @@ class State(StrEnum):
 ENDED = (State.DONE, State.FAILED, State.CANCELLED)
 
 
-class Shape(StrEnum):
-    """Whose API a request was made by; its answers, errors and webhooks keep to it."""
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Who is told of a prediction's end, and in which words."""
 
-    WAVESPEED = "wavespeed"
-    EACHLABS = "eachlabs"
-    FAL = "fal"
+    url: str
+    """Empty: nobody."""
+    content: Callable[["Prediction", tuple[str, ...]], msgspec.Struct]
+    """Returns what to say of a prediction and its outputs."""
+    secret: str = ""
+    """Signs what is sent. Empty: the gateway's own secret does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +53,6 @@ class PredictionRequest:
     that it held. ``base_url`` is where the client reaches the gateway.
     """
 
-    shape: Shape
     model: str
     audio: str = field(repr=False)
     selections_s: tuple[tuple[float, float], ...]
@@ -55,13 +60,12 @@ class PredictionRequest:
     output_format: str
     base_url: str
     given: dict[str, object]
+    webhook: Webhook
     is_inline: bool = False
     """The audio came within the request: nobody else has its id."""
     is_alias: bool = False
     """The path is a hosted model's, which a model of this machine stands in for."""
     wants_base64: bool = False
-    webhook_url: str = ""
-    webhook_secret: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,21 @@ class Prediction:
     def run_s(self) -> float:
         """How long it was worked on, in seconds."""
         return max(self.ended_s - self.started_s, 0.0) if self.started_s else 0.0
+
+    @property
+    def all_warnings(self) -> list[str]:
+        """What a person should know of its result: the report's warnings and the gateway's."""
+        return [*(self.report.warnings if self.report else ()), *self.warnings]
+
+    @property
+    def notes(self) -> list[str]:
+        """What the backend tells of its result."""
+        return list(self.report.notes) if self.report else []
+
+    @property
+    def seeds(self) -> list[int]:
+        """Each take's seed."""
+        return [take.output.seed for take in self.takes]
 
     def check(self) -> None:
         """Say whether it is still wanted.

@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, Self
 
 import msgspec
 from starlette.requests import Request
@@ -12,44 +12,25 @@ from starlette.responses import Response
 from reapaint.http.bodies import read_json, read_query
 from reapaint.http.errors import our_mistake, status_of
 from reapaint.http.gateway import Gateway
-from reapaint.http.predictions import Shape
 from reapaint_engine.protocol.errors import ReaPaintError
 
 _log = logging.getLogger(__name__)
 
 
-class WaveSpeedError(msgspec.Struct, kw_only=True):
-    """What went wrong; ``code`` is the HTTP status, ``error_code`` stays the same."""
+class ServiceError(msgspec.Struct, kw_only=True):
+    """How an interface says what went wrong: each has a struct of its own."""
 
-    code: int
-    message: str
-    error_code: str
-    hint: str
-    data: dict[str, str] = msgspec.field(default_factory=dict)
+    service: ClassVar[str]
+    """Whose words these are."""
 
+    @classmethod
+    def of(cls, status: int, error: ReaPaintError) -> Self:
+        """Return an error as the service would say it; ``status`` is the HTTP status."""
+        raise NotImplementedError
 
-class EachLabsError(msgspec.Struct, kw_only=True):
-    """What went wrong."""
-
-    error: str
-    status: int
-    error_code: str
-    details: str
-
-
-class FalError(msgspec.Struct, kw_only=True):
-    """What went wrong."""
-
-    detail: str
-    error_type: str
-    hint: str
-
-
-ERROR_KINDS: Mapping[Shape, type[msgspec.Struct]] = {
-    Shape.WAVESPEED: WaveSpeedError,
-    Shape.EACHLABS: EachLabsError,
-    Shape.FAL: FalError,
-}
+    def headers(self) -> dict[str, str]:
+        """Return the headers that the service adds."""
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +57,22 @@ Answer = msgspec.Struct | Response
 Handler = Callable[[Gateway, Call], Awaitable[Answer]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Route:
     """One method of one path.
 
     ``answer`` is None where the answer is a file. ``body`` is read before the handler is
-    called; ``upload`` names the kind of a body that the handler reads itself.
+    called; ``upload`` names the kind of a body that the handler reads itself. ``errors`` are
+    the HTTP statuses that the handler adds to those of a body, a query and the token.
     """
 
     method: str
     path: str
+    _: KW_ONLY
     name: str
     summary: str
     handler: Handler
-    errors_as: Shape
+    errors_as: type[ServiceError]
     answer: type[msgspec.Struct] | None
     status: int = 200
     body: type[msgspec.Struct] | None = None
@@ -98,7 +81,6 @@ class Route:
     errors: tuple[int, ...] = ()
     is_open: bool = False
     """Needs no token: its path holds a secret, or it tells nothing."""
-    examples: Mapping[str, object] = field(default_factory=dict)
 
 
 def endpoint(
@@ -119,23 +101,10 @@ def endpoint(
     return answer
 
 
-def error_response(errors_as: Shape, status: int, error: ReaPaintError) -> Response:
+def error_response(errors_as: type[ServiceError], status: int, error: ReaPaintError) -> Response:
     """Return an error as its service would say it."""
-    error = error.for_stranger()
-    content: msgspec.Struct
-    headers: dict[str, str] = {}
-    match errors_as:
-        case Shape.WAVESPEED:
-            content = WaveSpeedError(
-                code=status, message=str(error), error_code=error.code, hint=error.hint
-            )
-        case Shape.EACHLABS:
-            content = EachLabsError(
-                error=str(error), status=status, error_code=error.code, details=error.hint
-            )
-        case Shape.FAL:
-            content = FalError(detail=str(error), error_type=error.code, hint=error.hint)
-            headers["x-fal-error-type"] = error.code
+    content = errors_as.of(status, error.for_stranger())
+    headers = content.headers()
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if status in (408, 413):

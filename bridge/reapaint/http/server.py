@@ -12,7 +12,7 @@ from types import FrameType
 import uvicorn
 
 from reapaint.errors import InputError
-from reapaint.http.app import WEBHOOK_CONTENTS, make_app
+from reapaint.http.app import make_app
 from reapaint.http.config import HttpConfig
 from reapaint.http.engine import SharedEngine
 from reapaint.http.fetching import Network
@@ -71,7 +71,6 @@ async def _serve(
         engine=engine,
         network=Network(allowed_hosts=config.allowed_hosts),
         folder=cache_folder() / "http",
-        webhook_contents=WEBHOOK_CONTENTS,
         port=port,
     )
     server = _Server(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from starlette.testclient import TestClient
 
-from reapaint.http.app import WEBHOOK_CONTENTS, make_app
+from reapaint.http.app import make_app
 from reapaint.http.config import HttpConfig, HttpLimits
 from reapaint.http.fetching import Network
 from reapaint.http.gateway import Gateway
@@ -70,7 +70,6 @@ class Server:
                 engine=self.engine,
                 network=network or Network(allowed_hosts=self.config.allowed_hosts),
                 folder=folder / "http",
-                webhook_contents=WEBHOOK_CONTENTS,
                 webhook_pauses_s=pauses_s,
                 port=8787,
             )

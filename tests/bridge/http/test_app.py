@@ -492,6 +492,27 @@ def test_paths_that_lead_nowhere(server: Server, method: str, path: str, status:
         assert answer.headers["allow"]
 
 
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/nothing", "message"),
+        ("/run", "message"),
+        ("/api/v3/nothing", "message"),
+        ("/files/nothing", "message"),
+        ("/v1/nothing", "error"),
+        ("/run/nothing", "detail"),
+        ("/reapaint/a/b/c", "detail"),
+        ("/fal-ai/nothing", "detail"),
+    ],
+)
+def test_where_no_route_is_errors_are_said_as_its_neighbours_say_them(
+    server: Server, path: str, words: str
+) -> None:
+    answer = server.client.post(path)
+    assert answer.status_code in (404, 405)
+    assert answer.json()[words]
+
+
 # eachlabs
 
 

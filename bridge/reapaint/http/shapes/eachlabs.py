@@ -8,19 +8,21 @@ ReaPaint's own.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import msgspec
 from msgspec import Meta
 
-from reapaint.http.errors import HttpCode, Refused, bad_request, not_found
+from reapaint.http.errors import HttpCode, Refused, bad_request
 from reapaint.http.gateway import Gateway
-from reapaint.http.inputs import AUDIO, Name, OwnFields, Seconds, make_request
+from reapaint.http.inputs import AUDIO, Name, OwnFields, Seconds, ServiceInput
 from reapaint.http.models import EACHLABS_SLUGS, choose_model
-from reapaint.http.predictions import Prediction, PredictionRequest, Shape, State
-from reapaint.http.routes import Call, Route
+from reapaint.http.predictions import Prediction, State, Webhook
+from reapaint.http.routes import Call, Route, ServiceError
+from reapaint.http.shapes import shared
 from reapaint.http.store import PLACE_S
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.protocol.errors import ErrorCode, ReaPaintError
 
 Status = Literal["created", "processing", "success", "error", "cancelled"]
 
@@ -31,8 +33,29 @@ _STATUSES: dict[State, Status] = {
     State.FAILED: "error",
     State.CANCELLED: "cancelled",
 }
+_ENDINGS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "mp4": "m4a", "x-flac": "flac"}
+"""Of files, by the kinds that are not called so."""
 _REQUIRED = ("prompt", "audio_url", "mask_start", "mask_end")
 """What scripts are told that the model needs; ``masks`` may stand for the mask."""
+
+
+# Requests and answers
+
+
+class EachLabsError(ServiceError, kw_only=True):
+    """What went wrong."""
+
+    service: ClassVar[str] = "eachlabs"
+
+    error: str
+    status: int
+    error_code: str
+    details: str
+
+    @classmethod
+    def of(cls, status: int, error: ReaPaintError) -> Self:
+        """Return an error as eachlabs says it."""
+        return cls(error=str(error), status=status, error_code=error.code, details=error.hint)
 
 
 class Input(OwnFields, kw_only=True):
@@ -147,13 +170,16 @@ class Deleted(msgspec.Struct):
     message: str
 
 
+# Handlers
+
+
 async def _create(gateway: Gateway, call: Call) -> Created:
-    prediction = await gateway.submit(_request_of(gateway, call))
+    prediction = await _submitted(gateway, call)
     return Created(predictionID=prediction.prediction_id)
 
 
 async def _run(gateway: Gateway, call: Call) -> PredictionData:
-    prediction = await gateway.submit(_request_of(gateway, call))
+    prediction = await _submitted(gateway, call)
     await gateway.wait(prediction, gateway.config.limits.sync_timeout_s)
     return await _described(gateway, prediction, call.base_url)
 
@@ -168,7 +194,7 @@ async def _cancel(gateway: Gateway, call: Call) -> PredictionData:
     return await _described(gateway, prediction, call.base_url)
 
 
-def _request_of(gateway: Gateway, call: Call) -> PredictionRequest:
+async def _submitted(gateway: Gateway, call: Call) -> Prediction:
     body: CreateBody = call.body
     fields = body.input
     audio = fields.audio_url or fields.audio
@@ -177,38 +203,35 @@ def _request_of(gateway: Gateway, call: Call) -> PredictionRequest:
             "The input names no audio.", "Give its address as `audio_url`.", ErrorCode.INVALID_FIELD
         )
     has_mask = fields.mask_start is not None and fields.mask_end is not None
-    return make_request(
-        Shape.EACHLABS,
-        body.model,
-        fields,
+    webhook = Webhook(
+        body.webhook_url or "", partial(_webhook_content, gateway), body.webhook_secret or ""
+    )
+    asked = ServiceInput(
+        model=body.model,
+        fields=fields,
+        given=call.given["input"],
         audio=audio,
         mask=(fields.mask_start or 0.0, fields.mask_end or 0.0) if has_mask else None,
-        choice=choose_model(body.model, fields.backend, fields.model, gateway.engine.welcome),
-        base_url=call.base_url,
-        given=call.given["input"],
-        webhook_url=body.webhook_url or "",
-        webhook_secret=body.webhook_secret or "",
-        network=gateway.network,
+        webhook=webhook,
     )
+    return await shared.submit(gateway, call, asked)
 
 
 async def _described(gateway: Gateway, prediction: Prediction, base_url: str) -> PredictionData:
     outputs = await gateway.outputs(prediction, base_url)
-    return describe(gateway, prediction, base_url, outputs)
+    return _describe(gateway, prediction, base_url, outputs)
 
 
-def webhook_content(
+def _webhook_content(
     gateway: Gateway, prediction: Prediction, outputs: tuple[str, ...]
-) -> msgspec.Struct:
-    """Return what a webhook says: the prediction."""
-    return describe(gateway, prediction, prediction.request.base_url, outputs)
+) -> PredictionData:
+    return _describe(gateway, prediction, prediction.request.base_url, outputs)
 
 
-def describe(
+def _describe(
     gateway: Gateway, prediction: Prediction, base_url: str, outputs: tuple[str, ...]
 ) -> PredictionData:
-    """Return a prediction as answers show it."""
-    report, error = prediction.report, prediction.error
+    error = prediction.error
     output: str | list[str] | ErrorOutput | None = None
     if error is not None:
         output = ErrorOutput(error.code, str(error))
@@ -221,12 +244,12 @@ def describe(
         input=prediction.request.given,
         status=_STATUSES[prediction.state],
         output=output,
-        logs=str(error) if error else "\n".join(report.notes if report else ()),
+        logs=str(error) if error else "\n".join(prediction.notes),
         metrics=Metrics(round(prediction.run_s, 3), 0.0),
         urls=Urls(url, f"{url}/cancel"),
-        progress=Progress(prediction.stage, round(prediction.fraction, 4), position),
-        seeds=[take.output.seed for take in prediction.takes],
-        warnings=[*(report.warnings if report else ()), *prediction.warnings],
+        progress=Progress(prediction.stage, shared.fraction_of(prediction), position),
+        seeds=prediction.seeds,
+        warnings=prediction.all_warnings,
     )
 
 
@@ -255,23 +278,17 @@ async def _presign(gateway: Gateway, call: Call) -> Presigned:
     name = f"audio.{_ENDINGS.get(kind.lower(), kind.lower())}"
     place = gateway.store.reserve(name, None, body.expires_in_seconds)
     expires_at = datetime.now(UTC) + timedelta(seconds=min(body.expires_in_seconds, PLACE_S))
-    is_plain = body.content_type.isascii() and body.content_type.isprintable()
     return Presigned(
         id=place.file_id,
-        presigned_url=f"{call.base_url}/uploads/{place.secret}",
-        public_url=f"{call.base_url}/files/{place.file_id}/{place.name}",
-        expires_at=expires_at.isoformat().replace("+00:00", "Z"),
-        required_headers={"Content-Type": body.content_type} if is_plain else {},
+        presigned_url=gateway.upload_link(place, call.base_url),
+        public_url=gateway.link(place, call.base_url),
+        expires_at=shared.utc_text(expires_at),
+        required_headers=shared.content_type_headers(body.content_type),
     )
 
 
-_ENDINGS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "mp4": "m4a", "x-flac": "flac"}
-
-
 async def _delete_file(gateway: Gateway, call: Call) -> Deleted:
-    file = gateway.store.find(call.word("id"))
-    if file is None:
-        raise not_found("such file", "It was never there, or has expired.")
+    file = gateway.find_file(call.word("id"))
     if not gateway.store.remove(file):
         raise Refused(
             409, HttpCode.IN_USE, "A prediction is using the file.", hint="Wait for its end."
@@ -279,50 +296,40 @@ async def _delete_file(gateway: Gateway, call: Call) -> Deleted:
     return Deleted("success", "File deleted")
 
 
-def _route(
-    method: str, path: str, name: str, summary: str, handler: Any, answer: Any, **more: Any
-) -> Route:
-    return Route(
-        method=method,
-        path=f"/v1/{path}",
-        name=name,
-        summary=summary,
-        handler=handler,
-        answer=answer,
-        errors_as=Shape.EACHLABS,
-        **more,
-    )
+# Routes
 
-
-_CREATE_ERRORS = (400, 404, 408, 413, 415, 429, 503)
+_route = partial(Route, errors_as=EachLabsError)
 
 ROUTES = (
     _route(
-        "POST", "prediction", "eachlabsCreate", "Repaint stretches of a recording", _create,
-        Created, body=CreateBody, errors=_CREATE_ERRORS,
+        "POST", "/v1/prediction", name="eachlabsCreate",
+        summary="Repaint stretches of a recording",
+        handler=_create, body=CreateBody, answer=Created, errors=shared.SUBMIT_ERRORS,
     ),
     _route(
-        "POST", "prediction/run", "eachlabsRun", "Repaint, and answer when it is done", _run,
-        PredictionData, body=CreateBody, errors=_CREATE_ERRORS,
+        "POST", "/v1/prediction/run", name="eachlabsRun",
+        summary="Repaint, and answer when it is done",
+        handler=_run, body=CreateBody, answer=PredictionData, errors=shared.SUBMIT_ERRORS,
     ),
     _route(
-        "GET", "prediction/{id}", "eachlabsPrediction", "How far a prediction is", _get,
-        PredictionData, errors=(404,),
+        "GET", "/v1/prediction/{id}", name="eachlabsPrediction",
+        summary="How far a prediction is",
+        handler=_get, answer=PredictionData, errors=(404,),
     ),
     _route(
-        "POST", "prediction/{id}/cancel", "eachlabsCancel", "End a prediction", _cancel,
-        PredictionData, errors=(404,),
+        "POST", "/v1/prediction/{id}/cancel", name="eachlabsCancel", summary="End a prediction",
+        handler=_cancel, answer=PredictionData, errors=(404,),
     ),
     _route(
-        "GET", "model", "eachlabsModel", "What a model takes", _model, ModelData,
-        query=ModelQuery, errors=(400, 404),
+        "GET", "/v1/model", name="eachlabsModel", summary="What a model takes",
+        handler=_model, query=ModelQuery, answer=ModelData, errors=(404,),
     ),
     _route(
-        "POST", "upload/presign", "eachlabsPresign", "Ask where to PUT a file", _presign,
-        Presigned, body=PresignBody, errors=(400, 408, 413, 415, 429),
+        "POST", "/v1/upload/presign", name="eachlabsPresign", summary="Ask where to PUT a file",
+        handler=_presign, body=PresignBody, answer=Presigned,
     ),
     _route(
-        "DELETE", "files/{id}", "eachlabsDeleteFile", "Remove a file", _delete_file, Deleted,
-        errors=(404, 409),
+        "DELETE", "/v1/files/{id}", name="eachlabsDeleteFile", summary="Remove a file",
+        handler=_delete_file, answer=Deleted, errors=(404, 409),
     ),
 )  # fmt: skip

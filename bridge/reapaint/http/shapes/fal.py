@@ -7,19 +7,42 @@ read ``queue_position`` and ``logs``. A request is known by the first two names 
 What the real result holds beside ``audio`` and ``seed`` is ReaPaint's own.
 """
 
-from typing import Annotated, Literal
+from functools import partial
+from typing import Annotated, ClassVar, Literal, Self
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
-from starlette.responses import Response
 
 from reapaint.http.errors import HttpCode, Refused, refusal_of
 from reapaint.http.gateway import Gateway
-from reapaint.http.inputs import AUDIO, OwnFields, Seconds, make_request
-from reapaint.http.models import FAL_APPS, choose_model
-from reapaint.http.predictions import Prediction, PredictionRequest, Shape, State
-from reapaint.http.routes import Call, Route, json_response
+from reapaint.http.inputs import AUDIO, OwnFields, Seconds, ServiceInput
+from reapaint.http.models import FAL_APPS
+from reapaint.http.predictions import Prediction, State, Webhook
+from reapaint.http.routes import Call, Route, ServiceError
+from reapaint.http.shapes import shared
 from reapaint.http.store import StoredFile
+from reapaint_engine.protocol.errors import ReaPaintError
+
+# Requests and answers
+
+
+class FalError(ServiceError, kw_only=True):
+    """What went wrong."""
+
+    service: ClassVar[str] = "fal"
+
+    detail: str
+    error_type: str
+    hint: str
+
+    @classmethod
+    def of(cls, status: int, error: ReaPaintError) -> Self:  # noqa: ARG003 - fal repeats no status
+        """Return an error as fal says it."""
+        return cls(detail=str(error), error_type=error.code, hint=error.hint)
+
+    def headers(self) -> dict[str, str]:
+        """Return the kind of the error once more, where fal's clients look for it."""
+        return {"x-fal-error-type": self.error_type}
 
 
 class Input(OwnFields, kw_only=True):
@@ -132,7 +155,7 @@ class WebhookError(msgspec.Struct):
     error_type: str
 
 
-class Webhook(msgspec.Struct, kw_only=True):
+class WebhookData(msgspec.Struct, kw_only=True):
     """What a webhook says."""
 
     request_id: str
@@ -142,8 +165,11 @@ class Webhook(msgspec.Struct, kw_only=True):
     error: str | UnsetType = UNSET
 
 
+# Handlers
+
+
 async def _submit(gateway: Gateway, call: Call) -> Submitted:
-    prediction = await gateway.submit(_request_of(gateway, call, call.path.strip("/")))
+    prediction = await _submitted(gateway, call, call.path.strip("/"), call.query.fal_webhook)
     request_id = prediction.prediction_id
     url = _url(prediction, call.base_url)
     return Submitted(
@@ -157,8 +183,8 @@ async def _submit(gateway: Gateway, call: Call) -> Submitted:
 
 
 async def _run(gateway: Gateway, call: Call) -> Result:
-    request = _request_of(gateway, call, call.path.strip("/").removeprefix("run/"))
-    prediction = await gateway.submit(request)
+    app = call.path.strip("/").removeprefix("run/")
+    prediction = await _submitted(gateway, call, app, webhook_url="")
     limit_s = gateway.config.limits.sync_timeout_s
     if not await gateway.wait(prediction, limit_s):
         prediction.cancel()
@@ -171,22 +197,19 @@ async def _run(gateway: Gateway, call: Call) -> Result:
     return await _finished(gateway, prediction, call.base_url)
 
 
-def _request_of(gateway: Gateway, call: Call, app: str) -> PredictionRequest:
+async def _submitted(gateway: Gateway, call: Call, app: str, webhook_url: str) -> Prediction:
     body: Input = call.body
     start_s = body.mask_start_seconds if body.mask_start is None else body.mask_start
     end_s = body.mask_end_seconds if body.mask_end is None else body.mask_end
-    return make_request(
-        Shape.FAL,
-        app,
-        body,
+    asked = ServiceInput(
+        model=app,
+        fields=body,
+        given=call.given,
         audio=body.audio_url,
         mask=(start_s or 0.0, end_s) if end_s is not None else None,
-        choice=choose_model(app, body.backend, body.model, gateway.engine.welcome),
-        base_url=call.base_url,
-        given=call.given,
-        webhook_url=call.query.fal_webhook if call.query else "",
-        network=gateway.network,
+        webhook=Webhook(webhook_url, _webhook_content),
     )
+    return await shared.submit(gateway, call, asked)
 
 
 async def _status(gateway: Gateway, call: Call) -> StatusData:
@@ -198,7 +221,7 @@ async def _status(gateway: Gateway, call: Call) -> StatusData:
         request_id=prediction.prediction_id,
         logs=_logs(prediction),
         metrics=Metrics(round(prediction.run_s, 3)),
-        progress=Progress(prediction.stage, round(prediction.fraction, 4)),
+        progress=Progress(prediction.stage, shared.fraction_of(prediction)),
         response_url=url,
         status_url=f"{url}/status",
         cancel_url=f"{url}/cancel",
@@ -215,11 +238,9 @@ async def _result(gateway: Gateway, call: Call) -> Result:
     return await _finished(gateway, gateway.find(call.word("id")), call.base_url)
 
 
-async def _cancel(gateway: Gateway, call: Call) -> Response:
+async def _cancel(gateway: Gateway, call: Call) -> CancelData:
     is_asked = gateway.find(call.word("id")).cancel()
-    if is_asked:
-        return json_response(CancelData("CANCELLATION_REQUESTED"), 202)
-    return json_response(CancelData("ALREADY_COMPLETED"), 202)
+    return CancelData("CANCELLATION_REQUESTED" if is_asked else "ALREADY_COMPLETED")
 
 
 async def _finished(gateway: Gateway, prediction: Prediction, base_url: str) -> Result:
@@ -233,22 +254,19 @@ async def _finished(gateway: Gateway, prediction: Prediction, base_url: str) -> 
     if prediction.error is not None:
         error = prediction.error
         raise refusal_of(error, 422)
-    return describe(prediction, await gateway.outputs(prediction, base_url))
+    return _describe(prediction, await gateway.outputs(prediction, base_url))
 
 
-def webhook_content(
-    _gateway: Gateway, prediction: Prediction, outputs: tuple[str, ...]
-) -> msgspec.Struct:
-    """Return what a webhook says of a request's end."""
+def _webhook_content(prediction: Prediction, outputs: tuple[str, ...]) -> WebhookData:
     request_id, error = prediction.prediction_id, prediction.error
     if error is None:
-        return Webhook(
+        return WebhookData(
             request_id=request_id,
             gateway_request_id=request_id,
             status="OK",
-            payload=describe(prediction, outputs),
+            payload=_describe(prediction, outputs),
         )
-    return Webhook(
+    return WebhookData(
         request_id=request_id,
         gateway_request_id=request_id,
         status="ERROR",
@@ -257,21 +275,19 @@ def webhook_content(
     )
 
 
-def describe(prediction: Prediction, outputs: tuple[str, ...]) -> Result:
-    """Return what came of a request that ended well."""
+def _describe(prediction: Prediction, outputs: tuple[str, ...]) -> Result:
     report = prediction.report
     assert report is not None, "it ended well"
     files = [_file(url, take.file) for url, take in zip(outputs, prediction.takes, strict=True)]
-    seeds = [take.output.seed for take in prediction.takes]
     return Result(
         audio=files[0],
-        seed=seeds[0],
+        seed=prediction.seeds[0],
         audios=files,
-        seeds=seeds,
+        seeds=prediction.seeds,
         prompt=prediction.request.settings.prompt,
         backend=report.backend,
-        warnings=[*report.warnings, *prediction.warnings],
-        notes=list(report.notes),
+        warnings=prediction.all_warnings,
+        notes=prediction.notes,
     )
 
 
@@ -285,61 +301,49 @@ def _url(prediction: Prediction, base_url: str) -> str:
 
 
 def _logs(prediction: Prediction) -> list[LogLine]:
-    said = prediction.report.notes if prediction.report else ()
     time = prediction.created_at.isoformat()
-    return [LogLine(line, "info", "reapaint", time) for line in said]
+    return [LogLine(line, "info", "reapaint", time) for line in prediction.notes]
 
 
-def _app_routes(app: str, number: int) -> tuple[Route, Route]:
+# Routes
+
+_route = partial(Route, errors_as=FalError)
+
+
+def _app_routes(app: str, number: int) -> tuple[Route, ...]:
     """Return the ways to ask for an app: through the queue, and at once."""
-    errors = (400, 404, 408, 413, 415, 429, 503)
-    queued = Route(
-        method="POST",
-        path=f"/{app}",
-        name=f"falSubmit{number}",
-        summary="Repaint stretches of a recording, through the queue",
-        handler=_submit,
-        errors_as=Shape.FAL,
-        body=Input,
-        query=SubmitQuery,
-        answer=Submitted,
-        errors=errors,
-    )
-    direct = Route(
-        method="POST",
-        path=f"/run/{app}",
-        name=f"falRun{number}",
-        summary="Repaint stretches of a recording, and answer when it is done",
-        handler=_run,
-        errors_as=Shape.FAL,
-        body=Input,
-        answer=Result,
-        errors=(*errors, 422),
-    )
-    return queued, direct
+    return (
+        _route(
+            "POST", f"/{app}", name=f"falSubmit{number}",
+            summary="Repaint stretches of a recording, through the queue",
+            handler=_submit, body=Input, query=SubmitQuery, answer=Submitted,
+            errors=shared.SUBMIT_ERRORS,
+        ),
+        _route(
+            "POST", f"/run/{app}", name=f"falRun{number}",
+            summary="Repaint stretches of a recording, and answer when it is done",
+            handler=_run, body=Input, answer=Result, errors=(*shared.SUBMIT_ERRORS, 422),
+        ),
+    )  # fmt: skip
 
 
 def _request_routes(owner: str) -> tuple[Route, ...]:
+    """Return what can be asked of the requests to an owner's apps."""
     path = f"/{owner}/{{alias}}/requests/{{id}}"
-    return tuple(
-        Route(
-            method=method,
-            path=f"{path}{tail}",
-            name=f"fal{name}{owner.title().replace('-', '')}",
-            summary=summary,
-            handler=handler,
-            errors_as=Shape.FAL,
-            answer=answer,
-            status=status,
-            query=query,
-            errors=errors,
-        )
-        for method, tail, name, summary, handler, answer, status, query, errors in (
-            ("GET", "/status", "Status", "How far it is", _status, StatusData, 200, StatusQuery,
-             (400, 404)),
-            ("GET", "", "Result", "What came of it", _result, Result, 200, None, (400, 404, 422)),
-            ("PUT", "/cancel", "Cancel", "End it", _cancel, CancelData, 202, None, (404,)),
-        )
+    name = owner.title().replace("-", "")
+    return (
+        _route(
+            "GET", f"{path}/status", name=f"falStatus{name}", summary="How far it is",
+            handler=_status, query=StatusQuery, answer=StatusData, errors=(404,),
+        ),
+        _route(
+            "GET", path, name=f"falResult{name}", summary="What came of it",
+            handler=_result, answer=Result, errors=(400, 404, 422),
+        ),
+        _route(
+            "PUT", f"{path}/cancel", name=f"falCancel{name}", summary="End it",
+            handler=_cancel, answer=CancelData, status=202, errors=(404,),
+        ),
     )  # fmt: skip
 
 

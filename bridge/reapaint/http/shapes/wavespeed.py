@@ -3,13 +3,15 @@
 Notes
 -----
 Its documentation and the clients on PyPI and npm (2.0.5 and 0.3.2). The clients take only
-status 200 for a submission, and read ``data`` of every envelope. Cancel, delete,
-what is in a file, the models' list and all fields from ``progress`` on are ReaPaint's own.
+status 200 for a submission, and read ``data`` of every envelope. Cancel, delete and all
+fields from ``progress`` on are ReaPaint's own; routes that WaveSpeed has nothing like are in
+``native``.
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -17,21 +19,16 @@ from msgspec import UNSET, Meta, UnsetType
 from reapaint.http import webhooks
 from reapaint.http.bodies import read_multipart
 from reapaint.http.gateway import Gateway
-from reapaint.http.inputs import (
-    AUDIO,
-    FORMATS,
-    Name,
-    OwnFields,
-    ParameterData,
-    Seconds,
-    describe_parameters,
-    make_request,
-)
-from reapaint.http.models import OWN_PREFIX, WAVESPEED_PATHS, choose_model, model_paths
-from reapaint.http.predictions import Prediction, Shape, State
-from reapaint.http.routes import Call, Route
+from reapaint.http.inputs import AUDIO, Name, OwnFields, Seconds, ServiceInput
+from reapaint.http.models import WAVESPEED_PATHS
+from reapaint.http.predictions import Prediction, State, Webhook
+from reapaint.http.routes import Call, Route, ServiceError
+from reapaint.http.shapes import shared
 from reapaint.http.store import StoredFile
 from reapaint.repaint import Output
+from reapaint_engine.protocol.errors import ReaPaintError
+
+Data = TypeVar("Data")
 
 SYNC_TIMED_OUT = 5004
 """What the clients know a wait by that took too long."""
@@ -45,6 +42,34 @@ _STATUSES: dict[State, Status] = {
     State.FAILED: "failed",
     State.CANCELLED: "cancelled",
 }
+
+
+# Requests and answers
+
+
+class WaveSpeedError(ServiceError, kw_only=True):
+    """What went wrong; ``code`` is the HTTP status, ``error_code`` stays the same."""
+
+    service: ClassVar[str] = "wavespeed"
+
+    code: int
+    message: str
+    error_code: str
+    hint: str
+    data: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, status: int, error: ReaPaintError) -> Self:
+        """Return an error as WaveSpeed says it."""
+        return cls(code=status, message=str(error), error_code=error.code, hint=error.hint)
+
+
+class Enveloped(msgspec.Struct, Generic[Data], kw_only=True):
+    """What every answer comes in."""
+
+    data: Data
+    code: int = 200
+    message: str = "success"
 
 
 class Input(OwnFields, kw_only=True):
@@ -134,12 +159,8 @@ class PredictionData(msgspec.Struct, kw_only=True):
     """Only of a wait that took too long: 5004."""
 
 
-class Envelope(msgspec.Struct, kw_only=True):
+class Envelope(Enveloped[PredictionData]):
     """What every answer comes in."""
-
-    data: PredictionData
-    code: int = 200
-    message: str = "success"
 
 
 class ListQuery(msgspec.Struct, kw_only=True):
@@ -161,12 +182,8 @@ class Page(msgspec.Struct):
     items: list[PredictionData]
 
 
-class PageEnvelope(msgspec.Struct, kw_only=True):
+class PageEnvelope(Enveloped[Page]):
     """A page of predictions."""
-
-    data: Page
-    code: int = 200
-    message: str = "success"
 
 
 class Uploaded(msgspec.Struct, kw_only=True):
@@ -179,12 +196,8 @@ class Uploaded(msgspec.Struct, kw_only=True):
     size: int
 
 
-class UploadedEnvelope(msgspec.Struct, kw_only=True):
+class UploadedEnvelope(Enveloped[Uploaded]):
     """A file that was kept."""
-
-    data: Uploaded
-    code: int = 200
-    message: str = "success"
 
 
 class UploadRequest(msgspec.Struct, kw_only=True):
@@ -211,33 +224,8 @@ class UploadPlace(msgspec.Struct, kw_only=True):
     download_url: str
 
 
-class UploadPlaceEnvelope(msgspec.Struct, kw_only=True):
+class UploadPlaceEnvelope(Enveloped[UploadPlace]):
     """Where to send a file."""
-
-    data: UploadPlace
-    code: int = 200
-    message: str = "success"
-
-
-class Media(msgspec.Struct, kw_only=True):
-    """What is in a file: masks may reach to ``duration_s``, and beyond to make it longer."""
-
-    id: str
-    filename: str
-    size: int
-    duration_s: float
-    sample_rate: int
-    channels: int
-    frames: int
-    warnings: list[str]
-
-
-class MediaEnvelope(msgspec.Struct, kw_only=True):
-    """What is in a file."""
-
-    data: Media
-    code: int = 200
-    message: str = "success"
 
 
 class SecretData(msgspec.Struct):
@@ -246,81 +234,32 @@ class SecretData(msgspec.Struct):
     secret: str
 
 
-class SecretEnvelope(msgspec.Struct, kw_only=True):
+class SecretEnvelope(Enveloped[SecretData]):
     """What webhooks are signed with."""
-
-    data: SecretData
-    code: int = 200
-    message: str = "success"
-
-
-class BackendData(msgspec.Struct, kw_only=True):
-    """What a backend of the engine can do."""
-
-    path: str
-    name: str
-    description: str
-    models: list[str]
-    default_model: str
-    modes: list[str]
-    honours: list[str]
-    max_mask_s: float
-    max_window_s: float
-    sample_rate: int | None
-    channels: int | None
-
-
-class ModelsData(msgspec.Struct, kw_only=True):
-    """Every model path, and what does the work behind them."""
-
-    paths: list[str]
-    default_backend: str
-    backends: list[BackendData]
-    formats: list[str]
-    parameters: list[ParameterData]
-    max_upload_bytes: int
-    max_duration_s: float
-
-
-class ModelsEnvelope(msgspec.Struct, kw_only=True):
-    """What there is."""
-
-    data: ModelsData
-    code: int = 200
-    message: str = "success"
 
 
 class Nothing(msgspec.Struct):
     """Nothing more to say."""
 
 
-class DoneEnvelope(msgspec.Struct, kw_only=True):
+class DoneEnvelope(Enveloped[Nothing]):
     """It was done."""
 
-    data: Nothing
-    code: int = 200
-    message: str = "success"
 
-
-# Predictions
+# Handlers
 
 
 async def _submit(gateway: Gateway, call: Call) -> Envelope:
-    path = call.path.removeprefix("/api/v3/")
     body: Input = call.body
-    request = make_request(
-        Shape.WAVESPEED,
-        path,
-        body,
+    asked = ServiceInput(
+        model=call.path.removeprefix("/api/v3/"),
+        fields=body,
+        given=call.given,
         audio=body.audio,
         mask=(body.mask_start_seconds, body.mask_end_seconds),
-        choice=choose_model(path, body.backend, body.model, gateway.engine.welcome),
-        base_url=call.base_url,
-        given=call.given,
-        webhook_url=call.query.webhook,
-        network=gateway.network,
+        webhook=Webhook(call.query.webhook, partial(_webhook_content, gateway)),
     )
-    prediction = await gateway.submit(request)
+    prediction = await shared.submit(gateway, call, asked)
     if not body.enable_sync_mode:
         return await _envelope(gateway, prediction, call.base_url)
     limit_s = gateway.config.limits.sync_timeout_s
@@ -355,7 +294,7 @@ async def _list(gateway: Gateway, call: Call) -> PageEnvelope:
     found = [each for each in reversed(tuple(gateway.predictions)) if _is_asked(each, asked)]
     first = (asked.page - 1) * asked.page_size
     items = [
-        describe(gateway, each, call.base_url, _links(gateway, each, call.base_url))
+        _describe(gateway, each, call.base_url, gateway.links(each, call.base_url))
         for each in found[first : first + asked.page_size]
     ]
     return PageEnvelope(data=Page(asked.page, len(found), items))
@@ -375,26 +314,20 @@ def _aware(time: datetime) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def webhook_content(
+def _webhook_content(
     gateway: Gateway, prediction: Prediction, outputs: tuple[str, ...]
-) -> msgspec.Struct:
-    """Return what a webhook says: the prediction, without an envelope."""
-    return describe(gateway, prediction, prediction.request.base_url, outputs)
+) -> PredictionData:
+    return _describe(gateway, prediction, prediction.request.base_url, outputs)
 
 
 async def _envelope(gateway: Gateway, prediction: Prediction, base_url: str) -> Envelope:
     outputs = await gateway.outputs(prediction, base_url)
-    return Envelope(data=describe(gateway, prediction, base_url, outputs))
+    return Envelope(data=_describe(gateway, prediction, base_url, outputs))
 
 
-def _links(gateway: Gateway, prediction: Prediction, base_url: str) -> tuple[str, ...]:
-    return tuple(gateway.link(take.file, base_url) for take in prediction.takes)
-
-
-def describe(
+def _describe(
     gateway: Gateway, prediction: Prediction, base_url: str, outputs: tuple[str, ...]
 ) -> PredictionData:
-    """Return a prediction as answers show it."""
     report, error = prediction.report, prediction.error
     url = f"{base_url}/api/v3/predictions/{prediction.prediction_id}"
     run_ms = round(prediction.run_s * 1000)
@@ -407,13 +340,13 @@ def describe(
         urls=Urls(get=f"{url}/result", cancel=f"{url}/cancel"),
         has_nsfw_contents=[False] * len(outputs),
         status=_STATUSES[prediction.state],
-        created_at=prediction.created_at.isoformat().replace("+00:00", "Z"),
+        created_at=shared.utc_text(prediction.created_at),
         error=str(error) if error else "",
         executionTime=run_ms,
         timings=Timings(run_ms),
         progress=Progress(
             prediction.stage,
-            round(prediction.fraction, 4),
+            shared.fraction_of(prediction),
             gateway.predictions.position(prediction),
         ),
         error_code=error.code if error else "",
@@ -430,9 +363,9 @@ def describe(
         engine_model=report.model if report else "",
         model_revision=report.model_revision if report else "",
         mode=report.mode if report else "",
-        warnings=[*(report.warnings if report else ()), *prediction.warnings],
-        notes=list(report.notes) if report else [],
-        expires_at=(prediction.created_at + keep).isoformat().replace("+00:00", "Z"),
+        warnings=prediction.all_warnings,
+        notes=prediction.notes,
+        expires_at=shared.utc_text(prediction.created_at + keep),
     )
 
 
@@ -449,9 +382,6 @@ def _seams(output: Output) -> list[SeamData]:
         )
         for seam in output.seams
     ]
-
-
-# Files
 
 
 async def _upload_binary(gateway: Gateway, call: Call) -> UploadedEnvelope:
@@ -472,104 +402,33 @@ def _uploaded(gateway: Gateway, file: StoredFile, base_url: str) -> Uploaded:
 
 async def _upload_place(gateway: Gateway, call: Call) -> UploadPlaceEnvelope:
     upload: UploadRequest = call.body
-    name = PurePosixPath(upload.filename).name
-    place = gateway.store.reserve(name, upload.size)
-    headers = {"Content-Type": upload.content_type} if _is_plain(upload.content_type) else {}
-    instruction = PutInstruction(url=f"{call.base_url}/uploads/{place.secret}", headers=headers)
-    link = f"{call.base_url}/files/{place.file_id}/{place.name}"
+    kind = upload.content_type
+    place = gateway.store.reserve(PurePosixPath(upload.filename).name, upload.size)
+    instruction = PutInstruction(
+        url=gateway.upload_link(place, call.base_url),
+        headers=shared.content_type_headers(kind) if kind else {},
+    )
+    link = gateway.link(place, call.base_url)
     return UploadPlaceEnvelope(
         data=UploadPlace(upload=instruction, id=place.file_id, download_url=link)
     )
-
-
-async def _media(gateway: Gateway, call: Call) -> MediaEnvelope:
-    file = gateway.find_file(call.word("id"))
-    info = await gateway.runner.look(file)
-    return MediaEnvelope(
-        data=Media(
-            id=file.file_id,
-            filename=file.name,
-            size=file.size,
-            duration_s=info.duration_s,
-            sample_rate=info.sample_rate,
-            channels=info.channels,
-            frames=info.frames,
-            warnings=list(info.warnings),
-        )
-    )
-
-
-def _is_plain(content_type: str) -> bool:
-    """Whether a header can hold it: the client is asked to send it back."""
-    return bool(content_type) and content_type.isascii() and content_type.isprintable()
-
-
-# The rest
 
 
 async def _secret(_gateway: Gateway, _call: Call) -> SecretEnvelope:
     return SecretEnvelope(data=SecretData(webhooks.load_secret()))
 
 
-async def _models(gateway: Gateway, _call: Call) -> ModelsEnvelope:
-    welcome, limits = gateway.engine.welcome, gateway.config.limits
-    backends = [
-        BackendData(
-            path=f"{OWN_PREFIX}{each.name}",
-            name=each.name,
-            description=each.description,
-            models=list(each.models),
-            default_model=each.default_model,
-            modes=list(each.modes),
-            honours=list(each.honours),
-            max_mask_s=each.max_span_s,
-            max_window_s=each.max_window_s,
-            sample_rate=each.sample_rate,
-            channels=each.channels,
-        )
-        for each in welcome.backends
-    ]
-    return ModelsEnvelope(
-        data=ModelsData(
-            paths=model_paths(welcome),
-            default_backend=welcome.default_backend,
-            backends=backends,
-            formats=list(FORMATS),
-            parameters=describe_parameters(),
-            max_upload_bytes=limits.max_upload_bytes,
-            max_duration_s=limits.max_duration_s,
-        )
-    )
+# Routes
+
+_route = partial(Route, errors_as=WaveSpeedError)
 
 
 def _submit_route(path: str, name: str, summary: str) -> Route:
-    return Route(
-        method="POST",
-        path=f"/api/v3/{path}",
-        name=name,
-        summary=summary,
-        handler=_submit,
-        errors_as=Shape.WAVESPEED,
-        body=Input,
-        query=SubmitQuery,
-        answer=Envelope,
-        errors=(400, 404, 408, 413, 415, 429, 503),
-    )
-
-
-def _route(
-    method: str, path: str, name: str, summary: str, handler: Any, answer: Any, **more: Any
-) -> Route:
-    return Route(
-        method=method,
-        path=f"/api/v3/{path}",
-        name=name,
-        summary=summary,
-        handler=handler,
-        answer=answer,
-        errors_as=Shape.WAVESPEED,
-        **more,
-    )
+    return _route(
+        "POST", f"/api/v3/{path}", name=name, summary=summary,
+        handler=_submit, body=Input, query=SubmitQuery, answer=Envelope,
+        errors=shared.SUBMIT_ERRORS,
+    )  # fmt: skip
 
 
 ROUTES = (
@@ -582,46 +441,49 @@ ROUTES = (
         "reapaint/{backend}/{model}", "wavespeedSubmitToModel", "Repaint with a certain model"
     ),
     _route(
-        "GET", "predictions/{id}/result", "wavespeedResult", "How far a prediction is", _get,
-        Envelope, errors=(404,),
+        "GET", "/api/v3/predictions/{id}/result", name="wavespeedResult",
+        summary="How far a prediction is",
+        handler=_get, answer=Envelope, errors=(404,),
     ),
     _route(
-        "GET", "predictions/{id}", "wavespeedPrediction", "How far a prediction is", _get,
-        Envelope, errors=(404,),
+        "GET", "/api/v3/predictions/{id}", name="wavespeedPrediction",
+        summary="How far a prediction is",
+        handler=_get, answer=Envelope, errors=(404,),
     ),
     _route(
-        "DELETE", "predictions/{id}", "wavespeedDelete", "Forget a prediction and its results",
-        _delete, DoneEnvelope, errors=(404, 409),
+        "DELETE", "/api/v3/predictions/{id}", name="wavespeedDelete",
+        summary="Forget a prediction and its results",
+        handler=_delete, answer=DoneEnvelope, errors=(404, 409),
     ),
     _route(
-        "POST", "predictions/{id}/cancel", "wavespeedCancel", "End a prediction", _cancel,
-        Envelope, errors=(404,),
+        "POST", "/api/v3/predictions/{id}/cancel", name="wavespeedCancel",
+        summary="End a prediction",
+        handler=_cancel, answer=Envelope, errors=(404,),
     ),
     _route(
-        "GET", "predictions", "wavespeedList", "All predictions, the latest first", _list,
-        PageEnvelope, query=ListQuery, errors=(400,),
+        "GET", "/api/v3/predictions", name="wavespeedList",
+        summary="All predictions, the latest first",
+        handler=_list, query=ListQuery, answer=PageEnvelope,
     ),
     _route(
-        "POST", "predictions", "wavespeedListByPost", "All predictions, the latest first", _list,
-        PageEnvelope, body=ListQuery, errors=(400, 408, 413, 415, 429),
+        "POST", "/api/v3/predictions", name="wavespeedListByPost",
+        summary="All predictions, the latest first",
+        handler=_list, body=ListQuery, answer=PageEnvelope,
     ),
     _route(
-        "POST", "media/upload/binary", "wavespeedUpload", "Upload a file as a form", _upload_binary,
-        UploadedEnvelope, upload="multipart", errors=(400, 408, 413, 415, 507),
+        "POST", "/api/v3/media/upload/binary", name="wavespeedUpload",
+        summary="Upload a file as a form",
+        handler=_upload_binary, upload="multipart", answer=UploadedEnvelope,
+        errors=(400, 408, 413, 415, 507),
     ),
     _route(
-        "POST", "media/uploads", "wavespeedUploadPlace", "Ask where to PUT a file", _upload_place,
-        UploadPlaceEnvelope, body=UploadRequest, errors=(400, 408, 413, 415, 429),
+        "POST", "/api/v3/media/uploads", name="wavespeedUploadPlace",
+        summary="Ask where to PUT a file",
+        handler=_upload_place, body=UploadRequest, answer=UploadPlaceEnvelope,
     ),
     _route(
-        "GET", "media/{id}", "reapaintMedia", "What is in a file that was uploaded", _media,
-        MediaEnvelope, errors=(400, 404, 503),
-    ),
-    _route(
-        "GET", "webhook/secret", "wavespeedSecret", "What webhooks are signed with", _secret,
-        SecretEnvelope,
-    ),
-    _route(
-        "GET", "models", "reapaintModels", "Models, backends and limits", _models, ModelsEnvelope
+        "GET", "/api/v3/webhook/secret", name="wavespeedSecret",
+        summary="What webhooks are signed with",
+        handler=_secret, answer=SecretEnvelope,
     ),
 )  # fmt: skip
