@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reapaint_engine.cli import LOG_FORMAT, read_config
 from reapaint_engine.cli import main as serve
+from reapaint_engine.cli import read_config
 from reapaint_engine.models import (
     get_model,
     licence_of,
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from reapaint_engine.local import LocalEngine
 
 __all__ = [
-    "LOG_FORMAT",
     "get_model",
     "licence_of",
     "list_models",

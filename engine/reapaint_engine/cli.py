@@ -1,7 +1,6 @@
 """The engine's own command line: ``reapaint serve``."""
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 
@@ -9,11 +8,11 @@ from reapaint_engine.config import EngineConfig, check_config
 from reapaint_engine.errors import StartError
 from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, ReaPaintError
 from reapaint_engine.protocol.interpreter import TRY_FLAG
+from reapaint_engine.protocol.logs import log_to
 from reapaint_engine.protocol.settings import Parser, add_flags, read_settings
 from reapaint_engine.protocol.version import __version__
 
 EXIT_BAD_INPUT = 2
-LOG_FORMAT = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +56,7 @@ def _run(config: EngineConfig, *, is_trial: bool) -> None:
     from reapaint_engine.backends.registry import at_work, make_backends, preferred_backend
     from reapaint_engine.server import serve
 
-    logging.basicConfig(level=config.log_level, format=LOG_FORMAT, stream=sys.stderr)
+    log_to(sys.stderr, config.log_level)
     # Other machines' users have no business with this one's folders.
     backends = make_backends(config.backend_options, opens_folders=config.is_loopback)
     check_config(config, backends)

@@ -12,12 +12,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reapaint_engine.jobs import Job, JobQueue
+from reapaint_engine.jobs import Job, JobQueue, fingerprint
 from reapaint_engine.protocol import messages
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.discovery import is_loopback
-from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError
-from reapaint_engine.protocol.messages import JobState, Message
+from reapaint_engine.protocol.errors import (
+    ErrorCode,
+    ProtocolError,
+    ReaPaintError,
+    not_authorised,
+)
+from reapaint_engine.protocol.logs import LogBudget
+from reapaint_engine.protocol.messages import ClientMessage, JobState, Message
 from reapaint_engine.protocol.progress import Stage
 from reapaint_engine.protocol.requests import check_request
 
@@ -26,6 +32,8 @@ CLIENT_TIMEOUT_S = 10.0
 RESULT_KEPT_S = 60.0
 """How long a result waits for a client that comes back for it."""
 RESULTS_KEPT_BYTES = 64 << 20
+UNRECEIVED_BYTES = 128 << 20
+"""What may be on its way to one client: who reads nothing would fill the memory with results."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,12 +52,26 @@ class _Kept:
     """A result that its client has not yet said to have."""
 
     asked: messages.InpaintRequest
+    fingerprint: bytes
     outgoing: Outgoing
     until_s: float
+
+    def check_same(self, request: messages.InpaintRequest, audio: Audio) -> None:
+        """Refuse another job under the id of this one."""
+        if self.asked != request or self.fingerprint != fingerprint(audio):
+            raise _reused(request.job_id)
 
     @property
     def size_bytes(self) -> int:
         return sum(part.nbytes for part in self.outgoing.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreceived:
+    """A result on its way."""
+
+    size_bytes: int
+    sent_s: float
 
 
 class Dispatcher:
@@ -75,12 +97,16 @@ class Dispatcher:
         self._queue = JobQueue(self._limits)
         self._running: Job | None = None
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._unreceived: dict[bytes, dict[str, _Unreceived]] = {}
+        """The results that each client was sent and has not said to have, by their jobs."""
+        self._dropped: list[bytes] = []
+        self._refusals = LogBudget(_log)
         self.is_stopping = False
 
     # Messages
 
     def receive(
-        self, client: bytes, message: Message, parts: Sequence[Audio], *, now_s: float
+        self, client: bytes, message: ClientMessage, parts: Sequence[Audio], *, now_s: float
     ) -> list[Outgoing]:
         """Return the answers to one message.
 
@@ -95,9 +121,9 @@ class Dispatcher:
             The time, as ``time.monotonic`` tells it.
         """
         if isinstance(message, messages.Hello):
-            return [self._greet(client, message, now_s)]
-        if client not in self._last_seen_s:
-            return [_rejection(client, _not_authorised())]
+            return self.greet(client, message, now_s=now_s)
+        if not self.knows(client):
+            return [_rejection(client, not_authorised())]
         self._last_seen_s[client] = now_s
         match message:
             case messages.Ping():
@@ -108,6 +134,7 @@ class Dispatcher:
                 return self._cancel(client, job_id, now_s)
             case messages.Received(job_id=job_id):
                 self._kept.pop(job_id, None)
+                self._unreceived[client].pop(job_id, None)
                 return []
             case messages.StatusRequest():
                 return [Outgoing(client, self._status(now_s))]
@@ -118,23 +145,28 @@ class Dispatcher:
                 _log.info("a client asked the engine to stop")
                 self.is_stopping = True
                 return []
-            case _:
-                return [_rejection(client, _not_for_engines(message))]
+
+    def knows(self, client: bytes) -> bool:
+        """Tell whether a client has said Hello, with the token, and is still here."""
+        return client in self._last_seen_s
+
+    def greet(self, client: bytes, hello: messages.Hello, *, now_s: float) -> list[Outgoing]:
+        """Return the answer to a Hello."""
+        # As bytes: compare_digest raises on text beyond ASCII.
+        if self._token and not hmac.compare_digest(hello.token.encode(), self._token.encode()):
+            self._refusals.warn("refused a client with a wrong token: %s", hello.client[:80])
+            return [_rejection(client, not_authorised())]
+        if not self.knows(client):
+            _log.info("client %s said hello: %s", client.hex()[:10], hello.client[:80])
+            self._unreceived[client] = {}
+        self._last_seen_s[client] = now_s
+        self._active_s = now_s
+        return [Outgoing(client, self._welcome())]
 
     def refuse(self, client: bytes, error: ProtocolError, job_id: str) -> list[Outgoing]:
         """Return the answer to a message that could not be read."""
-        _log.warning("refused a message: %s [%s]", error.message, error.code)
+        self._refusals.warn("refused a message: %s [%s]", error.message, error.code)
         return [_rejection(client, error, job_id)]
-
-    def _greet(self, client: bytes, hello: messages.Hello, now_s: float) -> Outgoing:
-        # As bytes: compare_digest raises on text beyond ASCII.
-        if self._token and not hmac.compare_digest(hello.token.encode(), self._token.encode()):
-            _log.warning("refused a client with a wrong token: %s", hello.client[:80])
-            return _rejection(client, _not_authorised())
-        _log.info("client %s said hello: %s", client.hex()[:10], hello.client[:80])
-        self._last_seen_s[client] = now_s
-        self._active_s = now_s
-        return Outgoing(client, self._welcome())
 
     def _submit(
         self, client: bytes, submit: messages.Submit, parts: Sequence[Audio], now_s: float
@@ -164,7 +196,7 @@ class Dispatcher:
         """Answer a job that came twice, perhaps from a client that was restarted."""
         kept = self._kept.get(request.job_id)
         if kept is not None:
-            _check_same(kept.asked, request)
+            kept.check_same(request, audio)
             _log.info("%s was done already: its result is sent again", request.job_id)
             return [
                 Outgoing(client, messages.Accepted(request.job_id, 0)),
@@ -173,8 +205,7 @@ class Dispatcher:
         job = self._find(request.job_id)
         if job is None:
             return None
-        _check_same(job.request, request)
-        if not np.array_equal(job.audio, audio):
+        if job.request != request or not np.array_equal(job.audio, audio):
             raise _reused(request.job_id)
         job.client = client
         waiting = list(self._queue)
@@ -231,7 +262,7 @@ class Dispatcher:
         """Return the job to run now, or None while one runs or none waits."""
         if self._running is not None or self.is_stopping:
             return None
-        job = self._queue.take_next()
+        job = self._queue.take_next(lambda job: not self._is_clogged(job.client))
         if job is not None:
             job.state, job.started_s, job.stage = JobState.RUNNING, now_s, Stage.STARTING
             self._running = job
@@ -262,7 +293,10 @@ class Dispatcher:
         """
         job = self._take_running(now_s)
         outgoing = self._end(job, message, JobState.DONE, parts)
-        self._kept[job.job_id] = _Kept(job.request, outgoing[0], now_s + RESULT_KEPT_S)
+        kept = _Kept(job.request, job.fingerprint, outgoing[0], now_s + RESULT_KEPT_S)
+        self._kept[job.job_id] = kept
+        if self.knows(job.client):
+            self._unreceived[job.client][job.job_id] = _Unreceived(kept.size_bytes, now_s)
         self._drop_kept(now_s)
         return outgoing
 
@@ -295,7 +329,29 @@ class Dispatcher:
         ]
         for client in silent:
             _log.warning("client %s has fallen silent", client.hex()[:10])
-        return [sent for client in silent for sent in self._forget(client)]
+        deaf = [client for client in self._last_seen_s if self._is_deaf(client, now_s)]
+        for client in deaf:
+            _log.warning("client %s takes no results", client.hex()[:10])
+        self._dropped += deaf
+        self._refusals.tick()
+        gone = dict.fromkeys([*silent, *deaf])
+        return [sent for client in gone for sent in self._forget(client)]
+
+    def take_dropped(self) -> list[bytes]:
+        """Return the clients whose connections are to be ended, once."""
+        dropped, self._dropped = self._dropped, []
+        return dropped
+
+    def _is_clogged(self, client: bytes) -> bool:
+        """Tell whether so much is on its way to a client that no more is made for it."""
+        results = self._unreceived.get(client, {}).values()
+        return sum(each.size_bytes for each in results) > UNRECEIVED_BYTES
+
+    def _is_deaf(self, client: bytes, now_s: float) -> bool:
+        results = self._unreceived[client].values()
+        return self._is_clogged(client) and all(
+            now_s - each.sent_s > RESULT_KEPT_S for each in results
+        )
 
     def idle_s(self, *, now_s: float) -> float:
         """Return for how long nothing has been asked and nothing has run."""
@@ -326,6 +382,7 @@ class Dispatcher:
 
     def _forget(self, client: bytes) -> list[Outgoing]:
         del self._last_seen_s[client]
+        del self._unreceived[client]
         if self._running is not None and self._running.client == client:
             self._running.cancelled.set()
         return [
@@ -371,29 +428,8 @@ class Dispatcher:
         return next((job for job in self._jobs() if job.job_id == job_id), None)
 
 
-def _check_same(before: messages.InpaintRequest, now: messages.InpaintRequest) -> None:
-    if before != now:
-        raise _reused(now.job_id)
-
-
 def _rejection(client: bytes, error: ReaPaintError, job_id: str = "") -> Outgoing:
     return Outgoing(client, messages.Rejected(job_id, error.code, error.message, error.hint))
-
-
-def _not_authorised() -> ProtocolError:
-    return ProtocolError(
-        ErrorCode.NOT_AUTHORISED,
-        "The engine does not know this client.",
-        hint="Say Hello with the token of the engine's connection file first.",
-    )
-
-
-def _not_for_engines(message: Message) -> ProtocolError:
-    return ProtocolError(
-        ErrorCode.UNKNOWN_TYPE,
-        f"An engine does not take {type(message).__name__}.",
-        hint="Send a message that clients send.",
-    )
 
 
 def _reused(job_id: str) -> ProtocolError:

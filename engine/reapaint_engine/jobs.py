@@ -1,8 +1,12 @@
 """Jobs and the bounded queue they wait in."""
 
+import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
 
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
@@ -29,6 +33,22 @@ class Job:
     def job_id(self) -> str:
         """The id its client gave it."""
         return self.request.job_id
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """What tells its audio from others'; takes a second for each GiB."""
+        return fingerprint(self.audio)
+
+
+def fingerprint(audio: Audio) -> bytes:
+    """Return what tells audio from any other.
+
+    Parameters
+    ----------
+    audio
+        Shape (channels, frames), float32.
+    """
+    return hashlib.blake2b(np.ascontiguousarray(audio).data, digest_size=16).digest()
 
 
 class JobQueue:
@@ -76,9 +96,12 @@ class JobQueue:
         """Take a waiting job out."""
         self._jobs.remove(job)
 
-    def take_next(self) -> Job | None:
-        """Take the first job out, or return None."""
-        return self._jobs.pop(0) if self._jobs else None
+    def take_next(self, is_possible: Callable[[Job], bool]) -> Job | None:
+        """Take the first possible job out, or return None."""
+        job = next((job for job in self._jobs if is_possible(job)), None)
+        if job is not None:
+            self._jobs.remove(job)
+        return job
 
 
 def _queue_full(reason: str) -> ProtocolError:

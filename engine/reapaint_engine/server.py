@@ -16,14 +16,24 @@ from reapaint_engine.backends.registry import preferred_backend
 from reapaint_engine.config import EngineConfig
 from reapaint_engine.dispatcher import Dispatcher, Outgoing
 from reapaint_engine.errors import StartCode, StartError
+from reapaint_engine.gatekeeper import Gatekeeper
 from reapaint_engine.protocol import discovery, keys
-from reapaint_engine.protocol.codec import MAX_HEADER_BYTES, decode, encode, job_id_of
+from reapaint_engine.protocol.codec import (
+    MAX_HEADER_BYTES,
+    decode_from_client,
+    decode_hello,
+    encode,
+    job_id_of,
+)
 from reapaint_engine.protocol.errors import ProtocolError, ReaPaintError
+from reapaint_engine.protocol.logs import LogBudget
 from reapaint_engine.protocol.version import __version__
 from reapaint_engine.welcome import welcome_of
 from reapaint_engine.worker import Worker, WorkerDone, WorkerEvent, WorkerFailed, WorkerProgressed
 
 TICK_S = 0.25
+MAX_PARTS = 3
+"""More than any client's message has, which are a header and at most one window of audio."""
 STOP_PATIENCE_S = 5.0
 """How long a cancelled job may take to see it before it is given up."""
 LINGER_MS = 2_000
@@ -47,8 +57,8 @@ def serve(config: EngineConfig, backends: dict[str, Backend]) -> None:
         discovery.remove_connection_file()
         with contextlib.ExitStack() as stack:
             context = stack.enter_context(_zmq_context())
-            socket = stack.enter_context(_router(context, config))
-            server = Server(config, backends, context, socket)
+            socket, gatekeeper = stack.enter_context(_router(context, config))
+            server = Server(config, backends, context, socket, gatekeeper)
             stack.callback(discovery.remove_connection_file)
             server.announce()
             server.run()
@@ -63,6 +73,7 @@ class Server:
         backends: dict[str, Backend],
         context: zmq.Context[zmq.Socket[bytes]],
         socket: zmq.Socket[bytes],
+        gatekeeper: Gatekeeper,
     ) -> None:
         self._config = config
         self._socket = socket
@@ -85,6 +96,10 @@ class Server:
             endpoint=self._endpoint,
             started_s=time.monotonic(),
         )
+        self._gatekeeper = gatekeeper
+        self._connections: dict[bytes, int] = {}
+        """The file descriptor that each client's last message came through."""
+        self._unreachable = LogBudget(_log)
         self._signal = ""
 
     def announce(self) -> None:
@@ -125,6 +140,7 @@ class Server:
             if now_s >= next_tick_s:
                 next_tick_s = now_s + TICK_S
                 self._send(self._dispatcher.tick(now_s=now_s))
+                self._let_go()
             if reason := self._reason_to_stop(now_s):
                 return reason
             if (job := self._dispatcher.next_job(now_s=now_s)) is not None:
@@ -144,20 +160,63 @@ class Server:
         """Read what has come, but look up now and then: a flood must not hide the worker."""
         for _ in range(64):
             try:
-                frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+                client, frames = self._read_message()
             except zmq.Again:
                 return
-            client, *buffers = frames
-            self._receive(client.bytes, [buffer.buffer for buffer in buffers])
+            try:
+                self._receive(client, frames)
+            except Exception:  # noqa: BLE001 - the message boundary: no message ends the engine
+                _log.exception("a message could not be handled")
+                self._shut(client)
 
-    def _receive(self, client: bytes, buffers: Sequence[memoryview]) -> None:
+    def _read_message(self) -> tuple[bytes, list[zmq.Frame]]:
+        """Return who sent the next message, and its parts; more than any has are not kept.
+
+        Raises
+        ------
+        zmq.Again
+            There is none now.
+        """
+        frame = self._socket.recv(zmq.NOBLOCK, copy=False)
+        client = frame.bytes
+        frames: list[zmq.Frame] = []
+        while frame.more:
+            frame = self._socket.recv(copy=False)
+            if len(frames) < MAX_PARTS:
+                frames.append(frame)
+        if frames:
+            self._connections[client] = frames[0].get(zmq.SRCFD)
+            self._gatekeeper.note_read(self._connections[client])
+        return client, frames
+
+    def _receive(self, client: bytes, frames: Sequence[zmq.Frame]) -> None:
         now_s = time.monotonic()
+        buffers = [frame.buffer for frame in frames]
+        is_known = self._dispatcher.knows(client)
         try:
-            message, parts = decode(buffers)
+            if is_known:
+                message, parts = decode_from_client(buffers)
+                answers = self._dispatcher.receive(client, message, parts, now_s=now_s)
+            else:
+                answers = self._dispatcher.greet(client, decode_hello(buffers), now_s=now_s)
         except ProtocolError as error:
-            self._send(self._dispatcher.refuse(client, error, job_id_of(buffers)))
-        else:
-            self._send(self._dispatcher.receive(client, message, parts, now_s=now_s))
+            job_id = job_id_of(buffers) if is_known else ""
+            answers = self._dispatcher.refuse(client, error, job_id)
+        if not is_known and self._dispatcher.knows(client):
+            self._gatekeeper.admit(self._connections[client])
+        self._send(answers)
+
+    def _let_go(self) -> None:
+        """End the connections of clients that take nothing, and forget those who left."""
+        for client in self._dispatcher.take_dropped():
+            self._shut(client)
+        self._connections = {
+            client: fd for client, fd in self._connections.items() if self._dispatcher.knows(client)
+        }
+
+    def _shut(self, client: bytes) -> None:
+        if (fd := self._connections.get(client)) is not None:
+            self._gatekeeper.shut(fd, "its messages or its silence are a fault")
 
     def _hear_worker(self) -> None:
         with contextlib.suppress(zmq.Again):
@@ -192,12 +251,15 @@ class Server:
 
     def _send(self, outgoing: Sequence[Outgoing]) -> None:
         for sent in outgoing:
-            frames = [sent.client, *encode(sent.message, sent.parts)]
             try:
+                frames = [sent.client, *encode(sent.message, sent.parts)]
                 self._socket.send_multipart(frames, zmq.NOBLOCK, copy=not sent.parts)
             except zmq.ZMQError as error:
                 # Gone, or reading nothing: it is let go after a while; a result is kept.
-                _log.warning("a client can't be reached: %s", error)
+                self._unreachable.warn("a client can't be reached: %s", error)
+            except Exception:  # noqa: BLE001 - the message boundary: no message ends the engine
+                _log.exception("a message could not be sent")
+                self._shut(sent.client)
 
     def _note_signal(self, number: int) -> None:
         self._signal = signal.Signals(number).name
@@ -215,7 +277,7 @@ def _zmq_context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
 @contextlib.contextmanager
 def _router(
     context: zmq.Context[zmq.Socket[bytes]], config: EngineConfig
-) -> Iterator[zmq.Socket[bytes]]:
+) -> Iterator[tuple[zmq.Socket[bytes], Gatekeeper]]:
     socket = context.socket(zmq.ROUTER)
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
     socket.setsockopt(zmq.LINGER, LINGER_MS)
@@ -227,6 +289,9 @@ def _router(
         stack.callback(socket.close)
         if not config.is_loopback:
             stack.enter_context(_authenticator(context, socket))
+        gatekeeper = Gatekeeper(socket, max_unread_bytes=config.limits.max_queued_bytes)
+        gatekeeper.start()
+        stack.callback(gatekeeper.stop)
         try:
             socket.bind(config.endpoint)
         except zmq.ZMQError as error:
@@ -236,7 +301,7 @@ def _router(
                 f"The engine can't listen on {config.endpoint}: {reason}.",
                 hint="Choose another port, or leave --endpoint out to take any that is free.",
             ) from error
-        yield socket
+        yield socket, gatekeeper
 
 
 @contextlib.contextmanager

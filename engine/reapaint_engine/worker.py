@@ -93,6 +93,8 @@ class Worker:
             )
         except Exception as error:  # noqa: BLE001 - the job boundary: the engine lives on
             return WorkerFailed(_as_job_error(error, job))
+        # Taken here, in the worker's thread: the server's has no time for it.
+        _ = job.fingerprint
         return WorkerDone(message, parts)
 
     def _report_progress(self, stage: str, fraction: float) -> None:

@@ -1,6 +1,5 @@
 """``reapaint serve --http``: an engine, and a REST gateway to its queue."""
 
-import logging
 import sys
 from collections.abc import Sequence
 
@@ -8,6 +7,7 @@ from reapaint.errors import InputError
 from reapaint.http.config import HttpConfig
 from reapaint.link.in_process import engine_api
 from reapaint_engine.protocol.errors import package_missing
+from reapaint_engine.protocol.logs import log_to
 
 
 def run(config: HttpConfig, flags: Sequence[str]) -> None:
@@ -20,7 +20,7 @@ def run(config: HttpConfig, flags: Sequence[str]) -> None:
     """
     # The engine is another process: what is wrong with its settings is told here at once.
     level = engine_api.read_config(flags).log_level
-    logging.basicConfig(level=level, format=engine_api.LOG_FORMAT, stream=sys.stderr)
+    log_to(sys.stderr, level)
     try:
         from reapaint.http.server import serve
     except ImportError as error:

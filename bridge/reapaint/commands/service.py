@@ -10,6 +10,7 @@ from types import FrameType
 from reapaint.commands.terminal import Terminal
 from reapaint.reaper.service import BridgeConfig, Service, run_bridge
 from reapaint_engine.protocol.folders import log_folder
+from reapaint_engine.protocol.logs import LogFormatter
 
 LOG_BYTES = 1 << 20
 LOG_FILES = 3
@@ -42,7 +43,7 @@ def _log_to_file() -> logging.Handler:
     handler = RotatingFileHandler(
         bridge_log_path(), maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8", delay=True
     )
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(LogFormatter())
     root = logging.getLogger()
     root.addHandler(handler)
     for name in ("reapaint", "reapaint_engine"):

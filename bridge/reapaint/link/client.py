@@ -15,7 +15,7 @@ from reapaint.errors import BridgeCode, EngineUnavailable, JobFailed
 from reapaint.link.engine import Engine, failure_of
 from reapaint_engine.protocol import messages
 from reapaint_engine.protocol.arrays import Audio
-from reapaint_engine.protocol.codec import decode, encode
+from reapaint_engine.protocol.codec import decode_from_engine, encode
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError
 from reapaint_engine.protocol.keys import KeyPair
 from reapaint_engine.protocol.messages import EngineMessage, InpaintRequest, Placement, Welcome
@@ -337,20 +337,13 @@ class EngineClient(Engine):
         frames = self._socket.recv_multipart(copy=False)
         self._heard_s = self._clock()
         try:
-            message, parts = decode([frame.buffer for frame in frames])
+            return decode_from_engine([frame.buffer for frame in frames])
         except ProtocolError as error:
             raise EngineUnavailable(
                 BridgeCode.ENGINE_REFUSED,
                 f"The engine can't be understood. {error.message}",
                 hint="End it with `reapaint stop` and use the same version on both sides.",
             ) from error
-        if not isinstance(message, messages.EngineMessage):
-            raise EngineUnavailable(
-                BridgeCode.ENGINE_REFUSED,
-                f"What listens at {self._address.endpoint} is no engine.",
-                hint="Check the address.",
-            )
-        return message, parts
 
     def _lost(self, what: str) -> EngineUnavailable:
         cause = self._address.cause_of_death()

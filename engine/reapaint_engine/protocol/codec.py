@@ -3,17 +3,33 @@
 A header is ``{"protocol": "1.0", "type": "Submit", "body": {...}}``. How many parts
 follow, and how long each is, follows from the body and is checked before a part is
 looked at. Nothing is pickled.
+
+Each end decodes what the other may send and nothing else: the body of another type is
+left alone. Every number has a limit before it is multiplied.
 """
 
-from collections.abc import Sequence
-from typing import get_args
+from collections.abc import Mapping, Sequence
+from typing import TypeVar, get_args
 
 import msgspec
 import numpy as np
 
 from reapaint_engine.protocol.arrays import Audio, is_finite
-from reapaint_engine.protocol.errors import REPAIR_SAMPLES, ErrorCode, ProtocolError
-from reapaint_engine.protocol.messages import Done, Message, PartShape, Submit
+from reapaint_engine.protocol.errors import (
+    REPAIR_SAMPLES,
+    ErrorCode,
+    ProtocolError,
+    not_authorised,
+)
+from reapaint_engine.protocol.messages import (
+    ClientMessage,
+    Done,
+    EngineMessage,
+    Hello,
+    Message,
+    PartShape,
+    Submit,
+)
 from reapaint_engine.protocol.version import PROTOCOL_VERSION, protocol_text
 
 Buffer = bytes | memoryview
@@ -22,7 +38,16 @@ MAX_HEADER_BYTES = 1 << 20
 """Far above any real header: two prompts of 10,000 characters and 16 takes fit."""
 
 _WIRE_DTYPE = np.dtype("<f4")
-_TYPES: dict[str, type] = {kind.__name__: kind for kind in get_args(Message)}
+MAX_HELLO_BYTES = 4096
+"""All that is read of somebody who has shown no token yet."""
+MAX_PART_SIDE = 2**40
+"""Far above the channels or the frames of any audio, and little enough for an array's shape."""
+
+_MessageT = TypeVar("_MessageT", bound=Message)
+_Types = Mapping[str, type[_MessageT]]
+
+_FROM_CLIENTS: _Types[ClientMessage] = {kind.__name__: kind for kind in get_args(ClientMessage)}
+_FROM_ENGINES: _Types[EngineMessage] = {kind.__name__: kind for kind in get_args(EngineMessage)}
 
 
 class _Header(msgspec.Struct):
@@ -72,8 +97,26 @@ def encode(message: Message, parts: Sequence[Audio] = ()) -> list[Buffer]:
     return [msgspec.json.encode(header), *buffers]
 
 
-def decode(buffers: Sequence[Buffer]) -> tuple[Message, tuple[Audio, ...]]:
-    """Return the message and its audio; the arrays are read-only views of the buffers.
+def decode_hello(buffers: Sequence[Buffer]) -> Hello:
+    """Return the Hello of somebody who is not known yet.
+
+    Raises
+    ------
+    ProtocolError
+        As ``decode_from_client``, and ``not_authorised``: it is another message, or longer than
+        ``MAX_HELLO_BYTES``, and was not decoded.
+    """
+    if len(buffers) != 1 or len(buffers[0]) > MAX_HELLO_BYTES:
+        raise not_authorised()
+    header = _decode_header(buffers)
+    _check_version(header.protocol)
+    if header.type != Hello.__name__:
+        raise not_authorised()
+    return _decode_body(header, {Hello.__name__: Hello})
+
+
+def decode_from_client(buffers: Sequence[Buffer]) -> tuple[ClientMessage, tuple[Audio, ...]]:
+    """Return a client's message and its audio; the arrays are read-only views of the buffers.
 
     Parameters
     ----------
@@ -91,17 +134,29 @@ def decode(buffers: Sequence[Buffer]) -> tuple[Message, tuple[Audio, ...]]:
         ``malformed_message``, ``incompatible_version``, ``unknown_type``,
         ``invalid_field``, ``part_mismatch`` or ``not_finite``.
     """
+    return _decode(buffers, _FROM_CLIENTS)
+
+
+def decode_from_engine(buffers: Sequence[Buffer]) -> tuple[EngineMessage, tuple[Audio, ...]]:
+    """Return an engine's message and its audio; as ``decode_from_client``."""
+    return _decode(buffers, _FROM_ENGINES)
+
+
+def _decode(
+    buffers: Sequence[Buffer], types: _Types[_MessageT]
+) -> tuple[_MessageT, tuple[Audio, ...]]:
     header = _decode_header(buffers)
     _check_version(header.protocol)
-    message = _decode_body(header)
-    shapes = _part_shapes(message)
-    if len(buffers) - 1 != len(shapes):
+    message = _decode_body(header, types)
+    # Counted before the shapes are made: spans times takes may be billions.
+    count = message.part_count() if isinstance(message, Submit | Done) else 0
+    if len(buffers) - 1 != count:
         raise ProtocolError(
             ErrorCode.PART_MISMATCH,
-            f"{header.type} has {len(buffers) - 1} audio parts where its header tells of"
-            f" {len(shapes)}.",
+            f"{header.type} has {len(buffers) - 1} audio parts where its header tells of {count}.",
             hint="Send one part for each piece of audio.",
         )
+    shapes = _part_shapes(message)
     parts = tuple(
         _decode_part(buffer, shape) for buffer, shape in zip(buffers[1:], shapes, strict=True)
     )
@@ -154,16 +209,16 @@ def _check_version(text: str) -> None:
         )
 
 
-def _decode_body(header: _Header) -> Message:
-    kind = _TYPES.get(header.type)
+def _decode_body(header: _Header, types: _Types[_MessageT]) -> _MessageT:
+    kind = types.get(header.type)
     if kind is None:
         raise ProtocolError(
             ErrorCode.UNKNOWN_TYPE,
-            f"There is no message of type {header.type[:40]!r}.",
+            f"{header.type[:40]!r} is no message that this end takes.",
             hint="Install the same version of ReaPaint on both sides.",
         )
     try:
-        message: Message = msgspec.json.decode(header.body, type=kind)
+        message: _MessageT = msgspec.json.decode(header.body, type=kind)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ProtocolError(
             ErrorCode.INVALID_FIELD,
@@ -174,8 +229,8 @@ def _decode_body(header: _Header) -> Message:
 
 
 def _decode_part(buffer: Buffer, shape: PartShape) -> Audio:
-    expected_bytes = shape[0] * shape[1] * _WIRE_DTYPE.itemsize
-    if min(shape) < 0 or len(buffer) != expected_bytes:
+    is_possible = min(shape) >= 0 and max(shape) <= MAX_PART_SIDE
+    if not is_possible or len(buffer) != shape[0] * shape[1] * _WIRE_DTYPE.itemsize:
         raise ProtocolError(
             ErrorCode.PART_MISMATCH,
             f"An audio part has {len(buffer)} bytes where its header tells of"

@@ -155,6 +155,15 @@ class ProtocolError(ReaPaintError):
     """A message or request that breaks the contract."""
 
 
+def not_authorised() -> ProtocolError:
+    """Return the refusal of a client that has not shown the engine's token."""
+    return ProtocolError(
+        ErrorCode.NOT_AUTHORISED,
+        "The engine does not know this client.",
+        hint="Say Hello with the token of the engine's connection file first.",
+    )
+
+
 class SettingError(ReaPaintError):
     """A flag or variable of a program that can't be used."""
 

@@ -7,6 +7,7 @@ parts a message has, so that sizes can be checked before anything is allocated.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from reapaint_engine.protocol.integers import Int64
 from reapaint_engine.protocol.params import RequestParams
 from reapaint_engine.protocol.spans import Span
 
@@ -50,10 +51,10 @@ class InpaintRequest(RequestParams):
     """
 
     job_id: str
-    sample_rate: int
-    channels: int
-    audio_frames: int
-    window_frames: int
+    sample_rate: Int64
+    channels: Int64
+    audio_frames: Int64
+    window_frames: Int64
     spans: tuple[Span, ...]
 
 
@@ -77,9 +78,9 @@ class BackendInfo:
     honours: tuple[str, ...]
     max_window_s: float
     max_span_s: float
-    sample_rate: int | None = None
-    channels: int | None = None
-    first_seed: int | None = None
+    sample_rate: Int64 | None = None
+    channels: Int64 | None = None
+    first_seed: Int64 | None = None
     preferred_window_s: float = 0.0
     open_models: bool = False
     costs_money: bool = False
@@ -89,9 +90,9 @@ class BackendInfo:
 class Limits:
     """How much one engine takes on."""
 
-    max_window_bytes: int
-    max_queued_jobs: int
-    max_queued_bytes: int
+    max_window_bytes: Int64
+    max_queued_jobs: Int64
+    max_queued_bytes: Int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +107,13 @@ class SeamReport:
     to what can be heard.
     """
 
-    span: int
+    span: Int64
     side: Side
-    frame: int
+    frame: Int64
     level_step_db: float
     click_ratio: float
     crossfade_law: str
-    crossfade_frames: int
+    crossfade_frames: Int64
     correlation: float
 
 
@@ -120,7 +121,7 @@ class SeamReport:
 class TakeReport:
     """One variation: its seed and its seams."""
 
-    seed: int
+    seed: Int64
     seams: tuple[SeamReport, ...]
 
 
@@ -165,6 +166,10 @@ class Submit:
 
     request: InpaintRequest
     placement: Placement = Placement.BACK
+
+    def part_count(self) -> int:
+        """Return the number of audio parts."""
+        return 1
 
     def part_shapes(self) -> tuple[PartShape, ...]:
         """Return the shape of the window's audio."""
@@ -222,7 +227,7 @@ class Welcome:
     """Answers a Hello."""
 
     version: str
-    pid: int
+    pid: Int64
     backends: tuple[BackendInfo, ...]
     default_backend: str
     limits: Limits
@@ -233,7 +238,7 @@ class Accepted:
     """A job has its place; ``position`` 0 is the one that runs next."""
 
     job_id: str
-    position: int
+    position: Int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +283,10 @@ class Done:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def part_count(self) -> int:
+        """Return the number of audio parts."""
+        return len(self.request.spans) * len(self.takes)
+
     def part_shapes(self) -> tuple[PartShape, ...]:
         """Return the shapes of all patches in the order they travel."""
         shapes = tuple((self.request.channels, span.length) for span in self.request.spans)
@@ -316,11 +325,11 @@ class Status:
     """What the engine is doing."""
 
     version: str
-    pid: int
+    pid: Int64
     uptime_s: float
     endpoint: str
-    clients: int
-    queued_bytes: int
+    clients: Int64
+    queued_bytes: Int64
     jobs: tuple[JobSummary, ...]
 
 

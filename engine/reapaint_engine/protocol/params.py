@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.integers import Int64
 
 AUTO = "auto"
 """The value of a backend, a model, a device or a mode that leaves the choice to the engine."""
@@ -118,7 +119,7 @@ class RequestParams:
         max_characters=MAX_PROMPT_CHARACTERS,
         needs_backend=True,
     )
-    takes: int = parameter(
+    takes: Int64 = parameter(
         1,
         title="Takes",
         meaning="how many variations to make",
@@ -135,7 +136,7 @@ class RequestParams:
         high=1,
         needs_backend=True,
     )
-    seed: int | None = parameter(
+    seed: Int64 | None = parameter(
         None,
         title="Seed",
         meaning="the same seed gives the same sound; take k has seed + k",
@@ -164,7 +165,7 @@ class RequestParams:
         meaning="how the backend goes about it",
         max_characters=MAX_NAME_CHARACTERS,
     )
-    steps: int | None = parameter(
+    steps: Int64 | None = parameter(
         None,
         title="Steps",
         meaning="how many steps a model takes",

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
+from reapaint_engine.protocol.integers import Int64
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class Span:
     """Frames ``start <= n < end``."""
 
-    start: int
-    end: int
+    start: Int64
+    end: Int64
 
     @property
     def length(self) -> int:
