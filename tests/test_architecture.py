@@ -68,7 +68,12 @@ ONLY_IN = {
     "transformers": (f"{STABLE_AUDIO_3}.",),
     "safetensors": (f"{STABLE_AUDIO_3}.",),
     "huggingface_hub": (f"{STABLE_AUDIO_3}.checkpoint.hub",),
-    "zmq": ("reapaint_engine.server", "reapaint.link.client", "reapaint_engine.protocol.keys"),
+    "zmq": (
+        "reapaint_engine.server",
+        "reapaint_engine.gatekeeper",
+        "reapaint.link.client",
+        "reapaint_engine.protocol.keys",
+    ),
     "sounddevice": ("reapaint.commands.preview",),
     "matplotlib": ("reapaint.commands.plot",),
     "pedalboard": ("reapaint.files.", "reapaint_engine.backends.library.audio"),

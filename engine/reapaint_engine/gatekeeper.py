@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from reapaint_engine.protocol.logs import LogBudget
+
 STRANGER_BYTES = 64 << 10
 """What somebody may send without being known: handshakes and a few tries at Hello."""
 STRANGER_PATIENCE_S = 10.0
@@ -42,6 +44,7 @@ class _Connection:
     socket: system_socket.socket
     since_s: float
     is_known: bool = False
+    is_shut: bool = False
     at_last_read_bytes: int = 0
     """What it had sent when its last message was read."""
 
@@ -64,6 +67,7 @@ class Gatekeeper:
     _connections: dict[int, _Connection] = field(default_factory=dict, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _is_stopped: threading.Event = field(default_factory=threading.Event, init=False)
+    _log: LogBudget = field(default_factory=lambda: LogBudget(_log), init=False)
 
     def start(self) -> None:
         """Begin to watch; before the socket is bound, so that no connection is missed."""
@@ -80,6 +84,11 @@ class Gatekeeper:
         for connection in self._connections.values():
             connection.socket.close()
         self._connections.clear()
+
+    def __contains__(self, fd: int) -> bool:
+        """Tell whether a connection is still there."""
+        with self._lock:
+            return fd in self._connections
 
     def admit(self, fd: int) -> None:
         """Note that whoever is on a connection has shown that it may be there."""
@@ -147,9 +156,12 @@ class Gatekeeper:
             self._shut(max(unread, key=lambda each: unread[each]), "too much is unread")
 
     def _shut(self, connection: _Connection, why: str) -> None:
+        if connection.is_shut:
+            return
+        connection.is_shut = True
+        self._log.warn("a connection is ended: %s", why)
         with contextlib.suppress(OSError):
             connection.socket.shutdown(system_socket.SHUT_RDWR)
-            _log.warning("a connection is ended: %s", why)
 
 
 def _is_connected(socket: system_socket.socket) -> bool:

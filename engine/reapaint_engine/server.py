@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -38,6 +39,9 @@ STOP_PATIENCE_S = 5.0
 """How long a cancelled job may take to see it before it is given up."""
 LINGER_MS = 2_000
 """How long last words may take to leave."""
+
+MAX_TRIES = 16
+"""How many messages of somebody who is not known are looked at."""
 
 _log = logging.getLogger(__name__)
 
@@ -99,6 +103,8 @@ class Server:
         self._gatekeeper = gatekeeper
         self._connections: dict[bytes, int] = {}
         """The file descriptor that each client's last message came through."""
+        self._tries: Counter[bytes] = Counter()
+        """How many messages each client sent without being known."""
         self._unreachable = LogBudget(_log)
         self._signal = ""
 
@@ -167,7 +173,7 @@ class Server:
                 self._receive(client, frames)
             except Exception:  # noqa: BLE001 - the message boundary: no message ends the engine
                 _log.exception("a message could not be handled")
-                self._shut(client)
+                self._shut(client, "its message could not be handled")
 
     def _read_message(self) -> tuple[bytes, list[zmq.Frame]]:
         """Return who sent the next message, and its parts; more than any has are not kept.
@@ -184,15 +190,29 @@ class Server:
             frame = self._socket.recv(copy=False)
             if len(frames) < MAX_PARTS:
                 frames.append(frame)
-        if frames:
-            self._connections[client] = frames[0].get(zmq.SRCFD)
-            self._gatekeeper.note_read(self._connections[client])
         return client, frames
+
+    def _note_connection(self, client: bytes, frame: zmq.Frame) -> None:
+        try:
+            fd: int = frame.get(zmq.SRCFD)
+        except zmq.ZMQError:
+            return  # a peer of ZeroMQ's first version, or of no version: it has no such property
+        self._gatekeeper.note_read(fd)
+        if self._connections.get(client) == fd:
+            return
+        # The system gives the number of a connection that has ended to a new one.
+        for other in [each for each, known_fd in self._connections.items() if known_fd == fd]:
+            del self._connections[other]
+        self._connections[client] = fd
 
     def _receive(self, client: bytes, frames: Sequence[zmq.Frame]) -> None:
         now_s = time.monotonic()
+        if frames:
+            self._note_connection(client, frames[0])
         buffers = [frame.buffer for frame in frames]
         is_known = self._dispatcher.knows(client)
+        if not is_known and not self._may_try(client):
+            return
         try:
             if is_known:
                 message, parts = decode_from_client(buffers)
@@ -203,20 +223,31 @@ class Server:
             job_id = job_id_of(buffers) if is_known else ""
             answers = self._dispatcher.refuse(client, error, job_id)
         if not is_known and self._dispatcher.knows(client):
-            self._gatekeeper.admit(self._connections[client])
+            self._tries.pop(client, None)
+            if client in self._connections:
+                self._gatekeeper.admit(self._connections[client])
         self._send(answers)
+
+    def _may_try(self, client: bytes) -> bool:
+        """Count a stranger's message, and end the connection of one who sends too many."""
+        self._tries[client] += 1
+        if self._tries[client] > MAX_TRIES:
+            self._shut(client, "it is not known and goes on trying")
+            return False
+        return True
 
     def _let_go(self) -> None:
         """End the connections of clients that take nothing, and forget those who left."""
         for client in self._dispatcher.take_dropped():
-            self._shut(client)
-        self._connections = {
-            client: fd for client, fd in self._connections.items() if self._dispatcher.knows(client)
-        }
+            self._shut(client, "it takes no results")
+        for client in [each for each in self._connections if not self._dispatcher.knows(each)]:
+            if self._connections[client] not in self._gatekeeper:
+                del self._connections[client]
+                self._tries.pop(client, None)
 
-    def _shut(self, client: bytes) -> None:
+    def _shut(self, client: bytes, why: str) -> None:
         if (fd := self._connections.get(client)) is not None:
-            self._gatekeeper.shut(fd, "its messages or its silence are a fault")
+            self._gatekeeper.shut(fd, why)
 
     def _hear_worker(self) -> None:
         with contextlib.suppress(zmq.Again):
@@ -259,7 +290,7 @@ class Server:
                 self._unreachable.warn("a client can't be reached: %s", error)
             except Exception:  # noqa: BLE001 - the message boundary: no message ends the engine
                 _log.exception("a message could not be sent")
-                self._shut(sent.client)
+                self._shut(sent.client, "what it asked for could not be sent")
 
     def _note_signal(self, number: int) -> None:
         self._signal = signal.Signals(number).name

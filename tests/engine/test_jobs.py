@@ -31,7 +31,7 @@ def test_back_and_front() -> None:
     assert queue.add(_job("b"), Placement.BACK) == 1
     assert queue.add(_job("c"), Placement.FRONT) == 0
     assert _order(queue) == ["c", "a", "b"]
-    assert queue.take_next().job_id == "c"
+    assert queue.take_next(lambda _: True).job_id == "c"
     assert queue.size_bytes == 2 * WINDOW_BYTES
 
 
@@ -59,4 +59,4 @@ def test_one_large_job_fits_an_empty_queue() -> None:
 
 
 def test_an_empty_queue_has_no_next_job() -> None:
-    assert _queue().take_next() is None
+    assert _queue().take_next(lambda _: True) is None

@@ -20,7 +20,7 @@ from reapaint.errors import EngineUnavailable, JobFailed
 from reapaint.link import launcher
 from reapaint.link.client import EngineAddress, EngineClient
 from reapaint_engine.protocol import discovery, keys, messages
-from reapaint_engine.protocol.codec import decode, encode
+from reapaint_engine.protocol.codec import decode_from_engine, encode
 from reapaint_engine.protocol.messages import InpaintRequest, Placement
 from reapaint_engine.protocol.spans import Span
 from tests.scale import SCALE
@@ -174,7 +174,7 @@ def test_garbage_is_answered_and_harms_nobody(engine: EngineAddress, garbage: li
         rude.connect(engine.endpoint)
         rude.send_multipart(garbage)
         assert rude.poll(5000), "the engine did not answer"
-        message, _ = decode(rude.recv_multipart())
+        message, _ = decode_from_engine(rude.recv_multipart())
         assert isinstance(message, messages.Rejected)
     with EngineClient(engine) as client:
         client.run(_request(), _audio(), _ignore)

@@ -138,7 +138,18 @@ def decode_from_client(buffers: Sequence[Buffer]) -> tuple[ClientMessage, tuple[
 
 
 def decode_from_engine(buffers: Sequence[Buffer]) -> tuple[EngineMessage, tuple[Audio, ...]]:
-    """Return an engine's message and its audio; as ``decode_from_client``."""
+    """Return an engine's message and its audio; the arrays are read-only views of the buffers.
+
+    Returns
+    -------
+    tuple
+        The message, and each part of its audio, shape (channels, frames), float32.
+
+    Raises
+    ------
+    ProtocolError
+        As ``decode_from_client``.
+    """
     return _decode(buffers, _FROM_ENGINES)
 
 

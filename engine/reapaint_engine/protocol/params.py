@@ -221,7 +221,7 @@ def parameters(params: type[RequestParams] = RequestParams) -> Mapping[str, Para
             each.metadata[_KEY],
             name=each.name,
             type=_plain_type(hints[each.name]),
-            is_optional=isinstance(hints[each.name], types.UnionType),
+            is_optional=types.NoneType in get_args(hints[each.name]),
             default=each.default,
         )
         for each in dataclasses.fields(params)

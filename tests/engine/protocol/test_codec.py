@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from reapaint_engine.protocol.codec import MAX_HEADER_BYTES, decode, encode, job_id_of
+from reapaint_engine.protocol.codec import (
+    MAX_HEADER_BYTES,
+    decode_from_client,
+    decode_from_engine,
+    encode,
+    job_id_of,
+)
 from reapaint_engine.protocol.errors import ProtocolError
 from reapaint_engine.protocol.messages import Done, InpaintRequest, Ping, Submit, TakeReport
 from reapaint_engine.protocol.spans import Span
@@ -25,7 +31,7 @@ AUDIO = np.arange(200, dtype=np.float32).reshape(2, 100)
 
 def _code_of(buffers: list[bytes]) -> str:
     with pytest.raises(ProtocolError) as caught:
-        decode(buffers)
+        decode_from_client(buffers)
     assert caught.value.message.endswith(".")
     assert caught.value.hint.endswith(".")
     return caught.value.code
@@ -44,7 +50,7 @@ def _with_request(**changes: object) -> list[bytes]:
 
 
 def test_audio_comes_back_as_it_was_and_read_only() -> None:
-    message, (audio,) = decode(encode(Submit(REQUEST), [AUDIO]))
+    message, (audio,) = decode_from_client(encode(Submit(REQUEST), [AUDIO]))
     assert message == Submit(REQUEST)
     assert audio.dtype == np.float32
     np.testing.assert_array_equal(audio, AUDIO)
@@ -55,7 +61,7 @@ def test_audio_comes_back_as_it_was_and_read_only() -> None:
 def test_audio_is_neither_copied_out_nor_in() -> None:
     buffers = encode(Submit(REQUEST), [AUDIO])
     assert np.shares_memory(np.frombuffer(buffers[1], np.float32), AUDIO)
-    _, (audio,) = decode(buffers)
+    _, (audio,) = decode_from_client(buffers)
     assert np.shares_memory(audio, AUDIO)
 
 
@@ -64,7 +70,7 @@ def test_patches_travel_takes_outermost() -> None:
     done = Done("job-1", REQUEST, "echo", "echo", "1", "auto", "0", takes)
     shapes = [(2, 10), (2, 1), (2, 10), (2, 1)]
     patches = [np.full(shape, n, np.float32) for n, shape in enumerate(shapes)]
-    message, parts = decode(encode(done, patches))
+    message, parts = decode_from_engine(encode(done, patches))
     assert message == done
     assert [part.shape for part in parts] == shapes
     assert [part.flat[0] for part in parts] == [0, 1, 2, 3]
@@ -85,18 +91,18 @@ def test_any_finite_audio_survives(audio: np.ndarray) -> None:
         window_frames=audio.shape[1] + 1,
         spans=(Span(0, audio.shape[1] + 1),),
     )
-    _, (back,) = decode(encode(Submit(request), [audio]))
+    _, (back,) = decode_from_client(encode(Submit(request), [audio]))
     assert back.tobytes() == audio.tobytes()
 
 
 def test_unknown_fields_are_ignored() -> None:
     buffers = _with_request(colour="blue")
-    assert decode(buffers)[0] == Submit(REQUEST)
-    assert decode([_header(colour="blue"), AUDIO.tobytes()])[0] == Submit(REQUEST)
+    assert decode_from_client(buffers)[0] == Submit(REQUEST)
+    assert decode_from_client([_header(colour="blue"), AUDIO.tobytes()])[0] == Submit(REQUEST)
 
 
 def test_a_newer_minor_version_is_understood() -> None:
-    assert decode([_header(protocol="1.99"), AUDIO.tobytes()])[0] == Submit(REQUEST)
+    assert decode_from_client([_header(protocol="1.99"), AUDIO.tobytes()])[0] == Submit(REQUEST)
 
 
 @pytest.mark.parametrize("version", ["2.0", "0.9", "", "x", "11.0"])
@@ -194,4 +200,4 @@ def test_the_job_of_a_broken_message_is_found_where_it_can_be() -> None:
 @given(st.lists(st.binary(max_size=200), max_size=4))
 def test_garbage_only_ever_gives_a_protocol_error(buffers: list[bytes]) -> None:
     with pytest.raises(ProtocolError):
-        decode(buffers)
+        decode_from_client(buffers)
