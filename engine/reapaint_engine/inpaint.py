@@ -255,7 +255,11 @@ def _splice_take(
     for index, (span, passage) in enumerate(zip(window.spans, fill.passages, strict=True)):
         try:
             new_audio = passage_at_rate(
-                passage.audio, passage.start, info.sample_rate or rate, rate, span
+                passage.audio,
+                start=passage.start,
+                from_rate=info.sample_rate or rate,
+                to_rate=rate,
+                wanted=span,
             )
             if channel_map is not None:
                 new_audio = channel_map.from_backend(new_audio)

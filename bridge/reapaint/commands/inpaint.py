@@ -123,15 +123,15 @@ def draw(report: Report, picture: Path, *, force: bool) -> None:
     window = shown_around(report)
     plot_result(
         picture,
-        read_frames(info, window.start, min(window.end, info.frames)),
-        _read_output(output.path, window, info.sample_rate, at_rate=info.sample_rate)[0],
-        info.sample_rate,
-        [span.shifted(-window.start) for span in report.selections],
-        [
+        before=read_frames(info, window.start, min(window.end, info.frames)),
+        after=_read_output(output.path, window, info.sample_rate, at_rate=info.sample_rate)[0],
+        sample_rate=info.sample_rate,
+        spans=[span.shifted(-window.start) for span in report.selections],
+        seams=[
             replace(seam.report, frame=round(seam.at_s * info.sample_rate) - window.start)
             for seam in output.seams
         ],
-        f"{output.path.name}: {report.backend} ({report.mode}), seed {output.seed}",
+        title=f"{output.path.name}: {report.backend} ({report.mode}), seed {output.seed}",
         start_s=window.start / info.sample_rate,
         force=force,
     )

@@ -44,13 +44,13 @@ _TICKS_HZ = (50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_00
 
 def plot_result(
     out_png: Path,
+    *,
     before: Audio,
     after: Audio,
     sample_rate: int,
     spans: Sequence[Span],
     seams: Sequence[SeamReport],
     title: str,
-    *,
     start_s: float = 0.0,
     force: bool = True,
 ) -> None:
@@ -100,7 +100,7 @@ def plot_result(
     figure.colorbar(image, ax=[top, bottom], pad=0.01, aspect=40, label="dB")
     for column, edge in enumerate(edges):
         axes = figure.add_subplot(grid[2, column])
-        _draw_seam(axes, old, new, sample_rate, edge)
+        _draw_seam(axes, old=old, new=new, sample_rate=sample_rate, seam=edge)
         lines = _seam_lines(edge, sample_rate, start_s)
         # Two panels are wide enough for the figures on one line; four are not
         narrow = len(edges) > 2
@@ -226,7 +226,7 @@ def _mark_spans(axes: "Axes", spans: Sequence[Span], sample_rate: int, start_s: 
 
 
 def _draw_seam(
-    axes: "Axes", old: Float64Array, new: Float64Array, sample_rate: int, seam: SeamReport
+    axes: "Axes", *, old: Float64Array, new: Float64Array, sample_rate: int, seam: SeamReport
 ) -> None:
     """Draw the waveforms around one seam, in milliseconds from it."""
     half_s = min(max(1.4 * seam.crossfade_frames / sample_rate, SEAM_S), MAX_SEAM_S)

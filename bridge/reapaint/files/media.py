@@ -118,7 +118,14 @@ def splice_into(
     frames = splicing.result_frames(info, patches)
     text = json.dumps(record, ensure_ascii=False, separators=(",", ":")) if record else ""
     if targets.is_rewrite(info, target):
-        warnings = _rewrite(info, file, patches, frames, text.encode(), on_progress)
+        warnings = _rewrite(
+            info,
+            file,
+            patches=patches,
+            frames=frames,
+            record=text.encode(),
+            on_progress=on_progress,
+        )
     else:
         warnings = convert(
             info, file, target, patches, frames=frames, record=text, on_progress=on_progress
@@ -130,6 +137,7 @@ def splice_into(
 def _rewrite(
     info: AudioInfo,
     file: NewFile,
+    *,
     patches: Sequence[Patch],
     frames: int,
     record: bytes,
@@ -142,7 +150,15 @@ def _rewrite(
     plan = family.plan_rewrite(layout, frames, record)
     try:
         with info.path.open("rb") as source:
-            splicing.copy_spliced(source, file, layout, plan, patches, frames, on_progress)
+            splicing.copy_spliced(
+                source,
+                file,
+                layout=layout,
+                plan=plan,
+                patches=patches,
+                frames=frames,
+                on_progress=on_progress,
+            )
     except OSError as error:
         raise not_readable(info.path, error) from error
     if info.sample_format.is_float:

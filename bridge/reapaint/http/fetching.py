@@ -63,7 +63,9 @@ def fetch(
     for _ in range(MAX_REDIRECTS + 1):
         target = parse_url(url, network.allowed_hosts)
         headers = {"Accept": "audio/*, */*;q=0.5", "Accept-Encoding": "identity"}
-        with _exchange(target, network, deadline_s, "GET", headers) as response:
+        with _exchange(
+            target, network, deadline_s=deadline_s, method="GET", headers=headers
+        ) as response:
             if response.status in _REDIRECTS:
                 url = urljoin(target.url, response.getheader("Location") or "")
                 continue
@@ -88,7 +90,9 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, network: Network)
     """
     target = parse_url(url, network.allowed_hosts)
     deadline_s = time.monotonic() + WEBHOOK_TIMEOUT_S
-    with _exchange(target, network, deadline_s, "POST", headers, body) as response:
+    with _exchange(
+        target, network, deadline_s=deadline_s, method="POST", headers=headers, body=body
+    ) as response:
         return response.status
 
 
@@ -112,6 +116,7 @@ def _read(
 def _exchange(
     target: ParsedUrl,
     network: Network,
+    *,
     deadline_s: float,
     method: str,
     headers: Mapping[str, str],

@@ -248,7 +248,9 @@ def _write_file(
         made_at=datetime.now().astimezone(),
     )
     part = number + 1 if len(job.spans) > 1 else None
-    wanted = take_path(folder, request.item.name, request.settings.prompt, seed, part)
+    wanted = take_path(
+        folder, item_name=request.item.name, prompt=request.settings.prompt, seed=seed, part=part
+    )
     patch = _patch(job, results, take, span)
     return write_take(job.audio, span, patch, wanted, handles_s=request.handles_s, origin=origin)
 

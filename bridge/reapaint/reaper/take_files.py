@@ -158,11 +158,11 @@ def _frame(audio: JobAudio, window: Span, origin: Origin) -> tuple[bytes, bytes]
     described = broadcast.bext(origin, sample_rate=audio.sample_rate, time_reference=reference)
     plan = wav.plan_new(
         audio.encoding,
-        audio.sample_rate,
-        audio.channels,
-        window.length,
-        origin.record.encode(),
-        ((broadcast.BEXT_CHUNK, described), (broadcast.IXML_CHUNK, broadcast.ixml(origin))),
+        sample_rate=audio.sample_rate,
+        channels=audio.channels,
+        frames=window.length,
+        record=origin.record.encode(),
+        chunks=((broadcast.BEXT_CHUNK, described), (broadcast.IXML_CHUNK, broadcast.ixml(origin))),
     )
     before, after = (
         b"".join(piece for piece in pieces if isinstance(piece, bytes))

@@ -20,7 +20,7 @@ _AUDIO_SUFFIX = re.compile(
 )
 
 
-def take_path(folder: Path, item_name: str, prompt: str, seed: int, part: int | None) -> Path:
+def take_path(folder: Path, *, item_name: str, prompt: str, seed: int, part: int | None) -> Path:
     """Return the first choice for a result's file.
 
     Parameters

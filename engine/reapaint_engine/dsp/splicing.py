@@ -139,13 +139,20 @@ def splice(
     is_matched = levelling is Levelling.MATCH
     patch = matched(new_audio, before, after, sample_rate) if is_matched else new_audio.copy()
     fade = min(crossfade_frames, span.length // LARGEST_CROSSFADE_SHARE)
-    left = _join(before, original, patch, fade, sample_rate, continuous=continuous)
+    left = _join(
+        before,
+        original=original,
+        new_audio=patch,
+        fade=fade,
+        sample_rate=sample_rate,
+        continuous=continuous,
+    )
     right = _join(
         after[:, ::-1],
-        original[:, ::-1],
-        patch[:, ::-1],
-        fade,
-        sample_rate,
+        original=original[:, ::-1],
+        new_audio=patch[:, ::-1],
+        fade=fade,
+        sample_rate=sample_rate,
         continuous=continuous,
     )
     if left is not None:
@@ -155,12 +162,22 @@ def splice(
     if levelling is not Levelling.LEAVE:
         _settle(patch, before, sample_rate)
         _settle(patch[:, ::-1], after[:, ::-1], sample_rate)
-    _mend(left, before, patch, after, sample_rate)
-    _mend(right, after[:, ::-1], patch[:, ::-1], before[:, ::-1], sample_rate)
+    _mend(left, before=before, patch=patch, after=after, sample_rate=sample_rate)
+    _mend(
+        right,
+        before=after[:, ::-1],
+        patch=patch[:, ::-1],
+        after=before[:, ::-1],
+        sample_rate=sample_rate,
+    )
     return Splice(
         patch=patch,
-        left=_seam(left, span.start, (before,), (patch, after), sample_rate),
-        right=_seam(right, span.end, (before, patch), (after,), sample_rate),
+        left=_seam(
+            left, span.start, preceding=(before,), following=(patch, after), sample_rate=sample_rate
+        ),
+        right=_seam(
+            right, span.end, preceding=(before, patch), following=(after,), sample_rate=sample_rate
+        ),
     )
 
 
@@ -174,11 +191,11 @@ def _check(window_audio: Audio, span: Span, new_audio: Audio) -> None:
 
 def _join(
     context: Audio,
+    *,
     original: Audio,
     new_audio: Audio,
     fade: int,
     sample_rate: int,
-    *,
     continuous: bool,
 ) -> _Join | None:
     """Join new audio to the context that precedes it; None where nothing does."""
@@ -203,7 +220,9 @@ def _settle(patch: Audio, before: Audio, sample_rate: int) -> None:
     patch[:, : head.shape[1]] = head
 
 
-def _mend(join: _Join | None, before: Audio, patch: Audio, after: Audio, sample_rate: int) -> None:
+def _mend(
+    join: _Join | None, *, before: Audio, patch: Audio, after: Audio, sample_rate: int
+) -> None:
     """Take out the click that is left where old and new don't meet by themselves."""
     if join is not None and not join.is_as_it_was:
         head = mended(before, patch, after, sample_rate)
@@ -213,6 +232,7 @@ def _mend(join: _Join | None, before: Audio, patch: Audio, after: Audio, sample_
 def _seam(
     join: _Join | None,
     frame: int,
+    *,
     preceding: tuple[Audio, ...],
     following: tuple[Audio, ...],
     sample_rate: int,

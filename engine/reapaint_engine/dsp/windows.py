@@ -42,7 +42,9 @@ def spans_at_rate(
     return tuple(span_at_rate(span, from_rate, to_rate, frames) for span in spans)
 
 
-def passage_at_rate(audio: Audio, start: int, from_rate: int, to_rate: int, wanted: Span) -> Audio:
+def passage_at_rate(
+    audio: Audio, *, start: int, from_rate: int, to_rate: int, wanted: Span
+) -> Audio:
     """Return the part of a passage that stands in a span at another rate.
 
     A passage that begins between two frames of the other rate is not moved to the

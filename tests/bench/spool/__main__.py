@@ -89,7 +89,7 @@ def _measure(folder: Path, route: str, rounds: int) -> tuple[list[float], ...]:
 def _write_noise(path: Path) -> np.ndarray:
     audio = np.random.default_rng(0).standard_normal((2, 10 * RATE)).astype(np.float32) / 10
     encoding = Encoding(SampleFormat.INT24)
-    plan = wav.plan_new(encoding, RATE, 2, audio.shape[1], b"")
+    plan = wav.plan_new(encoding, sample_rate=RATE, channels=2, frames=audio.shape[1], record=b"")
     path.write_bytes(b"".join(plan.before) + encoding.encode(audio) + b"".join(plan.after))
     return audio
 

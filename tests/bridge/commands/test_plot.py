@@ -45,7 +45,15 @@ def test_any_window_makes_a_picture(
     for span in spans:
         after[:, span.start : span.end] *= -0.5
     out = tmp_path / "p.png"
-    plot_result(out, before, after, rate, spans, seams_of(spans), "A $title$\nof two_lines 日本")
+    plot_result(
+        out,
+        before=before,
+        after=after,
+        sample_rate=rate,
+        spans=spans,
+        seams=seams_of(spans),
+        title="A $title$\nof two_lines 日本",
+    )
     picture = pixels(out)
     assert picture.shape == (HEIGHT_IN * DOTS_PER_INCH, WIDTH_IN * DOTS_PER_INCH, 3)
     assert picture.std() > 20
@@ -57,7 +65,15 @@ def test_silence_extension_and_missing_figures(tmp_path: Path) -> None:
     after = np.zeros((2, 9000), np.float32)
     after[:, 3000:] = 0.3
     after[0, 5] = np.nan
-    plot_result(tmp_path / "p.png", before, after, 44_100, [Span(3000, 9000)], [], "")
+    plot_result(
+        tmp_path / "p.png",
+        before=before,
+        after=after,
+        sample_rate=44_100,
+        spans=[Span(3000, 9000)],
+        seams=[],
+        title="",
+    )
     assert pixels(tmp_path / "p.png").std() > 10
 
 
@@ -68,7 +84,15 @@ def test_what_changed_is_seen(tmp_path: Path) -> None:
     after = before.copy()
     after[:, 20_000:30_000] *= 0.01
     for name, audio in (("same", before), ("other", after)):
-        plot_result(tmp_path / f"{name}.png", before, audio, 44_100, [Span(20_000, 30_000)], [], "")
+        plot_result(
+            tmp_path / f"{name}.png",
+            before=before,
+            after=audio,
+            sample_rate=44_100,
+            spans=[Span(20_000, 30_000)],
+            seams=[],
+            title="",
+        )
     same, other = pixels(tmp_path / "same.png"), pixels(tmp_path / "other.png")
     changed_rows = np.flatnonzero((same != other).any(axis=(1, 2)))
     assert changed_rows.size > 100
@@ -80,7 +104,16 @@ def test_a_picture_is_replaced_only_by_force(tmp_path: Path) -> None:
     out.write_bytes(b"mine")
     audio = np.zeros((1, 1000), np.float32)
     with pytest.raises(BridgeError) as caught:
-        plot_result(out, audio, audio, 8000, [Span(1, 2)], [], "", force=False)
+        plot_result(
+            out,
+            before=audio,
+            after=audio,
+            sample_rate=8000,
+            spans=[Span(1, 2)],
+            seams=[],
+            title="",
+            force=False,
+        )
     assert caught.value.code == BridgeCode.OUTPUT_EXISTS
     assert out.read_bytes() == b"mine"
 
@@ -89,7 +122,15 @@ def test_without_matplotlib_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     audio = np.zeros((1, 1000), np.float32)
     with pytest.raises(BridgeError) as caught:
-        plot_result(tmp_path / "p.png", audio, audio, 8000, [Span(1, 2)], [], "")
+        plot_result(
+            tmp_path / "p.png",
+            before=audio,
+            after=audio,
+            sample_rate=8000,
+            spans=[Span(1, 2)],
+            seams=[],
+            title="",
+        )
     assert caught.value.code == ErrorCode.PACKAGE_MISSING
     assert "pip install" in caught.value.hint
 
@@ -102,7 +143,8 @@ def test_importing_loads_no_matplotlib_and_drawing_no_pyplot() -> None:
         "import tempfile, pathlib\n"
         "a = np.zeros((1, 1000), np.float32)\n"
         "with tempfile.TemporaryDirectory() as d:\n"
-        "    p.plot_result(pathlib.Path(d) / 'p.png', a, a, 8000, [Span(1, 9)], [], '')\n"
+        "    p.plot_result(pathlib.Path(d) / 'p.png', before=a, after=a, sample_rate=8000,"
+        " spans=[Span(1, 9)], seams=[], title='')\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, timeout=60)

@@ -713,7 +713,9 @@ def test_a_window_of_a_long_file_is_read_alone(tmp_path: Path) -> None:
     """A sparse RF64 file of 6 GB: only the window may be touched."""
     frames = 1_000_000_000
     path = tmp_path / "long.wav"
-    plan = wav.plan_new(Encoding(SampleFormat.INT24), 96_000, 2, frames, b"")
+    plan = wav.plan_new(
+        Encoding(SampleFormat.INT24), sample_rate=96_000, channels=2, frames=frames, record=b""
+    )
     head = b"".join(piece for piece in plan.before if isinstance(piece, bytes))
     marked = files.raw_samples("int24", 4800, 2)
     with path.open("wb") as file:

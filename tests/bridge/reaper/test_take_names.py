@@ -16,7 +16,7 @@ RESERVED = {"con", "prn", "aux", "nul", "conin$", "conout$"} | {
 
 
 def _name(item: str, prompt: str = "", seed: int = 7, part: int | None = None) -> str:
-    return take_path(FOLDER, item, prompt, seed, part).name
+    return take_path(FOLDER, item_name=item, prompt=prompt, seed=seed, part=part).name
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_the_seed_survives_any_length() -> None:
 
 def test_a_deep_folder_leaves_room_for_windows() -> None:
     deep = Path("/" + "/".join(["folder"] * 27))
-    path = take_path(deep, "item" * 30, "prompt" * 30, 4294967295, None)
+    path = take_path(deep, item_name="item" * 30, prompt="prompt" * 30, seed=4294967295, part=None)
     assert len(str(path)) < 250
 
 
@@ -67,7 +67,7 @@ def test_taken_names_have_alternatives() -> None:
 
 @given(st.text(max_size=300), st.text(max_size=300), st.integers(0, 2**32 - 1))
 def test_no_text_makes_a_name_that_a_system_refuses(item: str, prompt: str, seed: int) -> None:
-    name = take_path(FOLDER, item, prompt, seed, None).name
+    name = take_path(FOLDER, item_name=item, prompt=prompt, seed=seed, part=None).name
     assert name.endswith(f"{seed}.wav")
     assert not set(name) & set('<>:"/\\|?*')
     assert all(unicodedata.category(character) not in ("Cc", "Cs") for character in name)

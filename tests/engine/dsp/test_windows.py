@@ -55,7 +55,9 @@ def test_a_passage_keeps_its_place_in_time(rate_pair, start, length):
         return np.cos(2 * np.pi * frequency_hz * np.arange(first, last) / sample_rate)[None]
 
     passage = sound(made.start, made.end, backend_rate).astype(np.float32)
-    back = passage_at_rate(passage, made.start, backend_rate, source_rate, span)
+    back = passage_at_rate(
+        passage, start=made.start, from_rate=backend_rate, to_rate=source_rate, wanted=span
+    )
     assert back.shape == (1, length)
     assert back.flags.c_contiguous
     # The passage's own start, at the window's first frame, rings a little.
@@ -71,7 +73,9 @@ def test_a_passage_of_exactly_the_moved_span_fills_the_span(source_rate, backend
     _, span = window
     inside = span_at_rate(span, source_rate, backend_rate, 10**9)
     passage = np.full((2, inside.length), 0.5, dtype=np.float32)
-    back = passage_at_rate(passage, inside.start, backend_rate, source_rate, span)
+    back = passage_at_rate(
+        passage, start=inside.start, from_rate=backend_rate, to_rate=source_rate, wanted=span
+    )
     assert back.shape == (2, span.length)
     # Its edges are held on, so that not even the outermost frames fade.
     np.testing.assert_allclose(back, 0.5, atol=0.01)
@@ -79,11 +83,19 @@ def test_a_passage_of_exactly_the_moved_span_fills_the_span(source_rate, backend
 
 def test_at_equal_rates_the_samples_are_the_same():
     passage = np.arange(10, dtype=np.float32)[None]
-    back = passage_at_rate(passage, 100, 48_000, 48_000, Span(102, 105))
+    back = passage_at_rate(
+        passage, start=100, from_rate=48_000, to_rate=48_000, wanted=Span(102, 105)
+    )
     assert back.tolist() == [[2.0, 3.0, 4.0]]
 
 
 @pytest.mark.parametrize("wanted", [Span(99, 105), Span(105, 111)])
 def test_a_passage_that_is_too_short_is_refused(wanted):
     with pytest.raises(ValueError, match="does not cover"):
-        passage_at_rate(np.zeros((1, 10), dtype=np.float32), 100, 48_000, 48_000, wanted)
+        passage_at_rate(
+            np.zeros((1, 10), dtype=np.float32),
+            start=100,
+            from_rate=48_000,
+            to_rate=48_000,
+            wanted=wanted,
+        )

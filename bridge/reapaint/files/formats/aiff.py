@@ -49,7 +49,7 @@ def read_layout(file: BinaryIO, file_size: int) -> PcmLayout | None:
     """
     file.seek(8)
     form = file.read(4)
-    chunks = tuple(walk_chunks(file, 12, file_size, ">", {}))
+    chunks = tuple(walk_chunks(file, position=12, file_size=file_size, order=">", sizes={}))
     found = {chunk.name: chunk for chunk in reversed(chunks)}
     if b"COMM" not in found or found[b"COMM"].length < 18:
         raise damaged("it does not say how samples are stored")
@@ -104,7 +104,7 @@ def plan_rewrite(layout: PcmLayout, frames: int, record: bytes) -> Plan:
 
 
 def plan_new(
-    encoding: Encoding, sample_rate: int, channels: int, frames: int, record: bytes
+    encoding: Encoding, *, sample_rate: int, channels: int, frames: int, record: bytes
 ) -> Plan:
     """Plan an AIFF file of so many frames, AIFC where samples are floating point."""
     bits = encoding.sample_format.bits

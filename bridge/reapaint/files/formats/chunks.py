@@ -87,7 +87,7 @@ class PcmLayout:
 
 
 def walk_chunks(
-    file: BinaryIO, position: int, file_size: int, order: str, sizes: Mapping[bytes, int]
+    file: BinaryIO, *, position: int, file_size: int, order: str, sizes: Mapping[bytes, int]
 ) -> Iterator[Chunk]:
     """Yield the chunks that lie one after the other from a position on.
 

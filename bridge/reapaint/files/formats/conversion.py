@@ -209,7 +209,13 @@ def _open_pcm(
         is_unsigned=is_wav and output.sample_format is SampleFormat.INT8,
     )
     plan_new = wav.plan_new if is_wav else aiff.plan_new
-    plan = plan_new(encoding, output.sample_rate, info.channels, frames, record.encode())
+    plan = plan_new(
+        encoding,
+        sample_rate=output.sample_rate,
+        channels=info.channels,
+        frames=frames,
+        record=record.encode(),
+    )
     return PcmEncoder(file, encoding, plan)
 
 

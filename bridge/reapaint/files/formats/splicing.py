@@ -130,6 +130,7 @@ def reblock(blocks: Iterator[Samples], size: int) -> Iterator[Samples]:
 def copy_spliced(
     source: BinaryIO,
     out: NewFile,
+    *,
     layout: PcmLayout,
     plan: Plan,
     patches: Sequence[Patch],
@@ -145,7 +146,7 @@ def copy_spliced(
         source.seek(layout.data_start + first * layout.frame_bytes)
         data = bytearray(_read(source, stored * layout.frame_bytes))
         data.extend(bytes((count - stored) * layout.frame_bytes))
-        _patch_bytes(data, first, count, layout, patches)
+        _patch_bytes(data, first=first, count=count, layout=layout, patches=patches)
         out.write(data)
         on_progress((first + count) / frames)
     write_pieces(source, out, plan.after)
@@ -169,7 +170,7 @@ def count_clipped(patches: Sequence[Patch]) -> int:
 
 
 def _patch_bytes(
-    data: bytearray, first: int, count: int, layout: PcmLayout, patches: Sequence[Patch]
+    data: bytearray, *, first: int, count: int, layout: PcmLayout, patches: Sequence[Patch]
 ) -> None:
     """Replace what patches change in the bytes of some frames, and nothing beside."""
     for patch in patches:

@@ -53,7 +53,7 @@ def read_layout(file: BinaryIO, file_size: int) -> PcmLayout | None:
     file.seek(0)
     form = file.read(12)[:4]
     sizes = _large_sizes(file)
-    chunks = tuple(walk_chunks(file, 12, file_size, "<", sizes))
+    chunks = tuple(walk_chunks(file, position=12, file_size=file_size, order="<", sizes=sizes))
     found = {chunk.name: chunk for chunk in reversed(chunks)}
     if b"fmt " not in found:
         raise damaged("it does not say how samples are stored")
@@ -95,11 +95,12 @@ def plan_rewrite(layout: PcmLayout, frames: int, record: bytes) -> Plan:
     index = layout.chunks.index(layout.data_chunk)
     before = _kept(layout, layout.chunks[:index], frames)
     after = (*_kept(layout, layout.chunks[index + 1 :], frames), *_record(record))
-    return _assemble(layout, before, after, frames, layout.form)
+    return _assemble(layout, before=before, after=after, frames=frames, form=layout.form)
 
 
 def plan_new(
     encoding: Encoding,
+    *,
     sample_rate: int,
     channels: int,
     frames: int,
@@ -114,7 +115,14 @@ def plan_new(
     if encoding.sample_format.is_float:
         before = (*before, _fact(frames))
     data_length = frames * channels * encoding.sample_bytes
-    return _frame(b"RIFF", before, _record(record), data_length, frames, b"")
+    return _frame(
+        b"RIFF",
+        before=before,
+        after=_record(record),
+        data_length=data_length,
+        frames=frames,
+        table=b"",
+    )
 
 
 def _parse_format(file: BinaryIO, chunk: Chunk) -> tuple[Encoding, int, int] | None:
@@ -194,6 +202,7 @@ def _kept(layout: PcmLayout, chunks: tuple[Chunk, ...], frames: int) -> tuple[by
 
 def _assemble(
     layout: PcmLayout,
+    *,
     before: tuple[bytes | Region, ...],
     after: tuple[bytes | Region, ...],
     frames: int,
@@ -205,12 +214,15 @@ def _assemble(
         if chunk.size == UNKNOWN_SIZE and chunk is not layout.data_chunk
     )
     data_length = frames * layout.frame_bytes
-    plan = _frame(form, before, after, data_length, frames, table)
+    plan = _frame(
+        form, before=before, after=after, data_length=data_length, frames=frames, table=table
+    )
     return Plan(plan.before, (*plan.after, layout.tail))
 
 
 def _frame(
     form: bytes,
+    *,
     before: tuple[bytes | Region, ...],
     after: tuple[bytes | Region, ...],
     data_length: int,

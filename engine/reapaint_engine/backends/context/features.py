@@ -146,7 +146,15 @@ def describe(window: Window, span: Span, step: OnFraction) -> Features:
         first = stretch.end - count * hop if stretch.end == span.start else stretch.start
         step(index / len(stretches))
         audio = window.audio[:, stretch.start : stretch.end]
-        spectra = _mel_spectra(audio, channels, rate, first - stretch.start, hop, count, step)
+        spectra = _mel_spectra(
+            audio,
+            channels=channels,
+            rate=rate,
+            first=first - stretch.start,
+            hop=hop,
+            count=count,
+            step=step,
+        )
         parts.append(
             (
                 first + hop * np.arange(count, dtype=np.int64),
@@ -192,6 +200,7 @@ def _loudest_channels(audio: Audio, stretches: tuple[Span, ...]) -> list[int]:
 
 def _mel_spectra(
     audio: Audio,
+    *,
     channels: list[int],
     rate: int,
     first: int,

@@ -114,7 +114,13 @@ class GrainSelector:
         shift_db = self._shift_db(slot, is_right=bool(self._is_right[chosen]))
         together_db = self._together(shift_db, is_right=bool(self._is_right[chosen]))
         trim_db = self._trim_db(self._around.places.levels_db[place] + together_db, slot)
-        self._remember(place, number, frame, slot, together_db + TRIM_KEPT * trim_db)
+        self._remember(
+            place=place,
+            number=number,
+            frame=frame,
+            slot=slot,
+            change_db=together_db + TRIM_KEPT * trim_db,
+        )
         gains_db = np.minimum(shift_db + trim_db, MAX_BOOST_DB)
         return Grain(self._around.stretches[number], frame, gains_db)
 
@@ -224,7 +230,7 @@ class GrainSelector:
         return np.asarray(np.clip(trim_db, -bound, bound))
 
     def _remember(
-        self, place: int, number: int, frame: int, slot: Slot, change_db: Float64Array
+        self, *, place: int, number: int, frame: int, slot: Slot, change_db: Float64Array
     ) -> None:
         """Keep what really followed the grain, which the next one shall resemble."""
         bands = self._around.bands

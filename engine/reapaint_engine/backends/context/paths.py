@@ -284,7 +284,14 @@ def find_routes(
     neighbours, neighbour_costs = _neighbours(costs, nodes, features, guard, step)
     step(0.4)
     ahead = min(length, max(1, round(LOOK_AHEAD_S / features.hop_s)))
-    to_go = _costs_to_go(leave, nodes, neighbours, neighbour_costs, ahead, step)
+    to_go = _costs_to_go(
+        leave,
+        nodes=nodes,
+        neighbours=neighbours,
+        neighbour_costs=neighbour_costs,
+        ahead=ahead,
+        step=step,
+    )
     total = enter + to_go[min(length, ahead)]
     entries = _minima(total, max(1, round(APART_S / features.hop_s)))
     entries = entries[np.isfinite(total[entries])]
@@ -365,6 +372,7 @@ def _add_way_out(best: Steps, best_costs: Float32Array, nodes: Nodes) -> None:
 
 def _costs_to_go(
     leave: Float32Array,
+    *,
     nodes: Nodes,
     neighbours: Steps,
     neighbour_costs: Float32Array,

@@ -200,7 +200,14 @@ def _fill(
         heard = None
         if passage is not None:
             heard = passage[channels, first : first + region.hole.size]
-        takes = _takes(region, wide, channels, coefficients, heard, seeds)
+        takes = _takes(
+            region,
+            wide=wide,
+            channels=channels,
+            coefficients=coefficients,
+            passage=heard,
+            seeds=seeds,
+        )
         for take, fill in enumerate(takes):
             filled[take, channels, first : first + region.hole.size] = fill
             step((index + (take + 1) / len(seeds)) / len(groups))
@@ -213,7 +220,9 @@ def _recurring(
     """Return the passage most like a region, of its shape; silence where there is none."""
     extent = Span(region.start, region.start + region.hole.size)
     hull = Span(spans[0].start, spans[-1].end)
-    shift = find_repetition(window.audio, missing, extent, hull, window.sample_rate)
+    shift = find_repetition(
+        window.audio, missing, region=extent, hull=hull, sample_rate=window.sample_rate
+    )
     if shift is None:
         return np.zeros_like(region.audio)
     return window.audio[:, extent.start + shift : extent.end + shift].astype(np.float64)
@@ -289,6 +298,7 @@ def _is_steady(region: _Region, channels: Sequence[int], coefficients: Float64Ar
 
 def _takes(
     region: _Region,
+    *,
     wide: _Region,
     channels: Sequence[int],
     coefficients: Float64Array,
@@ -304,7 +314,9 @@ def _takes(
     bound = np.maximum(SWELL_BOUND * peaks, 1e-30)
     likeliest, solve = _tamed(region, channels, coefficients, bound)
     if region.longest_s <= CLICK_S:
-        likeliest = _reconsidered(region, wide, channels, likeliest, bound)
+        likeliest = _reconsidered(
+            region, wide=wide, channels=channels, filled=likeliest, bound=bound
+        )
     share = min(1.0, (region.longest_s - PLAIN_S) / (UNCERTAIN_S - PLAIN_S))
     open_to_chance = None
     if share > 0.0:
@@ -340,6 +352,7 @@ def _tamed(
 
 def _reconsidered(
     region: _Region,
+    *,
     wide: _Region,
     channels: Sequence[int],
     filled: Float64Array,

@@ -32,7 +32,7 @@ class _Searched:
 
 
 def find_repetition(
-    audio: Audio, missing: Mask, region: Span, hull: Span, sample_rate: int
+    audio: Audio, missing: Mask, *, region: Span, hull: Span, sample_rate: int
 ) -> int | None:
     """Return how many frames from a gap the passage lies that is most like its surroundings.
 
@@ -77,7 +77,7 @@ def find_repetition(
             score += _likeness(searched.samples, template)[offset : offset + places]
     score = np.where(is_kept, score, -np.inf)
     shifts = [(place - before) * step for place in _highest(score, apart=2)]
-    fits = [_exact(audio, missing, sides, shift, step) for shift in shifts]
+    fits = [_exact(audio, missing, sides=sides, shift=shift, step=step) for shift in shifts]
     return max(fits)[1]
 
 
@@ -118,7 +118,7 @@ def _likeness(samples: Float64Array, template: Float64Array) -> Float64Array:
 
 
 def _exact(
-    audio: Audio, missing: Mask, sides: list[Span], shift: int, step: int
+    audio: Audio, missing: Mask, *, sides: list[Span], shift: int, step: int
 ) -> tuple[float, int]:
     """Return how well a passage fits, and the shift within two steps where it does best."""
     lowest = max(shift - 2 * step, -sides[0].start)

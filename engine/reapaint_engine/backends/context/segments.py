@@ -207,7 +207,9 @@ def join_segments(
         if index + 1 == len(segments):
             audio[:, written - start :] = _read(window, segment, Span(written, end))
             break
-        join = _best_join(window, written, segment, segments[index + 1], join_s)
+        join = _best_join(
+            window, written=written, segment=segment, following=segments[index + 1], join_s=join_s
+        )
         audio[:, written - start : join.start - start] = _read(
             window, segment, Span(written, join.start)
         )
@@ -233,7 +235,7 @@ def _read(window: Window, segment: Segment, target: Span) -> Audio:
 
 
 def _best_join(
-    window: Window, written: int, segment: Segment, following: Segment, join_s: float
+    window: Window, *, written: int, segment: Segment, following: Segment, join_s: float
 ) -> Span:
     """Return where to go from one segment to the next.
 
@@ -302,14 +304,24 @@ def led_in(window: Window, span: Span, passage: Passage, lead_s: float) -> Passa
     left, right = span.start - passage.start, span.end - passage.start
     before = window.audio[:, max(context.start, span.start - reach) : span.start]
     after = window.audio[:, span.end : min(context.end, span.end + reach)][:, ::-1]
-    _lead(before, audio[:, :left], audio[:, left:right], frames, window.sample_rate)
     _lead(
-        after, audio[:, right:][:, ::-1], audio[:, left:right][:, ::-1], frames, window.sample_rate
+        context=before,
+        past=audio[:, :left],
+        audio=audio[:, left:right],
+        frames=frames,
+        sample_rate=window.sample_rate,
+    )
+    _lead(
+        context=after,
+        past=audio[:, right:][:, ::-1],
+        audio=audio[:, left:right][:, ::-1],
+        frames=frames,
+        sample_rate=window.sample_rate,
     )
     return replace(passage, audio=audio)
 
 
-def _lead(context: Audio, past: Audio, audio: Audio, frames: int, sample_rate: int) -> None:
+def _lead(*, context: Audio, past: Audio, audio: Audio, frames: int, sample_rate: int) -> None:
     """Let a context ring on into audio, in place; less long where the audio's past is alike."""
     if context.shape[1] == 0:
         return

@@ -232,7 +232,9 @@ def analyse(window: Window, span: Span, step: OnFraction) -> Surroundings | None
     step(1.0)
     shares = [stretch.frames for stretch in stretches]
     mean_noisiness = np.average(noisiness, axis=0, weights=shares)
-    return _described(tuple(stretches), powers, bands, offsets, mean_noisiness)
+    return _described(
+        tuple(stretches), powers=powers, bands=bands, offsets=offsets, noisiness=mean_noisiness
+    )
 
 
 def _offsets(window: Window, span: Span, kept: Sequence[Span]) -> Float64Array:
@@ -270,6 +272,7 @@ def _stretch(window: Window, segment: Span, offsets: Float64Array, *, is_right: 
 
 def _described(
     stretches: tuple[Stretch, ...],
+    *,
     powers: Sequence[Float64Array],
     bands: Bands,
     offsets: Float64Array,
@@ -301,7 +304,14 @@ def _described(
         traits=_traits(counts, relative_db),
         strangeness=_strangeness(_within(counts, relative_db, SLOW_FRAMES), nearness),
         stands_out=standing_out,
-        usable=_usable(stretches, stretch, frame, standing_out, grain, bands),
+        usable=_usable(
+            stretches,
+            stretch=stretch,
+            frame=frame,
+            standing_out=standing_out,
+            grain=grain,
+            bands=bands,
+        ),
     )
     return Surroundings(
         channels=offsets.shape[1],
@@ -400,6 +410,7 @@ def _strangeness(slow_db: Float64Array, nearness: Float64Array) -> Float64Array:
 
 def _usable(
     stretches: Sequence[Stretch],
+    *,
     stretch: IndexArray,
     frame: IndexArray,
     standing_out: BoolArray,

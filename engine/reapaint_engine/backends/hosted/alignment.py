@@ -90,7 +90,10 @@ def measure_alignment(
         return None
     gain = float(np.sqrt(plain.sent_energy / plain.energies[peak]))
     return Alignment(
-        delay_frames=_sharpened(plain.curve, peak, sent, answer, stretches, reach) - reach,
+        delay_frames=_sharpened(
+            plain.curve, peak, sent=sent, answer=answer, stretches=stretches, reach=reach
+        )
+        - reach,
         gain=gain if 1.0 / MAX_GAIN <= gain <= MAX_GAIN else 1.0,
         correlation=float(plain.curve[peak]),
     )
@@ -128,6 +131,7 @@ def _compare(
 def _sharpened(
     curve: Float64Array,
     peak: int,
+    *,
     sent: Audio,
     answer: Audio,
     stretches: Sequence[Span],

@@ -97,7 +97,7 @@ def describe_clip(audio: Audio, sample_rate: int) -> Clip | None:
     return Clip(
         audio=audio,
         sample_rate=sample_rate,
-        sustained=_sustained(levels, first, last, frame, audio.shape[1]),
+        sustained=_sustained(levels, first=first, last=last, frame=frame, frames=audio.shape[1]),
         performances=_performances(events, round(PAUSE_S * sample_rate)),
     )
 
@@ -163,7 +163,9 @@ def _performances(events: list[Event], pause: int) -> tuple[tuple[Event, ...], .
     return tuple(tuple(group) for group in groups)
 
 
-def _sustained(levels: Float64Array, first: int, last: int, frame: int, frames: int) -> Span | None:
+def _sustained(
+    levels: Float64Array, *, first: int, last: int, frame: int, frames: int
+) -> Span | None:
     """Return the even part of a sound, or None where it is no such sound."""
     width = round(EVEN_WINDOW_S / FRAME_S)
     if (last - first) * FRAME_S < SHORTEST_SUSTAINED_S:

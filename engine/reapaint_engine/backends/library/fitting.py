@@ -127,7 +127,7 @@ def looped(
         start = variation % (part.length // span.length) * span.length
         audio = source[:, start : start + span.length]
     else:
-        audio = _continued(source, span.length, window.sample_rate, rng, step)
+        audio = _continued(source, span.length, rate=window.sample_rate, rng=rng, step=step)
     own_db, wanted_db = level_db(audio), _level_around(window, span)
     if not match_level or wanted_db is None:
         return np.ascontiguousarray(audio)
@@ -182,7 +182,7 @@ def once(
 
 
 def _continued(
-    source: Audio, frames: int, rate: int, rng: np.random.Generator, step: OnFraction
+    source: Audio, frames: int, *, rate: int, rng: np.random.Generator, step: OnFraction
 ) -> Audio:
     """Return a sound followed by more of its kind, ``frames`` long altogether."""
     length = source.shape[1]

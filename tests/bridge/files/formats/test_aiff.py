@@ -46,7 +46,13 @@ def test_every_chunk_keeps_its_bytes_and_its_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rate", [1, 8000, 44_100, 192_000, 10_000_000])
 def test_rates_survive_the_80_bit_float(rate: int) -> None:
-    plan = aiff.plan_new(Encoding(SampleFormat.INT16, big_endian=True), rate, 2, 10, b"")
+    plan = aiff.plan_new(
+        Encoding(SampleFormat.INT16, big_endian=True),
+        sample_rate=rate,
+        channels=2,
+        frames=10,
+        record=b"",
+    )
     content = b"".join(plan.before) + bytes(40)  # type: ignore[arg-type]
     assert files.aiff_common(rate, 2, 10, 16) in content
     layout = aiff.read_layout(io.BytesIO(content), len(content))
@@ -74,7 +80,13 @@ def test_new_files_are_what_ffmpeg_understands(tmp_path: Path, kind: str) -> Non
 
 def test_more_than_aiff_can_hold_is_refused() -> None:
     with pytest.raises(InputError, match="4 GiB") as caught:
-        aiff.plan_new(Encoding(SampleFormat.INT16, big_endian=True), 48_000, 2, 1 << 30, b"")
+        aiff.plan_new(
+            Encoding(SampleFormat.INT16, big_endian=True),
+            sample_rate=48_000,
+            channels=2,
+            frames=1 << 30,
+            record=b"",
+        )
     assert caught.value.code == BridgeCode.UNSUPPORTED_FORMAT
 
 

@@ -178,7 +178,9 @@ def test_a_stream_longer_than_four_gigabytes_is_read_to_its_end(tmp_path: Path) 
 def test_new_files_are_what_ffmpeg_understands(tmp_path: Path, kind: str, channels: int) -> None:
     data = files.raw_samples(kind, 64, channels)
     layout = layout_of(files.simple_wav(kind, 44_100, channels, data))
-    plan = wav.plan_new(layout.encoding, 44_100, channels, 64, b'{"a":1}')
+    plan = wav.plan_new(
+        layout.encoding, sample_rate=44_100, channels=channels, frames=64, record=b'{"a":1}'
+    )
     content = b"".join(plan.before) + data + b"".join(plan.after)  # type: ignore[arg-type]
     chunks = dict(files.walk(content))
     assert (chunks[b"data"], chunks[b"rpnt"]) == (data, b'{"a":1}')

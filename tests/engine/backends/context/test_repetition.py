@@ -27,7 +27,7 @@ def without(audio: np.ndarray, *holes: Span) -> tuple[np.ndarray, np.ndarray]:
 def test_a_loop_comes_again_at_its_period_to_the_frame(period: int) -> None:
     audio = np.tile(noise(period), 10)[:, :130_000]
     heard, missing = without(audio, HULL)
-    shift = find_repetition(heard, missing, REGION, HULL, RATE)
+    shift = find_repetition(heard, missing, region=REGION, hull=HULL, sample_rate=RATE)
     assert shift is not None
     assert shift != 0
     assert shift % period == 0
@@ -38,9 +38,9 @@ def test_a_passage_with_a_gap_of_its_own_is_not_taken() -> None:
     audio = np.tile(noise(period), 7)[:, :130_000]
     others = [HULL.shifted(k * period) for k in (-2, -1, 1)]
     heard, missing = without(audio, HULL, *others)
-    assert find_repetition(heard, missing, REGION, HULL, RATE) == 3 * period
+    assert find_repetition(heard, missing, region=REGION, hull=HULL, sample_rate=RATE) == 3 * period
     heard, missing = without(audio, HULL, *others, HULL.shifted(3 * period))
-    shift = find_repetition(heard, missing, REGION, HULL, RATE)
+    shift = find_repetition(heard, missing, region=REGION, hull=HULL, sample_rate=RATE)
     assert shift is not None
     passage = heard[:, REGION.start + shift : REGION.end + shift]
     assert np.isfinite(passage).all()
@@ -51,7 +51,7 @@ def test_a_gap_at_an_end_is_sought_by_the_side_it_has(hull: Span) -> None:
     audio = np.tile(noise(10_000), 6)
     heard, missing = without(audio, hull)
     region = Span(max(0, hull.start - EDGE), min(60_000, hull.end + EDGE))
-    shift = find_repetition(heard, missing, region, hull, RATE)
+    shift = find_repetition(heard, missing, region=region, hull=hull, sample_rate=RATE)
     if hull.length > 30_000:
         assert shift is None
     else:
@@ -65,7 +65,7 @@ def test_silence_and_any_rate_are_searched(rate: int) -> None:
     hull = Span(rate // 4, rate // 4 + rate // 50)
     region = Span(hull.start - rate // 25, hull.end + rate // 25)
     heard, missing = without(audio, hull)
-    shift = find_repetition(heard, missing, region, hull, rate)
+    shift = find_repetition(heard, missing, region=region, hull=hull, sample_rate=rate)
     assert shift is not None
     assert region.start + shift >= 0
     assert region.end + shift <= audio.shape[1]

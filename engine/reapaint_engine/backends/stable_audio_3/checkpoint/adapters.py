@@ -113,7 +113,7 @@ def _read_trainer_layout(index: TensorIndex) -> tuple[AdapterKind, tuple[Adapter
     rank, alpha = (_number(index, config, name) for name in ("rank", "alpha"))
     layers = []
     for module, tensors in sorted(found.items()):
-        down, up = _pair(index, module, tensors, "lora_A", "lora_B")
+        down, up = _pair(index, module, tensors, down="lora_A", up="lora_B")
         layer_rank = rank or down.shape[0]
         scale = (alpha or layer_rank) / layer_rank
         rows = tensors.pop("magnitude_r", None)
@@ -168,7 +168,7 @@ def _read_peft_layout(index: TensorIndex) -> tuple[AdapterKind, tuple[AdapterLay
     kind = AdapterKind.DORA_ROWS if has_lengths else AdapterKind.LORA
     layers = []
     for module, tensors in sorted(found.items()):
-        down, up = _pair(index, module, tensors, "lora_A", "lora_B")
+        down, up = _pair(index, module, tensors, down="lora_A", up="lora_B")
         if "alpha" in tensors:
             alpha: float | None = _read_scalar(tensors.pop("alpha"))
         else:
@@ -239,7 +239,7 @@ def _number(index: TensorIndex, config: Mapping[str, Any], name: str) -> float |
 
 
 def _pair(
-    index: TensorIndex, module: str, tensors: dict[str, StoredTensor], down: str, up: str
+    index: TensorIndex, module: str, tensors: dict[str, StoredTensor], *, down: str, up: str
 ) -> tuple[StoredTensor, StoredTensor]:
     for role in (down, up):
         if role not in tensors:

@@ -33,7 +33,7 @@ class LatentCache:
         return self._bytes
 
     def latents(
-        self, audio: Tensor, first: int, last: int, codec_id: str, encode: Callable[[], Tensor]
+        self, audio: Tensor, *, first: int, last: int, codec_id: str, encode: Callable[[], Tensor]
     ) -> Tensor:
         """Return the latents of a range of the audio, encoding it when they are not kept.
 

@@ -65,10 +65,10 @@ class ContextEncoder:
             audio = audio.pin_memory()
         return self._cache.latents(
             audio,
-            0,
-            plan.latents,
-            repr(wanted),
-            lambda: self._encode_stretches(audio[None], wanted, plan.latents, on_progress),
+            first=0,
+            last=plan.latents,
+            codec_id=repr(wanted),
+            encode=lambda: self._encode_stretches(audio[None], wanted, plan.latents, on_progress),
         )
 
     def _heard(

@@ -71,7 +71,9 @@ def plan_latents(
         ``too_large``: the spans alone are longer than the model takes.
     """
     headroom = round(HEADROOM_S * sample_rate)
-    heard = _heard(spans, frames, max_frames - headroom, hop, sample_rate)
+    heard = _heard(
+        spans, frames=frames, max_frames=max_frames - headroom, hop=hop, sample_rate=sample_rate
+    )
     heard_latents = -(-heard.length // hop)
     latents = -(-(heard.length + headroom) // hop)
     masks: list[Span] = []
@@ -93,7 +95,9 @@ def _grown(span: Span, hop: int, latents: int) -> Span:
     return Span(span.start // hop, min(-(-span.end // hop), latents))
 
 
-def _heard(spans: Sequence[Span], frames: int, max_frames: int, hop: int, sample_rate: int) -> Span:
+def _heard(
+    spans: Sequence[Span], *, frames: int, max_frames: int, hop: int, sample_rate: int
+) -> Span:
     """Return the frames that the model hears: at most what it takes, around the spans."""
     first, last = spans[0].start, spans[-1].end
     room = max_frames - (last - first)

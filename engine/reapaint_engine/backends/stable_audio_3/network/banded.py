@@ -60,7 +60,15 @@ def run_banded(
     spare = torch.zeros_like(x)
     group = min(batch, max(1, rows // (blocks * block)))
     stretches = list(
-        _stretches(layers[0], length, block, reach, segment, rows // group, tokens.device)
+        _stretches(
+            layers[0],
+            length=length,
+            block=block,
+            reach=reach,
+            segment=segment,
+            rows=rows // group,
+            device=tokens.device,
+        )
     )
     work = [(first, at) for first in range(0, batch, group) for at in range(len(stretches))]
     kept = len(range(segment)[keep])
@@ -83,6 +91,7 @@ def run_banded(
 
 def _stretches(
     layer: Layer,
+    *,
     length: int,
     block: int,
     reach: int,
@@ -104,12 +113,12 @@ def _stretches(
             dim_heads=layer.attn.dim_heads,
             device=device,
         )
-        mask = _band_mask(start, stop, length, block, reach, device)
+        mask = _band_mask(start, stop, length=length, block=block, reach=reach, device=device)
         yield start, stop, replace(view, mask=mask.to(dtype))
 
 
 def _band_mask(
-    start: int, stop: int, length: int, block: int, reach: int, device: torch.device
+    start: int, stop: int, *, length: int, block: int, reach: int, device: torch.device
 ) -> Tensor:
     """Return what each asking row adds to its scores: (blocks, 1, block, block + 2 * reach)."""
     firsts = torch.arange(start, stop, block, device=device)[:, None, None]

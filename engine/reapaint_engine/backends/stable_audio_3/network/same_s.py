@@ -53,9 +53,23 @@ def run_folded(
     """
     batch, half = tokens.shape[0], len(layers) // 2
     first, second = layers[:half], layers[half:]
-    x = _through(first, tokens, segment, None, rows, lambda done: on_progress(done / 2))
+    x = _through(
+        first,
+        tokens,
+        segment=segment,
+        keep=None,
+        rows=rows,
+        on_progress=lambda done: on_progress(done / 2),
+    )
     x = torch.cat((x[:, :segment], x, x[:, -segment:]), dim=1)
-    x = _through(second, x, segment, keep, rows, lambda done: on_progress((1 + done) / 2))
+    x = _through(
+        second,
+        x,
+        segment=segment,
+        keep=keep,
+        rows=rows,
+        on_progress=lambda done: on_progress((1 + done) / 2),
+    )
     kept = len(range(segment)[keep])
     return x.view(batch, -1, kept, x.shape[-1])[:, 1:-1]
 
@@ -63,6 +77,7 @@ def run_folded(
 def _through(
     layers: Sequence[Layer],
     tokens: Tensor,
+    *,
     segment: int,
     keep: slice | None,
     rows: int,

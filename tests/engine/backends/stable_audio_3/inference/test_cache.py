@@ -24,8 +24,8 @@ SIZE = 4 * 4 * 8
 
 def test_the_second_time_it_is_there() -> None:
     cache, encode, audio = LatentCache(), Encoder(), noise(1, 2, 100)
-    first = cache.latents(audio, 0, 8, "codec", encode)
-    again = cache.latents(audio.clone(), 0, 8, "codec", encode)
+    first = cache.latents(audio, first=0, last=8, codec_id="codec", encode=encode)
+    again = cache.latents(audio.clone(), first=0, last=8, codec_id="codec", encode=encode)
     assert encode.calls == 1
     assert torch.equal(first, again)
     assert cache.size_bytes == SIZE
@@ -33,8 +33,8 @@ def test_the_second_time_it_is_there() -> None:
 
 def test_a_view_with_the_same_content_is_found() -> None:
     cache, encode, audio = LatentCache(), Encoder(), noise(1, 2, 100)
-    cache.latents(audio[..., 10:90], 0, 8, "codec", encode)
-    cache.latents(audio[..., 10:90].contiguous(), 0, 8, "codec", encode)
+    cache.latents(audio[..., 10:90], first=0, last=8, codec_id="codec", encode=encode)
+    cache.latents(audio[..., 10:90].contiguous(), first=0, last=8, codec_id="codec", encode=encode)
     assert encode.calls == 1
 
 
@@ -42,7 +42,7 @@ def test_a_view_with_the_same_content_is_found() -> None:
 def test_anything_else_is_encoded(change: str) -> None:
     cache, encode, audio = LatentCache(), Encoder(), noise(1, 2, 100)
     audio[..., 50] = 0.0
-    cache.latents(audio, 0, 8, "codec", encode)
+    cache.latents(audio, first=0, last=8, codec_id="codec", encode=encode)
     other, first, codec_id = audio.clone(), 0, "codec"
     if change == "sample":
         other[0, 1, 99] = torch.nextafter(other[0, 1, 99], torch.tensor(9.0))
@@ -56,7 +56,7 @@ def test_anything_else_is_encoded(change: str) -> None:
         other = other.view(2, 1, 100)
     else:
         other = other.view(torch.int32)
-    cache.latents(other, first, 8, codec_id, encode)
+    cache.latents(other, first=first, last=8, codec_id=codec_id, encode=encode)
     assert encode.calls == 2
 
 
@@ -65,7 +65,7 @@ def test_what_was_used_longest_ago_goes() -> None:
     recordings = [noise(1, 2, 100, seed=seed) for seed in range(3)]
 
     def ask(number: int) -> None:
-        cache.latents(recordings[number], 0, 8, "codec", encode)
+        cache.latents(recordings[number], first=0, last=8, codec_id="codec", encode=encode)
 
     ask(0)
     ask(1)
@@ -82,7 +82,11 @@ def test_what_was_used_longest_ago_goes() -> None:
 def test_what_is_too_large_is_not_kept() -> None:
     cache, encode, audio = LatentCache(SIZE - 1), Encoder(), noise(1, 2, 100)
     for _ in range(2):
-        assert cache.latents(audio, 0, 8, "codec", encode).shape == (1, 4, 8)
+        assert cache.latents(audio, first=0, last=8, codec_id="codec", encode=encode).shape == (
+            1,
+            4,
+            8,
+        )
     assert encode.calls == 2
     assert cache.size_bytes == 0
 
@@ -94,16 +98,16 @@ def test_a_failure_leaves_nothing() -> None:
         raise RuntimeError("cancelled")
 
     with pytest.raises(RuntimeError, match="cancelled"):
-        cache.latents(audio, 0, 8, "codec", fail)
+        cache.latents(audio, first=0, last=8, codec_id="codec", encode=fail)
     encode = Encoder()
-    cache.latents(audio, 0, 8, "codec", encode)
+    cache.latents(audio, first=0, last=8, codec_id="codec", encode=encode)
     assert encode.calls == 1
 
 
 def test_forgetting_frees_all() -> None:
     cache, encode, audio = LatentCache(), Encoder(), noise(1, 2, 100)
-    cache.latents(audio, 0, 8, "codec", encode)
+    cache.latents(audio, first=0, last=8, codec_id="codec", encode=encode)
     cache.clear()
     assert cache.size_bytes == 0
-    cache.latents(audio, 0, 8, "codec", encode)
+    cache.latents(audio, first=0, last=8, codec_id="codec", encode=encode)
     assert encode.calls == 2
