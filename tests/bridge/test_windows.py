@@ -14,7 +14,15 @@ def _backend(
     max_window_s: float = 100.0, max_span_s: float = 60.0, preferred_window_s: float = 0.0
 ) -> BackendInfo:
     return BackendInfo(
-        "b", "", (), "", (), (), max_window_s, max_span_s, preferred_window_s=preferred_window_s
+        name="b",
+        description="",
+        models=(),
+        default_model="",
+        modes=(),
+        honours=(),
+        max_window_s=max_window_s,
+        max_span_s=max_span_s,
+        preferred_window_s=preferred_window_s,
     )
 
 

@@ -100,7 +100,16 @@ SAMPLES: tuple[Message, ...] = (
         endpoint="tcp://127.0.0.1:5555",
         clients=1,
         queued_bytes=64,
-        jobs=(m.JobSummary("a", m.JobState.RUNNING, "sample", 0.5, "wind", 2.5),),
+        jobs=(
+            m.JobSummary(
+                job_id="a",
+                state=m.JobState.RUNNING,
+                stage="sample",
+                fraction=0.5,
+                prompt="wind",
+                age_s=2.5,
+            ),
+        ),
     ),
 )
 

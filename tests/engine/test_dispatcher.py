@@ -18,7 +18,14 @@ from tests.scale import SCALE
 
 TOKEN = "secret"
 AUDIO = np.zeros((1, 100), np.float32)
-REQUEST = InpaintRequest("job", 8000, 1, 100, 100, (Span(10, 20),))
+REQUEST = InpaintRequest(
+    job_id="job",
+    sample_rate=8000,
+    channels=1,
+    audio_frames=100,
+    window_frames=100,
+    spans=(Span(10, 20),),
+)
 WELCOME = messages.Welcome("1", 1, (), "echo", Limits(1 << 20, 8, 1 << 20))
 
 
@@ -51,7 +58,16 @@ def _cancel(dispatcher: Dispatcher, client: bytes, job_id: str) -> list[Outgoing
 
 def _finish(dispatcher: Dispatcher, job_id: str, now_s: float = 0.0) -> list[Outgoing]:
     request = replace(REQUEST, job_id=job_id)
-    done = messages.Done(job_id, request, "echo", "echo", "1", "auto", "0", (TakeReport(1, ()),))
+    done = messages.Done(
+        job_id=job_id,
+        request=request,
+        backend="echo",
+        model="echo",
+        model_revision="1",
+        mode="auto",
+        engine_version="0",
+        takes=(TakeReport(1, ()),),
+    )
     return dispatcher.done(done, (np.zeros((1, 10), np.float32),), now_s=now_s)
 
 

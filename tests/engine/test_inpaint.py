@@ -46,8 +46,9 @@ class ToldBackend:
     @property
     def info(self) -> BackendInfo:
         return BackendInfo(
-            "told", "", ("told",), "told", ("auto",), self.honours, 60.0, 60.0,
-            self.sample_rate, self.channels,
+            name="told", description="", models=("told",), default_model="told",
+            modes=("auto",), honours=self.honours, max_window_s=60.0, max_span_s=60.0,
+            sample_rate=self.sample_rate, channels=self.channels,
         )  # fmt: skip
 
     def generate(

@@ -8,7 +8,14 @@ from reapaint_engine.protocol.errors import ProtocolError
 from reapaint_engine.protocol.messages import InpaintRequest, Limits, Placement
 from reapaint_engine.protocol.spans import Span
 
-REQUEST = InpaintRequest("a", 8000, 1, 100, 100, (Span(1, 2),))
+REQUEST = InpaintRequest(
+    job_id="a",
+    sample_rate=8000,
+    channels=1,
+    audio_frames=100,
+    window_frames=100,
+    spans=(Span(1, 2),),
+)
 WINDOW_BYTES = 400
 
 

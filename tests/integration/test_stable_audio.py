@@ -200,7 +200,13 @@ def client(engine: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[
 def _request(job_id: str, **fields: object) -> tuple[InpaintRequest, np.ndarray]:
     audio = 0.1 * np.random.default_rng(1).standard_normal((1, 48_000 * 8)).astype(np.float32)
     request = InpaintRequest(
-        job_id, 48_000, 1, audio.shape[1], audio.shape[1], (Span(96_000, 144_000),), **fields
+        job_id=job_id,
+        sample_rate=48_000,
+        channels=1,
+        audio_frames=audio.shape[1],
+        window_frames=audio.shape[1],
+        spans=(Span(96_000, 144_000),),
+        **fields,
     )
     return request, audio
 

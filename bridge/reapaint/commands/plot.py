@@ -147,7 +147,16 @@ def _edges(spans: Sequence[Span], seams: Sequence[SeamReport]) -> list[SeamRepor
     if seams:
         return list(seams)
     return [
-        SeamReport(index, side, frame, 0.0, 0.0, "", 0, 0.0)
+        SeamReport(
+            span=index,
+            side=side,
+            frame=frame,
+            level_step_db=0.0,
+            click_ratio=0.0,
+            crossfade_law="",
+            crossfade_frames=0,
+            correlation=0.0,
+        )
         for index, span in enumerate(spans)
         for side, frame in ((Side.LEFT, span.start), (Side.RIGHT, span.end))
     ]

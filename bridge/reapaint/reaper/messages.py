@@ -150,7 +150,7 @@ class Take:
     seams: tuple[Seam, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """``result.json`` of a job that was done; ``record`` is all that makes it again.
 

@@ -38,7 +38,7 @@ EDGE_TOLERANCE_FRAMES = 2
 """A span at an item's very edge may miss it by what rounding two times does."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedJob:
     """A job that is known to be possible: its audio, its windows, its engine's requests.
 
@@ -104,7 +104,9 @@ def plan_job(
     )
     for each in requests:
         check_request(each, max_window_bytes=welcome.limits.max_window_bytes)
-    return PlannedJob(request, audio, spans, plans, requests, target)
+    return PlannedJob(
+        request=request, audio=audio, spans=spans, plans=plans, requests=requests, folder=target
+    )
 
 
 def write_job(job: PlannedJob, results: Sequence[WindowResult], *, rescue_folder: Path) -> Result:

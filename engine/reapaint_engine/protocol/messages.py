@@ -41,7 +41,7 @@ class Side(StrEnum):
     RIGHT = "right"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InpaintRequest(RequestParams):
     """Everything that a result depends on, but the audio itself.
 
@@ -58,7 +58,7 @@ class InpaintRequest(RequestParams):
     spans: tuple[Span, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackendInfo:
     """What a backend can do, as clients need to know it.
 
@@ -95,7 +95,7 @@ class Limits:
     max_queued_bytes: Int64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeamReport:
     """How one edge of one span came out.
 
@@ -137,7 +137,7 @@ class Timings:
     total: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobSummary:
     """One line of an engine's status."""
 
@@ -260,7 +260,7 @@ class Progress:
     fraction: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """A job's result.
 

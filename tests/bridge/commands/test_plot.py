@@ -22,7 +22,16 @@ def pixels(path: Path) -> np.ndarray:
 
 def seams_of(spans: list[Span]) -> list[SeamReport]:
     return [
-        SeamReport(number, side, frame, -0.4, 0.7, "equal_power", 100, 0.2)
+        SeamReport(
+            span=number,
+            side=side,
+            frame=frame,
+            level_step_db=-0.4,
+            click_ratio=0.7,
+            crossfade_law="equal_power",
+            crossfade_frames=100,
+            correlation=0.2,
+        )
         for number, span in enumerate(spans)
         for side, frame in ((Side.LEFT, span.start), (Side.RIGHT, span.end))
     ]

@@ -32,7 +32,18 @@ RATE, FRAMES = 8000, 80_000
 WELCOME = Welcome(
     version="1",
     pid=1,
-    backends=(BackendInfo("echo", "", ("echo",), "echo", ("auto",), (), 60.0, 20.0),),
+    backends=(
+        BackendInfo(
+            name="echo",
+            description="",
+            models=("echo",),
+            default_model="echo",
+            modes=("auto",),
+            honours=(),
+            max_window_s=60.0,
+            max_span_s=20.0,
+        ),
+    ),
     default_backend="echo",
     limits=Limits(1 << 24, 8, 1 << 26),
 )
@@ -76,13 +87,31 @@ def _answer(job: PlannedJob, takes: int = 1) -> list[WindowResult]:
     for number, request in enumerate(job.requests):
         reports, patches = [], []
         for take in range(takes):
-            seam = SeamReport(0, Side.LEFT, request.spans[0].start, 0.5, 0.25, "linear", 10, 0.9)
+            seam = SeamReport(
+                span=0,
+                side=Side.LEFT,
+                frame=request.spans[0].start,
+                level_step_db=0.5,
+                click_ratio=0.25,
+                crossfade_law="linear",
+                crossfade_frames=10,
+                correlation=0.9,
+            )
             reports.append(TakeReport(7 + take, (seam,)))
             for index, span in enumerate(request.spans):
                 ramp = np.arange(span.length, dtype=np.float32) / 1e6
                 patch = np.stack([ramp, ramp]) + 100 * take + 10 * number + index + 1
                 patches.append(patch.astype(np.float32))
-        done = Done(request.job_id, request, "echo", "echo", "1", "auto", "1", tuple(reports))
+        done = Done(
+            job_id=request.job_id,
+            request=request,
+            backend="echo",
+            model="echo",
+            model_revision="1",
+            mode="auto",
+            engine_version="1",
+            takes=tuple(reports),
+        )
         results.append(WindowResult(done, tuple(patches)))
     return results
 
@@ -185,7 +214,16 @@ def test_accessor_audio_keeps_its_own_axis(tmp_path: Path, source: Path) -> None
     (request_,) = job.requests
     patch = np.zeros((1, 4000), np.float32)
     take = TakeReport(7, ())
-    done = Done(request_.job_id, request_, "echo", "echo", "1", "auto", "1", (take,))
+    done = Done(
+        job_id=request_.job_id,
+        request=request_,
+        backend="echo",
+        model="echo",
+        model_revision="1",
+        mode="auto",
+        engine_version="1",
+        takes=(take,),
+    )
     result = write_job(job, [WindowResult(done, (patch,))], rescue_folder=tmp_path / "r")
     (file,) = result.takes[0].files
     # The handle begins at frame 2000, 0.25 s after the audio does: item time 0.

@@ -44,7 +44,18 @@ RATE = 8000
 WELCOME = Welcome(
     "1",
     1,
-    (BackendInfo("echo", "", ("echo",), "echo", ("auto",), (), 60.0, 20.0),),
+    (
+        BackendInfo(
+            name="echo",
+            description="",
+            models=("echo",),
+            default_model="echo",
+            modes=("auto",),
+            honours=(),
+            max_window_s=60.0,
+            max_span_s=20.0,
+        ),
+    ),
     "echo",
     Limits(1 << 24, 8, 1 << 26),
 )
@@ -94,7 +105,18 @@ class FakeLink:
         """Give back the audio of a submission, unchanged."""
         request, audio = self.sent[number]
         takes = tuple(TakeReport((request.seed or 0) + take, ()) for take in range(request.takes))
-        done = Done(request.job_id, request, "echo", "echo", "1", "auto", "1", takes, Timings(), ())
+        done = Done(
+            job_id=request.job_id,
+            request=request,
+            backend="echo",
+            model="echo",
+            model_revision="1",
+            mode="auto",
+            engine_version="1",
+            takes=takes,
+            timings_s=Timings(),
+            warnings=(),
+        )
         patches = [audio[:, span.start : span.end] for span in request.spans] * request.takes
         self.answer(done, *patches)
 

@@ -47,7 +47,15 @@ def _job(scripts: ScriptSide, job_id: str) -> Path:
 
 
 def _result(job_id: str) -> Result:
-    return Result(job_id, "echo", "echo", "1", "auto", (), {"settings": {}})
+    return Result(
+        job_id=job_id,
+        backend="echo",
+        model="echo",
+        model_revision="1",
+        mode="auto",
+        takes=(),
+        record={"settings": {}},
+    )
 
 
 def _failure(job_id: str) -> Failure:

@@ -67,7 +67,16 @@ def test_audio_is_neither_copied_out_nor_in() -> None:
 
 def test_patches_travel_takes_outermost() -> None:
     takes = (TakeReport(1, ()), TakeReport(2, ()))
-    done = Done("job-1", REQUEST, "echo", "echo", "1", "auto", "0", takes)
+    done = Done(
+        job_id="job-1",
+        request=REQUEST,
+        backend="echo",
+        model="echo",
+        model_revision="1",
+        mode="auto",
+        engine_version="0",
+        takes=takes,
+    )
     shapes = [(2, 10), (2, 1), (2, 10), (2, 1)]
     patches = [np.full(shape, n, np.float32) for n, shape in enumerate(shapes)]
     message, parts = decode_from_engine(encode(done, patches))

@@ -48,7 +48,7 @@ class Character(StrEnum):
     """Neither of these: onsets without a beat."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Analysis:
     """What a context is and what was measured to say so.
 
@@ -82,7 +82,12 @@ def analyse(window: Window, span: Span, step: OnFraction) -> Analysis:
     character = _character(features, flatness, onset_db, confidence)
     keeps_beat = confidence >= BEAT_CONFIDENCE and onset_db >= EVENTFUL_ONSET_DB
     return Analysis(
-        character, features, flatness, onset_db, beat_s, confidence if keeps_beat else 0.0
+        character=character,
+        features=features,
+        flatness=flatness,
+        onset_db=onset_db,
+        beat_s=beat_s,
+        beat_confidence=confidence if keeps_beat else 0.0,
     )
 
 

@@ -42,7 +42,7 @@ LARGEST_GAIN = 4.0
 """A passage that is much quieter than its likeness beside the gap is mostly its noise."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Excitation:
     """What is known about the prediction errors in a gap, for some channels.
 
@@ -133,7 +133,16 @@ def estimate_excitation(
     usual = np.quantile(np.abs(beside), USUAL_QUANTILE, axis=1, keepdims=True)
     bound = np.where(_is_near_known(hole, round(SEAM_S * sample_rate)), usual, np.inf)
     ends = (sides[0], sides[-1])
-    return Excitation(ends, place, level, heard, unknown, loudest, bound, sample_rate)
+    return Excitation(
+        ends=ends,
+        place=place,
+        level=level,
+        heard=heard,
+        unknown=unknown,
+        loudest=loudest,
+        bound=bound,
+        sample_rate=sample_rate,
+    )
 
 
 def _is_near_known(hole: Mask, frames: int) -> Mask:

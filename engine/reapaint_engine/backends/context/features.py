@@ -36,7 +36,7 @@ MIN_BAND_BINS = 6
 CHUNK_STEPS = 256
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Features:
     """The description of every kept step.
 

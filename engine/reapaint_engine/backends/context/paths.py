@@ -217,7 +217,7 @@ def _off_grid(nodes: Nodes, rate: int, beat_s: float, confidence: float) -> Floa
     return np.asarray(cost, dtype=np.float32)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Routes:
     """All that the takes of one span share.
 
@@ -296,16 +296,16 @@ def find_routes(
     entries = _minima(total, max(1, round(APART_S / features.hop_s)))
     entries = entries[np.isfinite(total[entries])]
     return Routes(
-        features.hop,
-        features.hop_s,
-        span,
-        length,
-        nodes,
-        neighbours,
-        neighbour_costs,
-        to_go,
-        entries,
-        total[entries],
+        hop=features.hop,
+        hop_s=features.hop_s,
+        span=span,
+        length=length,
+        nodes=nodes,
+        neighbours=neighbours,
+        neighbour_costs=neighbour_costs,
+        to_go=to_go,
+        entries=entries,
+        entry_costs=total[entries],
     )
 
 

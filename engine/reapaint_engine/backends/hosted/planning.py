@@ -14,7 +14,7 @@ from reapaint_engine.backends.hosted.wav import encode_wav, safe_gain
 from reapaint_engine.protocol.errors import PIECE_BY_PIECE, ErrorCode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One call: which take and span it is for, what is sent, and its place in the journal.
 
@@ -65,7 +65,17 @@ def plan_calls(
                 seed=sent_seed,
             )
             key, content = digests(service.name, call, seed)
-            plans.append(Plan(take, index, section, gain, call, key, content))
+            plans.append(
+                Plan(
+                    take=take,
+                    index=index,
+                    section=section,
+                    gain=gain,
+                    call=call,
+                    key=key,
+                    content=content,
+                )
+            )
     return sorted(plans, key=lambda plan: (plan.take, plan.index)), list(dict.fromkeys(warnings))
 
 

@@ -51,7 +51,7 @@ class HostedModel:
     takes: Capabilities
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One call that will be paid for; every value is within what the model takes."""
 

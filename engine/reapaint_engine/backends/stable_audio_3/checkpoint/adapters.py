@@ -41,7 +41,7 @@ class AdapterKind(StrEnum):
     """First the rows', then the columns' lengths."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterLayer:
     """What is done to one layer; ``scale`` multiplies ``up @ down``."""
 
@@ -124,7 +124,15 @@ def _read_trainer_layout(index: TensorIndex) -> tuple[AdapterKind, tuple[Adapter
             rows = tensors.pop("magnitude", rows)
         if tensors:
             raise _strange(next(iter(tensors.values())))
-        layers.append(_checked(kind, AdapterLayer(module, scale, down, up, rows, columns)))
+        layer = AdapterLayer(
+            module=module,
+            scale=scale,
+            down=down,
+            up=up,
+            row_lengths=rows,
+            column_lengths=columns,
+        )
+        layers.append(_checked(kind, layer))
     return kind, tuple(layers)
 
 
@@ -175,7 +183,8 @@ def _read_peft_layout(index: TensorIndex) -> tuple[AdapterKind, tuple[AdapterLay
             alpha = _patterned_alpha(index, config, module)
         rows = tensors.pop("lora_magnitude_vector", None)
         scale = _peft_scale(alpha, down.shape[0], is_rank_stable=bool(config.get("use_rslora")))
-        layers.append(_checked(kind, AdapterLayer(module, scale, down, up, rows)))
+        layer = AdapterLayer(module=module, scale=scale, down=down, up=up, row_lengths=rows)
+        layers.append(_checked(kind, layer))
     return kind, tuple(layers)
 
 
