@@ -45,6 +45,7 @@ from reapaint.reaper.messages import (
     read_result,
     write,
 )
+from reapaint_engine.protocol import locks
 from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, ProtocolError, reason_of
 
 CONTROLS = ("start_engine", "stop_engine", "stop_bridge")
@@ -119,27 +120,17 @@ class Spool:
     @contextlib.contextmanager
     def lock(self, *, patience_s: float = 0.0) -> Iterator[bool]:
         """Be the spool's bridge; yields False where another one is."""
-        import filelock
-
-        lock = filelock.FileLock(self.root / "bridge.lock", timeout=patience_s)
-        try:
-            lock.acquire()
-        except filelock.Timeout:
-            yield False
-            return
-        except OSError as error:
-            raise write_error(self.root / "bridge.lock", error) from error
-        try:
-            yield True
-        finally:
-            lock.release()
+        path = self.root / "bridge.lock"
+        with contextlib.ExitStack() as stack:
+            try:
+                is_ours = stack.enter_context(locks.hold(path, patience_s=patience_s))
+            except OSError as error:
+                raise write_error(path, error) from error
+            yield is_ours
 
     def has_bridge(self) -> bool:
         """Tell whether a bridge lives here."""
-        if not (self.root / "bridge.lock").exists():
-            return False
-        with self.lock() as is_free:
-            return not is_free
+        return locks.is_held(self.root / "bridge.lock")
 
     # What the scripts wrote
 

@@ -14,10 +14,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from reapaint_engine.protocol import locks
 from reapaint_engine.protocol.folders import runtime_folder
-
-LOCK_PATIENCE_S = 1.0
-"""A client that looks whether the lock is free holds it for a moment itself."""
 
 
 class ConnectionFile(msgspec.Struct, frozen=True):
@@ -81,35 +79,22 @@ def find_engine() -> ConnectionFile | None:
 
 def is_engine_alive() -> bool:
     """Tell whether an engine of this user holds the lock."""
-    with _try_lock("engine.lock", patience_s=0) as is_free:
-        return not is_free
+    return locks.is_held(_lock_path())
 
 
 @contextlib.contextmanager
 def engine_lock() -> Iterator[bool]:
     """Hold the engine's place; yields False where another engine has it."""
-    with _try_lock("engine.lock", patience_s=LOCK_PATIENCE_S) as is_ours:
+    with locks.hold(_lock_path()) as is_ours:
         yield is_ours
 
 
 @contextlib.contextmanager
 def starting_lock(patience_s: float) -> Iterator[bool]:
     """Hold the right to start an engine, so that two clients start one between them."""
-    with _try_lock("starting.lock", patience_s=patience_s) as is_ours:
+    with locks.hold(runtime_folder() / "starting.lock", patience_s=patience_s) as is_ours:
         yield is_ours
 
 
-@contextlib.contextmanager
-def _try_lock(name: str, *, patience_s: float) -> Iterator[bool]:
-    import filelock
-
-    lock = filelock.FileLock(runtime_folder() / name, timeout=patience_s, mode=0o600)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
+def _lock_path() -> Path:
+    return runtime_folder() / "engine.lock"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 NEEDED = (
     *("reapaint", "reapaint_engine"),
-    *("av", "filelock", "matplotlib", "msgspec", "numpy", "pedalboard", "platformdirs"),
+    *("av", "matplotlib", "msgspec", "numpy", "pedalboard", "platformdirs", "portalocker"),
     *("rich", "scipy", "soxr", "watchdog", "zmq"),
 )
 """Our packages, and those that they can't do without."""

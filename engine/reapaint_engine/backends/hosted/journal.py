@@ -12,11 +12,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeGuard
 
-import filelock
 import msgspec
 
 from reapaint_engine.backends.hosted.pace import Clock
 from reapaint_engine.backends.hosted.service import Ticket
+from reapaint_engine.protocol import locks
 from reapaint_engine.protocol.folders import make_private, state_folder
 
 UNDELIVERED_S = 7 * 86_400.0
@@ -187,12 +187,7 @@ def _is_left_behind(record: Record | None, content: str) -> TypeGuard[Record]:
 
 
 def _enter_lock(stack: contextlib.ExitStack, path: Path) -> bool:
-    lock = filelock.FileLock(path.with_suffix(".lock"), timeout=0, mode=0o600)
-    try:
-        stack.enter_context(lock)
-    except filelock.Timeout:
-        return False
-    return True
+    return stack.enter_context(locks.hold(path.with_suffix(".lock"), patience_s=0))
 
 
 def _read(path: Path) -> Record | None:

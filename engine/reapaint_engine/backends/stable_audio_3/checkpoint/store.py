@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import filelock
-
 from reapaint_engine.backends.stable_audio_3.checkpoint import hub
 from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import (
     MODELS,
@@ -32,6 +30,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import (
     is_checksum,
     read_manifest,
 )
+from reapaint_engine.protocol import locks
 from reapaint_engine.protocol.errors import ErrorCode, reason_of
 from reapaint_engine.protocol.progress import OnBytes
 from reapaint_engine.protocol.settings import PATH, Setting
@@ -200,14 +199,14 @@ def locked(name: str) -> Iterator[None]:
     folder = models_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(folder / f".{name}.lock", timeout=0):
+        with locks.hold(folder / f".{name}.lock", patience_s=0) as is_ours:
+            if not is_ours:
+                raise StoreError(
+                    StoreCode.MODEL_BUSY,
+                    f"Another process is just getting or removing {name}.",
+                    hint="Wait until it is done, and try again.",
+                )
             yield
-    except filelock.Timeout as error:
-        raise StoreError(
-            StoreCode.MODEL_BUSY,
-            f"Another process is just getting or removing {name}.",
-            hint="Wait until it is done, and try again.",
-        ) from error
     except OSError as error:
         raise disk_error(error, folder) from error
 
