@@ -76,7 +76,7 @@ end
 local RENDER_SETTINGS = { BOUNDSFLAG = 0, STARTPOS = 0, ENDPOS = 2, SETTINGS = 0, CHANNELS = 2 }
 
 local function rendering(test)
-  local proj = test.scene.project
+  local proj = test.scene.proj
   local name = "self-test rendered"
   table.insert(test.scene.files, test.scene.folder .. "/" .. name .. ".wav")
   for key, value in pairs(RENDER_SETTINGS) do
@@ -197,8 +197,8 @@ function M.run()
     "ReaPaint self-test",
     "REAPER " .. reaper.GetAppVersion() .. " on " .. reaper.GetOS(),
   }
-  local found, problem = project.edit(scene.project, "ReaPaint: self-test", function()
-    scene.track = scenes.add_track(scene.project)
+  local found, problem = project.edit(scene.proj, "ReaPaint: self-test", function()
+    scene.track = scenes.add_track(scene.proj)
     return checks.run(scene)
   end)
   found = found or { "FAILED: " .. tostring(problem) }

@@ -158,12 +158,12 @@ end
 local function split_crossfade(scene)
   local before = reaper.GetToggleCommandStateEx(0, AUTO_CROSSFADE_ON_SPLIT)
   if before == 0 then
-    reaper.Main_OnCommandEx(AUTO_CROSSFADE_ON_SPLIT, 0, scene.project)
+    reaper.Main_OnCommandEx(AUTO_CROSSFADE_ON_SPLIT, 0, scene.proj)
   end
   local item = add_item(scene.track, scene.path, 20, 2)
   local right = reaper.SplitMediaItem(item, 21)
   if before == 0 then
-    reaper.Main_OnCommandEx(AUTO_CROSSFADE_ON_SPLIT, 0, scene.project)
+    reaper.Main_OnCommandEx(AUTO_CROSSFADE_ON_SPLIT, 0, scene.proj)
   end
   local left_span, right_span = project.item_span(item), project.item_span(right)
   return string.format(
@@ -188,7 +188,7 @@ local function fresh_source(scene)
 end
 
 local function overlapping_fades(scene)
-  local track = scenes.add_track(scene.project)
+  local track = scenes.add_track(scene.proj)
   local left = add_item(track, scene.path, 0, 1)
   local right = add_item(track, scene.path, 0.5, 1)
   reaper.SetMediaItemInfo_Value(left, "D_FADEOUTLEN", 0.5)
@@ -208,16 +208,16 @@ local function error_texts(scene)
       reaper.GetActiveTake(nil)
     end,
     function()
-      reaper.GetMediaItemInfo_Value(reaper.GetMediaItem(scene.project, 0))
+      reaper.GetMediaItemInfo_Value(reaper.GetMediaItem(scene.proj, 0))
     end,
     function()
       return reaper.new_array(2 ^ 22)
     end,
     function()
-      return reaper.GetTrack(scene.project, 0.5)
+      return reaper.GetTrack(scene.proj, 0.5)
     end,
     function()
-      return reaper.GetTrack(scene.project, "first")
+      return reaper.GetTrack(scene.proj, "first")
     end,
     function()
       return reaper.file_exists()

@@ -13,7 +13,7 @@ M.LEVEL = 0.5
 M.FILE_SECONDS = 2
 
 ---@class reapaint.Scene
----@field project ReaProject
+---@field proj ReaProject
 ---@field before ReaProject the tab that was in front
 ---@field track MediaTrack
 ---@field folder string
@@ -93,8 +93,8 @@ function M.open()
   end
   scene.path = path
   reaper.Main_OnCommandEx(NEW_PROJECT_TAB, 0, scene.before)
-  scene.project = project.current()
-  if scene.project == scene.before then
+  scene.proj = project.current()
+  if scene.proj == scene.before then
     M.remove_files(scene)
     return nil, errors.new("no_scratch_tab", "REAPER opened no new project tab.", "Open one.")
   end
@@ -105,7 +105,7 @@ end
 ---@param scene reapaint.Scene
 ---@return boolean
 function M.is_in_front(scene)
-  return project.is_open(scene.project) and project.is_current(scene.project)
+  return project.is_open(scene.proj) and project.is_current(scene.proj)
 end
 
 --- Save the tab under a name of the self-test's own.
@@ -115,7 +115,7 @@ function M.save(scene)
   local path = M.scratch_path(scene, "project.rpp", "spool")
   table.insert(scene.files, path .. "-bak")
   if reaper.Main_SaveProjectEx then
-    reaper.Main_SaveProjectEx(scene.project, path, 0)
+    reaper.Main_SaveProjectEx(scene.proj, path, 0)
   end
   return path
 end
@@ -125,20 +125,20 @@ end
 ---@param scene reapaint.Scene
 ---@return boolean whether it could be closed
 function M.close(scene)
-  if not project.is_open(scene.project) then
+  if not project.is_open(scene.proj) then
     return true
   end
   local front = project.current()
-  reaper.SelectProjectInstance(scene.project)
-  if reaper.IsProjectDirty(scene.project) ~= 0 then
+  reaper.SelectProjectInstance(scene.proj)
+  if reaper.IsProjectDirty(scene.proj) ~= 0 then
     M.save(scene)
   end
-  reaper.Main_OnCommandEx(CLOSE_PROJECT_TAB, 0, scene.project)
-  local back = front == scene.project and scene.before or front
+  reaper.Main_OnCommandEx(CLOSE_PROJECT_TAB, 0, scene.proj)
+  local back = front == scene.proj and scene.before or front
   if project.is_open(back) then
     reaper.SelectProjectInstance(back)
   end
-  return not project.is_open(scene.project)
+  return not project.is_open(scene.proj)
 end
 
 ---@param scene reapaint.Scene

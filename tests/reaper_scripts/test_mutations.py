@@ -204,8 +204,8 @@ BUGS: list[tuple[str, str, str, str]] = [
     ("loop flag left on", "splice.lua", 'project.set_value(part, "B_LOOPSRC", 0)', "do end"),
     ("refresh left off", EDITING, "reaper.PreventUIRefresh(-1)", "do end"),
     ("undo block left open", EDITING,
-     "reaper.Undo_EndBlock2(project, label, EDITED)", "do end"),
-    ("no undo block", EDITING, "reaper.Undo_BeginBlock2(project)", "do end"),
+     "reaper.Undo_EndBlock2(proj, label, EDITED)", "do end"),
+    ("no undo block", EDITING, "reaper.Undo_BeginBlock2(proj)", "do end"),
     ("undo flags without items", EDITING, "UNDO_TRACKS | UNDO_ITEMS", "UNDO_TRACKS"),
     ("no handles", "planning.lua", "handles_s = plan.handles_s", "handles_s = 0"),
     ("handles too short for the part", "geometry.lua", "reach > 0.5 and reach + 1 or 0", "0"),
@@ -218,7 +218,7 @@ BUGS: list[tuple[str, str, str, str]] = [
     ("play rate baked in twice", EDITING, 'set(take, "D_PLAYRATE", 1)',
      'set(take, "D_PLAYRATE", reading.take_value(like, "D_PLAYRATE"))'),
     ("crossfade option not given back", EDITING,
-     "  if crossfades then\n    reaper.Main_OnCommandEx(AUTO_CROSSFADE_ON_SPLIT, 0, project)\n"
+     "  if crossfades then\n    reaper.Main_OnCommandEx(AUTO_CROSSFADE_ON_SPLIT, 0, proj)\n"
      "  end\n  reaper.UpdateArrange()", "  reaper.UpdateArrange()"),
     ("bent fades at the joins", EDITING, "NO_FADE = { 0, -1, 0, 0 }", "NO_FADE = { 0, -1, 1, 0 }"),
     ("fade of the split kept", EDITING, '  M.set_fade(right, "IN")\n', ""),

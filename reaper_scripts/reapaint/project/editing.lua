@@ -19,39 +19,39 @@ local TAKEN_BACK = "ReaPaint: nothing"
 --- Take back what a failed change left. What puts everything back as it was leaves no trace: a
 --- block without a change adds no undo point. REAPER's own undo, the other way, would leave an
 --- entry to redo.
-local function take_back(project, put_back)
+local function take_back(proj, put_back)
   local ok, is_as_before = pcall(put_back or error)
-  reaper.Undo_EndBlock2(project, TAKEN_BACK, ok and is_as_before and 0 or EDITED)
-  if reaper.Undo_CanUndo2(project) == TAKEN_BACK then
-    reaper.Undo_DoUndo2(project)
+  reaper.Undo_EndBlock2(proj, TAKEN_BACK, ok and is_as_before and 0 or EDITED)
+  if reaper.Undo_CanUndo2(proj) == TAKEN_BACK then
+    reaper.Undo_DoUndo2(proj)
   end
 end
 
 --- Make one undo point of what `change` does, or leave the project as it was.
 ---
 --- Cuts made inside must not grow crossfades of REAPER's own, whose length hangs on the zoom.
----@param project ReaProject
+---@param proj ReaProject
 ---@param label string
 ---@param change fun(): any
 ---@param put_back (fun(): boolean)? after an error; whether all is as before
 ---@return any result nil after an error
 ---@return string? problem
-function M.edit(project, label, change, put_back)
+function M.edit(proj, label, change, put_back)
   local crossfades = reaper.GetToggleCommandStateEx(0, AUTO_CROSSFADE_ON_SPLIT) == 1
   if crossfades then
-    reaper.Main_OnCommandEx(AUTO_CROSSFADE_ON_SPLIT, 0, project)
+    reaper.Main_OnCommandEx(AUTO_CROSSFADE_ON_SPLIT, 0, proj)
   end
   reaper.PreventUIRefresh(1)
-  reaper.Undo_BeginBlock2(project)
+  reaper.Undo_BeginBlock2(proj)
   local ok, result = xpcall(change, debug.traceback)
   if ok then
-    reaper.Undo_EndBlock2(project, label, EDITED)
+    reaper.Undo_EndBlock2(proj, label, EDITED)
   else
-    take_back(project, put_back)
+    take_back(proj, put_back)
   end
   reaper.PreventUIRefresh(-1)
   if crossfades then
-    reaper.Main_OnCommandEx(AUTO_CROSSFADE_ON_SPLIT, 0, project)
+    reaper.Main_OnCommandEx(AUTO_CROSSFADE_ON_SPLIT, 0, proj)
   end
   reaper.UpdateArrange()
   if not ok then
@@ -79,15 +79,15 @@ function M.remember(item)
 end
 
 --- Remember how many tracks there are, to remove those that are added below them.
----@param project ReaProject
+---@param proj ReaProject
 ---@return fun(): boolean
-function M.remember_tracks(project)
-  local count = reaper.CountTracks(project)
+function M.remember_tracks(proj)
+  local count = reaper.CountTracks(proj)
   return function()
-    for index = reaper.CountTracks(project) - 1, count, -1 do
-      reaper.DeleteTrack(reaper.GetTrack(project, index))
+    for index = reaper.CountTracks(proj) - 1, count, -1 do
+      reaper.DeleteTrack(reaper.GetTrack(proj, index))
     end
-    return reaper.CountTracks(project) == count
+    return reaper.CountTracks(proj) == count
   end
 end
 
@@ -306,58 +306,58 @@ function M.refresh(item)
 end
 
 --- Run an action that acts on the selected items on these alone.
-local function run_on(project, items, action)
-  local selected = reading.selected_items(project)
+local function run_on(proj, items, action)
+  local selected = reading.selected_items(proj)
   for _, item in ipairs(selected) do
     M.set_value(item, "B_UISEL", 0)
   end
   for _, item in ipairs(items) do
     M.set_value(item, "B_UISEL", 1)
   end
-  reaper.Main_OnCommandEx(action, 0, project)
-  for _, item in ipairs(reading.selected_items(project)) do
+  reaper.Main_OnCommandEx(action, 0, proj)
+  for _, item in ipairs(reading.selected_items(proj)) do
     M.set_value(item, "B_UISEL", 0)
   end
   for _, item in ipairs(selected) do
-    if reaper.ValidatePtr2(project, item, "MediaItem*") then
+    if reaper.ValidatePtr2(proj, item, "MediaItem*") then
       M.set_value(item, "B_UISEL", 1)
     end
   end
 end
 
 --- Drop all takes of an item but the active one.
----@param project ReaProject
+---@param proj ReaProject
 ---@param item MediaItem
-function M.crop_to_active_take(project, item)
-  run_on(project, { item }, CROP_TO_ACTIVE_TAKE)
+function M.crop_to_active_take(proj, item)
+  run_on(proj, { item }, CROP_TO_ACTIVE_TAKE)
 end
 
----@param project ReaProject
+---@param proj ReaProject
 ---@param take MediaItem_Take
-function M.delete_take(project, take)
+function M.delete_take(proj, take)
   local item = reading.item_of(take)
   reaper.SetActiveTake(take)
-  run_on(project, { item }, DELETE_ACTIVE_TAKE)
+  run_on(proj, { item }, DELETE_ACTIVE_TAKE)
 end
 
 --- Let REAPER itself heal cuts, where takes carry more than a source.
----@param project ReaProject
+---@param proj ReaProject
 ---@param items MediaItem[]
-function M.heal(project, items)
-  run_on(project, items, HEAL_SPLITS)
+function M.heal(proj, items)
+  run_on(proj, items, HEAL_SPLITS)
 end
 
 --- A new item that holds a file, on a track of ReaPaint's below the others.
----@param project ReaProject
+---@param proj ReaProject
 ---@param span reapaint.Span
 ---@param source PCM_source
 ---@param new { name: string, offset: number, ext: table, muted: boolean, new_track: boolean }
 ---@return MediaItem
-function M.add_item(project, span, source, new)
+function M.add_item(proj, span, source, new)
   if new.new_track then
-    reaper.InsertTrackAtIndex(reaper.CountTracks(project), false)
+    reaper.InsertTrackAtIndex(reaper.CountTracks(proj), false)
   end
-  local track = reaper.GetTrack(project, reaper.CountTracks(project) - 1)
+  local track = reaper.GetTrack(proj, reaper.CountTracks(proj) - 1)
   if new.new_track then
     reaper.GetSetMediaTrackInfo_String(track, "P_NAME", "ReaPaint", true)
   end

@@ -48,47 +48,47 @@ end
 
 -- Projects
 
----@return ReaProject project, string path "" while it was never saved
+---@return ReaProject proj, string path "" while it was never saved
 function M.current()
   return reaper.EnumProjects(-1)
 end
 
----@param project ReaProject
+---@param proj ReaProject
 ---@return boolean
-function M.is_current(project)
-  return (reaper.EnumProjects(-1)) == project
+function M.is_current(proj)
+  return (reaper.EnumProjects(-1)) == proj
 end
 
----@param project ReaProject
+---@param proj ReaProject
 ---@return boolean
-function M.is_open(project)
-  return reaper.ValidatePtr(project, "ReaProject*")
+function M.is_open(proj)
+  return reaper.ValidatePtr(proj, "ReaProject*")
 end
 
----@param project ReaProject
+---@param proj ReaProject
 ---@return string
-function M.media_folder(project)
-  return reaper.GetProjectPathEx(project)
+function M.media_folder(proj)
+  return reaper.GetProjectPathEx(proj)
 end
 
----@param project ReaProject
+---@param proj ReaProject
 ---@return string
-function M.name(project)
-  return reaper.GetProjectName(project)
+function M.name(proj)
+  return reaper.GetProjectName(proj)
 end
 
----@param project ReaProject
+---@param proj ReaProject
 ---@return boolean
-function M.is_recording(project)
-  return reaper.GetPlayStateEx(project) & RECORDING ~= 0
+function M.is_recording(proj)
+  return reaper.GetPlayStateEx(proj) & RECORDING ~= 0
 end
 
 --- The rate the project plays at, on whose samples items are cut.
----@param project ReaProject
+---@param proj ReaProject
 ---@return number
-function M.sample_rate(project)
-  if reaper.GetSetProjectInfo(project, "PROJECT_SRATE_USE", 0, false) ~= 0 then
-    return reaper.GetSetProjectInfo(project, "PROJECT_SRATE", 0, false)
+function M.sample_rate(proj)
+  if reaper.GetSetProjectInfo(proj, "PROJECT_SRATE_USE", 0, false) ~= 0 then
+    return reaper.GetSetProjectInfo(proj, "PROJECT_SRATE", 0, false)
   end
   local ok, text = reaper.GetAudioDeviceInfo("SRATE", "")
   local rate = ok and tonumber(text)
@@ -100,22 +100,22 @@ function M.sample_rate(project)
   return sample > 0 and math.floor(1 / sample + 0.5) or 48000
 end
 
----@param project ReaProject
+---@param proj ReaProject
 ---@return reapaint.Span?
-function M.time_selection(project)
-  local start_s, end_s = reaper.GetSet_LoopTimeRange2(project, false, false, 0, 0, false)
+function M.time_selection(proj)
+  local start_s, end_s = reaper.GetSet_LoopTimeRange2(proj, false, false, 0, 0, false)
   if end_s <= start_s then
     return nil
   end
   return { start_s = start_s, end_s = end_s }
 end
 
----@param project ReaProject
+---@param proj ReaProject
 ---@return { track: MediaTrack, spans: reapaint.Span[] }[]
-function M.razor_areas(project)
+function M.razor_areas(proj)
   local areas = {}
-  for index = 0, reaper.CountTracks(project) - 1 do
-    local track = reaper.GetTrack(project, index)
+  for index = 0, reaper.CountTracks(proj) - 1 do
+    local track = reaper.GetTrack(proj, index)
     local ok, text = reaper.GetSetMediaTrackInfo_String(track, "P_RAZOREDITS", "", false)
     local spans = ok and geometry.razor_spans(text) or {}
     if #spans > 0 then
@@ -137,12 +137,12 @@ function M.item_span(item)
   }
 end
 
----@param project ReaProject
+---@param proj ReaProject
 ---@return MediaItem[]
-function M.selected_items(project)
+function M.selected_items(proj)
   local items = {}
-  for index = 0, reaper.CountSelectedMediaItems(project) - 1 do
-    items[#items + 1] = reaper.GetSelectedMediaItem(project, index)
+  for index = 0, reaper.CountSelectedMediaItems(proj) - 1 do
+    items[#items + 1] = reaper.GetSelectedMediaItem(proj, index)
   end
   return items
 end
@@ -184,16 +184,16 @@ function M.heard_items(track, span)
 end
 
 --- The items to act on in a span when none is selected: those of the one track it can mean.
----@param project ReaProject
+---@param proj ReaProject
 ---@param span reapaint.Span
 ---@return MediaItem[]
-function M.implied_items(project, span)
+function M.implied_items(proj, span)
   local found
   for only_selected = 1, 0, -1 do
     found = {}
     local tracks = 0
-    for index = 0, reaper.CountTracks(project) - 1 do
-      local track = reaper.GetTrack(project, index)
+    for index = 0, reaper.CountTracks(proj) - 1 do
+      local track = reaper.GetTrack(proj, index)
       local counts = only_selected == 0 or reaper.GetMediaTrackInfo_Value(track, "I_SELECTED") ~= 0
       local items = counts and M.heard_items(track, span) or {}
       tracks = tracks + (#items > 0 and 1 or 0)
@@ -310,14 +310,14 @@ end
 
 --- A take by its GUID, in whichever open project it is; the one in front comes first.
 ---@param guid string
----@param project ReaProject?
+---@param proj ReaProject?
 ---@return MediaItem_Take?, ReaProject?
-function M.find_take(guid, project)
-  if project then
-    if not M.is_open(project) then
+function M.find_take(guid, proj)
+  if proj then
+    if not M.is_open(proj) then
       return nil
     end
-    return reaper.GetMediaItemTakeByGUID(project, guid), project
+    return reaper.GetMediaItemTakeByGUID(proj, guid), proj
   end
   local index = -1
   while true do

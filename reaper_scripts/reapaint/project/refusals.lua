@@ -66,11 +66,11 @@ local function refuse_source(item, take)
 end
 
 --- Why an item can't be painted, if so.
----@param project ReaProject
+---@param proj ReaProject
 ---@param item MediaItem
 ---@return reapaint.Error?
-function M.refusal(project, item)
-  if reading.is_recording(project) then
+function M.refusal(proj, item)
+  if reading.is_recording(proj) then
     return errors.recording()
   elseif is_locked(item) then
     return errors.locked_item()
