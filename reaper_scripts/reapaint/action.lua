@@ -35,8 +35,8 @@ function M.run(name, folder)
     return require("reapaint.commands")[name](folder)
   end, debug.traceback)
   if not ok then
-    reaper.SetExtState("ReaPaint", "last_error", tostring(done), false)
-    complain("ReaPaint stopped: " .. tostring(done):match("[^\n]*"), folder)
+    channel.set_last_error(tostring(done))
+    complain("ReaPaint stopped: " .. errors.first_line(done), folder)
   elseif not done and err then
     complain(errors.sentence(err), folder)
   end

@@ -75,6 +75,12 @@ function M.say(text)
   M.post("said " .. text:gsub("%s*[\r\n]+%s*", " "))
 end
 
+--- Keep the whole of what a mistake of these scripts left, for whoever looks into it.
+---@param trace string
+function M.set_last_error(trace)
+  set("last_error", trace)
+end
+
 --- Take note that a modal window was open: it held up the listener too, which is not deaf.
 function M.forgive_silence()
   set("inbox_since", string.format("%.3f", reaper.time_precise()))

@@ -65,6 +65,13 @@ function M.locked_item()
   return M.new("locked_item", "This item is locked.", "Unlock it first.")
 end
 
+--- What went wrong, for a person: the first line of what `xpcall` or `pcall` caught.
+---@param problem any
+---@return string
+function M.first_line(problem)
+  return (tostring(problem):match("[^\n]*"))
+end
+
 --- The error as one line for a person.
 ---@param err reapaint.Error
 ---@return string

@@ -2,6 +2,7 @@
 ---
 --- A step does a few milliseconds of work at most. Each job probes one known path a tick.
 
+local channel = require("reapaint.channel")
 local display = require("reapaint.display")
 local errors = require("reapaint.errors")
 local jobs = require("reapaint.jobs")
@@ -367,9 +368,8 @@ local function guarded_step(listener, job, index)
     -- One job's trouble must not end the others'.
     M.close(job)
     job.state, job.reason = "kept", "something unexpected happened"
-    reaper.SetExtState("ReaPaint", "last_error", problem, false)
-    local first_line = tostring(problem):match("[^\n]*")
-    say(listener, "A job of ReaPaint stopped: " .. first_line)
+    channel.set_last_error(tostring(problem))
+    say(listener, "A job of ReaPaint stopped: " .. errors.first_line(problem))
   end
 end
 

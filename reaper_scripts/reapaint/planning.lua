@@ -5,6 +5,7 @@ local geometry = require("reapaint.geometry")
 local json = require("reapaint.json")
 local project = require("reapaint.project")
 local sound = require("reapaint.sound")
+local spool = require("reapaint.spool")
 
 local M = {}
 
@@ -280,7 +281,7 @@ end
 function M.request(plan, job_id, settings_message, project_info)
   local source_end_s = plan.source.route == "file" and plan.source.end_s or nil
   return {
-    protocol = "1.0",
+    protocol = spool.PROTOCOL,
     job_id = job_id,
     project = project_info,
     item = { name = plan.name },

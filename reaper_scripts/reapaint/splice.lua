@@ -208,7 +208,7 @@ function M.apply(job, result, opened, proj, item, take)
       errors.new(
         "splice_failed",
         "The result could not be spliced in; the project is as it was.",
-        "The files are kept. What went wrong: " .. tostring(problem):match("[^\n]*")
+        "The files are kept. What went wrong: " .. errors.first_line(problem)
       )
   end
   return pieces
@@ -274,8 +274,8 @@ function M.place_apart(job, result, opened, proj)
     return true
   end, project.remember_tracks(proj))
   if not done then
-    local reason = tostring(problem):match("[^\n]*")
-    return nil, errors.new("splice_failed", "The result could not be placed: " .. reason)
+    local what = "The result could not be placed: " .. errors.first_line(problem)
+    return nil, errors.new("splice_failed", what)
   end
   return true
 end
