@@ -36,7 +36,7 @@ M.STAGES = {
 ---@field proj ReaProject?
 ---@field reader reapaint.Reader?
 ---@field result table?
----@field opened table?
+---@field opened { source: PCM_source? }[][]? files of the result, by take, then by span
 ---@field reason string? why it is kept
 
 local function say(listener, text)
@@ -260,7 +260,7 @@ local function splice_in(listener, job)
     return M.keep(listener, job, "its item is locked")
   end
   local waiting = splice.waiting_for(others(listener, job), item, proj)
-  local pieces, err = splice.apply(job, job.result, job.opened, proj, item, take)
+  local pieces, err = splice.apply(job, item, take)
   if not pieces then
     M.keep(listener, job, "it could not be spliced in")
     return say(listener, errors.sentence(err))
@@ -285,7 +285,7 @@ local function place_apart(listener, job)
     return
   end
   local elsewhere = jobs.made_elsewhere(job)
-  local done, err = splice.place_apart(job, job.result, job.opened, job.proj)
+  local done, err = splice.place_apart(job)
   if not done then
     M.keep(listener, job, "it could not be placed")
     return say(listener, errors.sentence(err))

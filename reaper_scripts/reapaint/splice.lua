@@ -22,9 +22,9 @@ local function take_index(item, take)
 end
 
 local function is_whole_part(job, item)
-  local span = project.item_span(item)
-  local shape = { position = span.start_s, length = span.end_s - span.start_s }
-  return #job.parts == 1 and not job.extend_to_s and geometry.is_whole(shape, job.parts[1])
+  return #job.parts == 1
+    and not job.extend_to_s
+    and geometry.is_whole(project.shape(item), job.parts[1])
 end
 
 --- The item and take that a job's result belongs to, unless they changed.
@@ -91,15 +91,14 @@ local function file_name(path)
 end
 
 --- What is stored with a take: the record of its making, and what these scripts need to go on.
----@param job reapaint.Job
----@param result table
+---@param job reapaint.Pending
 ---@param result_take table
 ---@param file table
 ---@param origin table?
 ---@return table<string, string>
-local function stored(job, result, result_take, file, origin)
+local function stored(job, result_take, file, origin)
   local record = {}
-  for key, value in pairs(result.record) do
+  for key, value in pairs(job.result.record) do
     record[key] = value
   end
   record.seed = result_take.seed
@@ -119,39 +118,53 @@ local function stored(job, result, result_take, file, origin)
   }
 end
 
---- Give an opened source away: whatever happens from here on, it dies with its take.
-local function hand_over(opened)
+--- Give away what a take plays in a part: whatever happens from here on, it dies with its take.
+local function hand_over(job, take_number, part_number)
+  local opened = job.opened[take_number][part_number]
   local source = opened.source
   opened.source = nil
   return source
 end
 
---- Add all takes of a result to one painted part; the first becomes the one that is heard.
-local function add_takes(job, result, opened, part_index, item, like, origin, proj)
-  local part_start_s = project.item_span(item).start_s
-  local like_guid = project.take_guid(like)
+---@class reapaint.Part a piece that was cut out
+---@field number integer
+---@field item MediaItem
+---@field like MediaItem_Take the take that the new ones are made like
+---@field origin table what `takes` needs to undo the cut
+
+--- Add all takes of a result to one part; the first becomes the one that is heard.
+---@param job reapaint.Pending
+---@param part reapaint.Part
+local function add_takes(job, part)
+  local part_start_s = project.item_span(part.item).start_s
+  local like_guid = project.take_guid(part.like)
   local first_guid
-  for index, result_take in ipairs(result.takes) do
-    local file = file_for(result_take, part_index)
-    local source = hand_over(opened[index][part_index])
-    local take = project.add_take(item, project.find_take(like_guid, proj), source, {
+  for index, result_take in ipairs(job.result.takes) do
+    local file = file_for(result_take, part.number)
+    local source = hand_over(job, index, part.number)
+    local take = project.add_take(part.item, project.find_take(like_guid, job.proj), source, {
       name = file_name(file.path),
       offset = part_start_s + job.axis_shift_s - file.file_start_s,
-      ext = stored(job, result, result_take, file, origin),
+      ext = stored(job, result_take, file, part.origin),
     })
     first_guid = first_guid or project.take_guid(take)
-    project.copy_envelopes_to_last(item, project.find_take(like_guid, proj))
+    project.copy_envelopes_to_last(part.item, project.find_take(like_guid, job.proj))
   end
-  project.activate(project.find_take(first_guid, proj))
+  project.activate(project.find_take(first_guid, job.proj))
 end
 
 --- What a part that is painted already was cut from: a further take does not change that.
-local function origin_of(part)
-  local _, before = planning.painted_take(part)
+local function origin_of(item)
+  local _, before = planning.painted_take(item)
   return before and before.origin
 end
 
-local function change(job, result, opened, item, take, proj)
+--- Cut the parts of a job out of its item, and give them their takes.
+---@param job reapaint.Pending
+---@param item MediaItem
+---@param take MediaItem_Take
+---@return MediaItem[] pieces what the item became
+local function cut_and_fill(job, item, take)
   local loops = project.value(item, "B_LOOPSRC")
   local whole = project.item_span(item)
   local length = project.value(item, "D_LENGTH")
@@ -162,10 +175,10 @@ local function change(job, result, opened, item, take, proj)
     project.set_value(item, "D_LENGTH", job.extend_to_s - whole.start_s)
   end
   local painted, pieces = cut_out(item, job.parts)
-  for part_index, part in ipairs(painted) do
-    local span = project.item_span(part)
-    local like = project.takes(part)[index]
-    local origin = #pieces == 1 and origin_of(part)
+  for number, piece in ipairs(painted) do
+    local span = project.item_span(piece)
+    local like = project.takes(piece)[index]
+    local origin = #pieces == 1 and origin_of(piece)
       or {
         cut_left = span.start_s > whole.start_s + geometry.EDGE_S,
         cut_right = span.end_s < whole.end_s - geometry.EDGE_S,
@@ -176,13 +189,13 @@ local function change(job, result, opened, item, take, proj)
         fade_out = origin_fade,
         like = project.take_guid(like),
       }
-    if loops ~= 0 and not needs_loop(part, like) then
-      project.set_value(part, "B_LOOPSRC", 0)
+    if loops ~= 0 and not needs_loop(piece, like) then
+      project.set_value(piece, "B_LOOPSRC", 0)
     end
     if #pieces > 1 and text ~= "" and #text <= MAX_TEXT then
-      project.set_item_ext(part, planning.ORIGINAL_KEY, text)
+      project.set_item_ext(piece, planning.ORIGINAL_KEY, text)
     end
-    add_takes(job, result, opened, part_index, part, like, origin, proj)
+    add_takes(job, { number = number, item = piece, like = like, origin = origin })
   end
   for _, piece in ipairs(pieces) do
     project.refresh(piece)
@@ -190,18 +203,15 @@ local function change(job, result, opened, item, take, proj)
   return pieces
 end
 
---- Splice a result in: one tick, one undo point.
----@param job reapaint.Job
----@param result table
----@param opened { source: PCM_source }[][] by take, then by span
----@param proj ReaProject
+--- Splice the result of a job in, whose files are open: one tick, one undo point.
+---@param job reapaint.Pending
 ---@param item MediaItem
 ---@param take MediaItem_Take
 ---@return MediaItem[]? pieces what the item became
 ---@return reapaint.Error?
-function M.apply(job, result, opened, proj, item, take)
-  local pieces, problem = project.edit(proj, "ReaPaint: " .. job.label, function()
-    return change(job, result, opened, item, take, proj)
+function M.apply(job, item, take)
+  local pieces, problem = project.edit(job.proj, "ReaPaint: " .. job.label, function()
+    return cut_and_fill(job, item, take)
   end, project.remember(item))
   if not pieces then
     return nil,
@@ -238,8 +248,8 @@ end
 function M.move_targets(waiting, pieces)
   local places = {}
   for index, piece in ipairs(pieces) do
-    local span = project.item_span(piece)
-    places[index] = { position = span.start_s, length = span.end_s - span.start_s, item = piece }
+    places[index] = project.shape(piece)
+    places[index].item = piece
   end
   for _, entry in ipairs(waiting) do
     local place = geometry.holder(places, entry.job.parts, geometry.EDGE_S)
@@ -251,28 +261,25 @@ function M.move_targets(waiting, pieces)
 end
 
 --- Put a result that has lost its place on a new track, where it would have been heard.
----@param job reapaint.Job
----@param result table
----@param opened { source: PCM_source }[][]
----@param proj ReaProject
+---@param job reapaint.Pending
 ---@return boolean?, reapaint.Error?
-function M.place_apart(job, result, opened, proj)
+function M.place_apart(job)
   local label = "ReaPaint: " .. job.label .. " (on a new track)"
-  local done, problem = project.edit(proj, label, function()
-    for take_number, result_take in ipairs(result.takes) do
+  local done, problem = project.edit(job.proj, label, function()
+    for take_number, result_take in ipairs(job.result.takes) do
       for index, part in ipairs(job.parts) do
         local file = file_for(result_take, index)
-        project.add_item(proj, part, hand_over(opened[take_number][index]), {
+        project.add_item(job.proj, part, hand_over(job, take_number, index), {
           name = file_name(file.path),
           offset = part.start_s + job.axis_shift_s - file.file_start_s,
-          ext = stored(job, result, result_take, file),
+          ext = stored(job, result_take, file),
           muted = take_number > 1,
           new_track = take_number == 1 and index == 1,
         })
       end
     end
     return true
-  end, project.remember_tracks(proj))
+  end, project.remember_tracks(job.proj))
   if not done then
     local what = "The result could not be placed: " .. errors.first_line(problem)
     return nil, errors.new("splice_failed", what)

@@ -39,12 +39,12 @@ MUTANTS = {
     "cuts stay as the split left them": ("  square_cut(item, right, at_s)\n", ""),
     "refresh stays prevented": ("  reaper.PreventUIRefresh(-1)\n", ""),
     "the undo block stays open": (
-        "    reaper.Undo_EndBlock2(project, label, EDITED)\n",
+        "    reaper.Undo_EndBlock2(proj, label, EDITED)\n",
         "",
     ),
     "an undo flag is missing": ("UNDO_TRACKS | UNDO_ITEMS", "UNDO_TRACKS"),
     "the new take is not heard": (
-        "  project.activate(project.find_take(first_guid, proj))\n",
+        "  project.activate(project.find_take(first_guid, job.proj))\n",
         "",
     ),
     "volume and polarity are lost": ('{ "D_VOL", "D_PAN", "D_PANLAW",', '{ "D_PAN", "D_PANLAW",'),
