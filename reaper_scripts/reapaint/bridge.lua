@@ -103,32 +103,21 @@ local function has_old_name(arguments)
   return false
 end
 
+local function not_installed(message)
+  return errors.new("not_installed", message, "Run `reapaint reaper install` in a terminal.")
+end
+
 local function launch()
   local found, err = spool.read_message(spool.launch_path())
   if not found then
     if err.code ~= "missing_file" then
       return nil, err
     end
-    return nil,
-      errors.new(
-        "not_installed",
-        "ReaPaint does not know where its Python program is.",
-        "Run `reapaint reaper install` in a terminal."
-      )
+    return nil, not_installed("ReaPaint does not know where its Python program is.")
   elseif type(found.python) ~= "string" or type(found.arguments) ~= "table" then
-    return nil,
-      errors.new(
-        "not_installed",
-        "launch.json is damaged.",
-        "Run `reapaint reaper install` in a terminal."
-      )
+    return nil, not_installed("launch.json is damaged.")
   elseif has_old_name(found.arguments) then
-    return nil,
-      errors.new(
-        "not_installed",
-        "ReaPaint was updated, and REAPER still starts the version before.",
-        "Run `reapaint reaper install` in a terminal."
-      )
+    return nil, not_installed("ReaPaint was updated, and REAPER still starts the version before.")
   end
   -- -2: no waiting, no window in front. What it returns says nothing about the program's life.
   if not reaper.ExecProcess(M.command_line(found), -2) then

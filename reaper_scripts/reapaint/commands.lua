@@ -119,7 +119,7 @@ local function send(plan, chosen, proj)
     name = project.name(proj),
     media_folder = project.media_folder(proj),
   })
-  instances.appear()
+  instances.announce()
   local ok, err = jobs.store(job)
   if ok and not plan.reading then
     -- A file needs no reading: the request leaves within this very tick.

@@ -32,6 +32,16 @@ function M.overlap(a, b)
   return { start_s = start_s, end_s = end_s }
 end
 
+--- Whether a span goes on in another, before it or after it.
+---@param span reapaint.Span
+---@param other reapaint.Span
+---@param direction integer -1: the other comes before; 1: after
+---@return boolean
+function M.touches(span, other, direction)
+  local gap = direction < 0 and span.start_s - other.end_s or other.start_s - span.end_s
+  return math.abs(gap) < M.EDGE_S
+end
+
 --- The spans in order, those that touch as one.
 ---@param spans reapaint.Span[]
 ---@return reapaint.Span[]

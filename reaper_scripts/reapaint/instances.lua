@@ -41,8 +41,9 @@ local function write_beat(instance, beat)
   spool.replace(spool.life_path(instance), json.encode(life))
 end
 
---- Be seen before the first job is: another REAPER may look at any moment.
-function M.appear()
+--- Show that this REAPER lives, before its first job can be seen: another one may look at any
+--- moment.
+function M.announce()
   local own = channel.instance()
   if not reaper.file_exists(spool.life_path(own)) then
     reaper.RecursiveCreateDirectory(spool.root() .. "/spool", 0)
@@ -50,12 +51,13 @@ function M.appear()
   end
 end
 
---- Leave a job to its REAPER while that shows life.
+--- Leave a job to the REAPER that made it while that shows life: `tick` returns it when it no
+--- longer does.
 ---@param state reapaint.Instances
 ---@param instance string?
 ---@param job_id string
----@return boolean
-function M.leaves_alone(state, instance, job_id)
+---@return boolean whether it is left
+function M.leave_to_owner(state, instance, job_id)
   if type(instance) ~= "string" or not instance:match("^[%w{}-]+$") or instance == state.own then
     return false
   end
@@ -77,7 +79,7 @@ local function show_life(state, has_jobs)
     state.beat = state.beat + 1
     write_beat(state.own, state.beat)
   elseif reaper.file_exists(spool.life_path(state.own)) then
-    M.leave(state)
+    M.withdraw(state)
   end
 end
 
@@ -104,9 +106,9 @@ function M.tick(state, has_jobs)
   return orphans
 end
 
---- Be seen no more.
+--- Show no life any more.
 ---@param state reapaint.Instances
-function M.leave(state)
+function M.withdraw(state)
   os.remove(spool.life_path(state.own))
   state.beat = 0
 end

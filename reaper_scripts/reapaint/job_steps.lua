@@ -17,6 +17,8 @@ local M = {}
 --- Every so many ticks a job's probe is for its progress instead of its result.
 local PROGRESS_EVERY = 5
 local OPEN_BUDGET_S = 0.004
+--- Why a result is kept that this REAPER did not wait for.
+M.CAME_WHILE_CLOSED = "REAPER was closed before it came"
 M.STAGES = {
   reading = "reading",
   queued = "waiting",
@@ -307,7 +309,7 @@ local function receive(listener, job, result)
   elseif type(result.takes) ~= "table" or #result.takes == 0 then
     return fail(listener, job, errors.new("empty_result", "The result holds no take."))
   elseif not M.is_own(listener, job) then
-    return M.keep(listener, job, "REAPER was closed before it came")
+    return M.keep(listener, job, M.CAME_WHILE_CLOSED)
   end
   job.result = result
   job.state, job.stage, job.fraction = "opening", "splice", 1
@@ -315,7 +317,7 @@ local function receive(listener, job, result)
 end
 
 local function probe_progress(job)
-  local progress = spool.read_message(spool.job_path(job.job_id, "progress.json"), job.job_id)
+  local progress = spool.read_of_job(job.job_id, "progress.json")
   if progress then
     job.stage = M.STAGES[progress.stage] and progress.stage or job.stage
     job.fraction = math.max(0, math.min(1, tonumber(progress.fraction) or 0))
@@ -328,7 +330,7 @@ local function probe(listener, job, index)
   elseif not spool.has(job.job_id, "result.json") then
     return
   end
-  local result, err = spool.read_message(spool.job_path(job.job_id, "result.json"), job.job_id)
+  local result, err = spool.read_of_job(job.job_id, "result.json")
   if not result and err.code == "missing_file" then
     -- It is there, but another program has it open: the next tick will do.
     return
@@ -347,7 +349,7 @@ end
 ---@param listener reapaint.Listener
 ---@param job reapaint.Pending
 function M.place(listener, job)
-  local result, err = spool.read_message(spool.job_path(job.job_id, "result.json"), job.job_id)
+  local result, err = spool.read_of_job(job.job_id, "result.json")
   if not result or spool.has(job.job_id, "applied") then
     -- Swept, or taken by another REAPER, since it was offered.
     job.state = "done"

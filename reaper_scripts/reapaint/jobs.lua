@@ -32,7 +32,7 @@ function M.new(plan, chosen, project_info)
   request.instance = channel.instance()
   return {
     job_id = job_id,
-    label = chosen.prompt ~= "" and chosen.prompt or "fill from surroundings",
+    label = settings.label(chosen),
     name = plan.name,
     targets = { plan.facts },
     spans = plan.spans,
@@ -67,7 +67,7 @@ end
 ---@param job_id string
 ---@return reapaint.Job?
 function M.load(job_id)
-  local note = spool.read_message(spool.job_path(job_id, "script.json"), job_id)
+  local note = spool.read_of_job(job_id, "script.json")
   if not note or type(note.targets) ~= "table" or type(note.request) ~= "table" then
     return nil
   end

@@ -1,4 +1,4 @@
---- The resident script: obeys the actions, follows jobs, shows how far they are.
+--- The resident script: does what the actions ask for, follows jobs, shows how far they are.
 
 local bridge = require("reapaint.bridge")
 local channel = require("reapaint.channel")
@@ -92,7 +92,7 @@ local WORDS = {
   end,
 }
 
-local function obey(listener)
+local function handle_words(listener)
   local words = listener.words or {}
   listener.words = nil
   for _, word in ipairs(channel.receive()) do
@@ -109,7 +109,7 @@ end
 -- What earlier runs left
 
 local function has_good_result(job_id)
-  local result = spool.read_message(spool.job_path(job_id, "result.json"), job_id)
+  local result = spool.read_of_job(job_id, "result.json")
   return result and result.ok
 end
 
@@ -128,7 +128,7 @@ local function take_up(listener, job)
     -- The last: the action ended before it sent anything.
     job_steps.finish(job)
   elseif has_result and not is_own then
-    job.state, job.reason = "kept", "REAPER was closed before it came"
+    job.state, job.reason = "kept", job_steps.CAME_WHILE_CLOSED
   elseif not is_own and job.state == "reading" then
     job.request.instance = listener.instances.own
     jobs.store(job)
@@ -139,7 +139,7 @@ local function take_up_all(listener, job_ids)
   local kept = 0
   for _, job_id in ipairs(job_ids) do
     local job = not spool.has(job_id, "applied") and jobs.load(job_id)
-    if job and not instances.leaves_alone(listener.instances, job.request.instance, job_id) then
+    if job and not instances.leave_to_owner(listener.instances, job.request.instance, job_id) then
       take_up(listener, job)
       kept = kept + (job.state == "kept" and 1 or 0)
     end
@@ -226,7 +226,7 @@ function M.tick(listener)
     return false
   end
   listener.ticks = listener.ticks + 1
-  obey(listener)
+  handle_words(listener)
   job_steps.step(listener)
   local busy = forget_done(listener)
   local news = bridge.tick(listener.bridge, busy > 0)
@@ -248,7 +248,7 @@ function M.close(listener)
   display.close(listener.display)
   if channel.holds(listener.token) then
     -- Another listener of this REAPER would go on to show life.
-    instances.leave(listener.instances)
+    instances.withdraw(listener.instances)
   end
   channel.release(listener.token)
 end

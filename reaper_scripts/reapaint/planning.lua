@@ -90,9 +90,7 @@ local function heard_beyond(item, path, edge_offset, direction)
   for _ = 1, MAX_HOPS do
     local span, reached = project.item_span(item), nil
     for _, other in ipairs(project.neighbours(item, direction)) do
-      local near = project.item_span(other)
-      local gap = direction < 0 and span.start_s - near.end_s or near.start_s - span.end_s
-      reached = math.abs(gap) < geometry.EDGE_S
+      reached = geometry.touches(span, project.item_span(other), direction)
         and continuing_take(other, path, edge_offset, direction)
       if reached then
         item, edge_offset = other, reached

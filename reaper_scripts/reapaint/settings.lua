@@ -164,6 +164,13 @@ function M.complete(values)
   return settings
 end
 
+--- What a job with these settings is called: its prompt, or what it does without one.
+---@param settings reapaint.Settings
+---@return string
+function M.label(settings)
+  return settings.prompt ~= "" and settings.prompt or "fill from surroundings"
+end
+
 --- The settings as they stand in a request, null where the engine decides.
 ---@param settings reapaint.Settings
 ---@return table

@@ -147,6 +147,15 @@ function M.read_message(path, job_id)
   return message
 end
 
+--- A message in a job's folder.
+---@param job_id string
+---@param name string
+---@return table?, reapaint.Error?
+function M.read_of_job(job_id, name)
+  local message, err = M.read_message(M.job_path(job_id, name), job_id)
+  return message, err
+end
+
 --- What these scripts note about a job, for themselves; the first file in its folder.
 ---@param job_id string
 ---@param note table

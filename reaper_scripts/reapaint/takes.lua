@@ -147,9 +147,8 @@ end
 local function touching(item, direction)
   local span = project.item_span(item)
   for _, other in ipairs(project.neighbours(item, direction)) do
-    local near = project.item_span(other)
-    local gap = direction < 0 and span.start_s - near.end_s or near.start_s - span.end_s
-    if math.abs(gap) < geometry.EDGE_S and not planning.painted_take(other) then
+    local is_next = geometry.touches(span, project.item_span(other), direction)
+    if is_next and not planning.painted_take(other) then
       return other
     end
   end
@@ -261,8 +260,8 @@ function M.recall(proj)
   recalled.seed = json.value(job.seed)
   recalled.takes = 1
   settings.recall(recalled)
-  local what = recalled.prompt ~= "" and recalled.prompt or "fill from surroundings"
-  return string.format("Recalled for the next prompt: %s (seed %s)", what, tostring(job.seed))
+  local text = "Recalled for the next prompt: %s (seed %s)"
+  return text:format(settings.label(recalled), tostring(job.seed))
 end
 
 return M

@@ -55,6 +55,24 @@ def test_razor_areas_of_tracks_count_and_those_of_envelopes_do_not(lua: Any) -> 
     assert pairs(geometry.razor_spans(text)) == [(1, 3), (3.5, 4)]
 
 
+@pytest.mark.parametrize(
+    ("other", "direction", "touches"),
+    [
+        ((2, 3), 1, True),
+        ((2.000001, 3), 1, True),
+        ((2.1, 3), 1, False),
+        ((2, 3), -1, False),
+        ((0, 1), -1, True),
+        ((0, 0.9), -1, False),
+    ],
+)
+def test_a_span_goes_on_in_one_that_begins_where_it_ends(
+    lua: Any, other: tuple[float, float], direction: int, touches: bool
+) -> None:
+    runtime, geometry = lua
+    assert geometry.touches(span(runtime, 1, 2), span(runtime, *other), direction) is touches
+
+
 def test_a_part_is_its_span_where_that_lies_on_samples(lua: Any) -> None:
     runtime, geometry = lua
     parts = geometry.parts(item(runtime, 1, 10), spans(runtime, (3, 4), (6, 7)), 48000)

@@ -11,7 +11,6 @@ local HEAL_SPLITS = 40548
 local UNDO_TRACKS = 1
 local UNDO_ITEMS = 4
 local EDITED = UNDO_TRACKS | UNDO_ITEMS
-local FIXED_LANES = 2
 local FREE_POSITIONING = 1
 
 local TAKEN_BACK = "ReaPaint: nothing"
@@ -138,7 +137,7 @@ local function keep_looks(left, right)
     reaper.GetSetMediaItemInfo_String(right, "P_NOTES", notes, true)
   end
   local mode = reaper.GetMediaTrackInfo_Value(reaper.GetMediaItem_Track(left), "I_FREEMODE")
-  if mode == FIXED_LANES then
+  if mode == reading.FIXED_LANES then
     -- On another track setting a lane would make it one with lanes.
     M.set_value(right, "I_FIXEDLANE", reading.value(left, "I_FIXEDLANE"))
   elseif mode == FREE_POSITIONING then

@@ -7,7 +7,8 @@ local geometry = require("reapaint.geometry")
 
 local M = {}
 
-local FIXED_LANES = 2
+--- A track's I_FREEMODE where its items lie in lanes of a fixed number.
+M.FIXED_LANES = 2
 local RECORDING = 4
 local MONO_MODES = { [2] = true, [3] = true, [4] = true }
 local MAX_NEIGHBOURS = 4
@@ -158,7 +159,7 @@ function M.track_items(track)
 end
 
 local function is_heard(track, item)
-  return reaper.GetMediaTrackInfo_Value(track, "I_FREEMODE") ~= FIXED_LANES
+  return reaper.GetMediaTrackInfo_Value(track, "I_FREEMODE") ~= M.FIXED_LANES
     or reaper.GetMediaItemInfo_Value(item, "C_LANEPLAYS") ~= 0
 end
 
