@@ -124,7 +124,7 @@ def test_only_the_span_changes_and_it_does(
         error = patch[:, middle] + old[:, middle]
         assert np.mean(error**2) < 0.05 * np.mean(old**2)
     assert standin.paid == 2
-    assert done.notes[0].startswith("2 calls of")
+    assert done.notes[0].startswith("2 requests of")
     assert done.backend == standin.name
 
 

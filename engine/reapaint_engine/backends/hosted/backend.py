@@ -17,7 +17,7 @@ from reapaint_engine.backends.hosted.errors import HostedCode, HostedError
 from reapaint_engine.backends.hosted.journal import Journal, journal_folder
 from reapaint_engine.backends.hosted.pace import Clock, Pace, SystemClock
 from reapaint_engine.backends.hosted.paid_requests import Delivery
-from reapaint_engine.backends.hosted.planning import Plan, honoured, plan_calls
+from reapaint_engine.backends.hosted.planning import Plan, honoured, plan_requests
 from reapaint_engine.backends.hosted.service import HostedModel, Service
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, package_missing, reason_of
 from reapaint_engine.protocol.messages import BackendInfo
@@ -29,7 +29,7 @@ CHANNELS = 2
 """What every Stable Audio model makes."""
 
 PREFERRED_WINDOW_S = 20.0
-"""A call costs the same however much it hears; this much is uploaded in no time."""
+"""A request costs the same however much it hears; this much is uploaded in no time."""
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class HostedBackend(Backend):
     def generate(
         self, window: Window, params: GenerationParams, seeds: Sequence[int], control: JobControl
     ) -> Generation:
-        """Fill every span once for each seed, each by a call of its own.
+        """Fill every span once for each seed, each by a request of its own.
 
         Raises
         ------
@@ -88,7 +88,7 @@ class HostedBackend(Backend):
         control.step(Stage.ENCODE, 0.0)
         self._check_prompt(params)
         model = next(each for each in self.service.models if each.name == params.model)
-        plans, warnings = plan_calls(self.service, model, window, params, seeds)
+        plans, warnings = plan_requests(self.service, model, window, params, seeds)
         account = load_account(self.service.login)
         journal = self._journal()
         self._check_cost(plans, model, journal, params.max_cost)
@@ -149,13 +149,13 @@ class HostedBackend(Backend):
             contents = {plan.content for plan in unknown}
             new -= min(new, sum(journal.left_behind(content) for content in contents))
         cost = None if model.price_usd is None else new * model.price_usd
-        _log.info("%s: %d new calls, %s", self.service.name, new, usd(cost))
+        _log.info("%s: %d new requests, %s", self.service.name, new, usd(cost))
         limits = [limit for limit in (self._max_cost, asked) if limit is not None]
         if not limits or new == 0 or (cost is not None and cost <= min(limits)):
             return
         raise HostedError(
             HostedCode.TOO_EXPENSIVE,
-            f"{_calls(new)} of {model.name} at {self.service.title} would cost {usd(cost)},"
+            f"{_requests(new)} of {model.name} at {self.service.title} would cost {usd(cost)},"
             f" and the limit is {usd(min(limits))}.",
             hint="Ask for fewer takes or spans, choose another model, or raise --max-cost.",
         )
@@ -183,14 +183,14 @@ def _notes(service: Service, model: HostedModel, deliveries: Sequence[Delivery])
             said = "an unknown price"
         else:
             said = f"{usd(len(new) * model.price_usd)} by the prices of {model.price_date}"
-        notes.append(f"{_calls(len(new))} of {model.name} at {service.title} cost {said}.")
+        notes.append(f"{_requests(len(new))} of {model.name} at {service.title} cost {said}.")
     if known:
-        notes.append(f"{_calls(known)} had been paid for before: nothing was paid again.")
+        notes.append(f"{_requests(known)} had been paid for before: nothing was paid again.")
     return tuple(notes)
 
 
-def _calls(number: int) -> str:
-    return "1 call" if number == 1 else f"{number} calls"
+def _requests(number: int) -> str:
+    return "1 request" if number == 1 else f"{number} requests"
 
 
 def _package_missing(service: Service, error: ImportError) -> HostedError:

@@ -7,11 +7,11 @@ from reapaint_engine.backends.hosted.errors import HostedCode, HostedError, mayb
 from reapaint_engine.backends.hosted.exchange import Request
 from reapaint_engine.backends.hosted.service import (
     Bounds,
-    Call,
     Capabilities,
     Failed,
     Finished,
     HostedModel,
+    PaidRequest,
     PreparedAudio,
     Running,
     State,
@@ -95,18 +95,18 @@ class EachLabs:
         lacks = tuple(name for name in _OPTIONAL if name not in fields)
         return PreparedAudio(audio=link, fields=fields, lacks=lacks)
 
-    def submit(self, session: Session, call: Call, prepared: PreparedAudio) -> Ticket:
+    def submit(self, session: Session, request: PaidRequest, prepared: PreparedAudio) -> Ticket:
         """Ask for the new audio."""
         values: dict[str, object] = {
-            "prompt": call.prompt,
+            "prompt": request.prompt,
             "audio": prepared.audio,
-            "mask_start": round(call.mask_start_s),
-            "mask_end": round(call.mask_end_s),
-            "duration": round(call.duration_s),
-            "negative_prompt": call.negative_prompt or None,
-            "steps": call.steps,
-            "guidance": call.guidance,
-            "seed": call.seed,
+            "mask_start": round(request.mask_start_s),
+            "mask_end": round(request.mask_end_s),
+            "duration": round(request.duration_s),
+            "negative_prompt": request.negative_prompt or None,
+            "steps": request.steps,
+            "guidance": request.guidance,
+            "seed": request.seed,
             "output_format": "wav",
         }
         inputs = {
@@ -118,7 +118,7 @@ class EachLabs:
             Request(
                 "POST",
                 f"{session.account.api}/v1/prediction",
-                json={"model": call.model.path, "input": inputs},
+                json={"model": request.model.path, "input": inputs},
             )
         )
         content = json_of(answer)

@@ -26,11 +26,11 @@ class HostedCode(Code):
 
 
 class HostedError(JobError):
-    """A call to a service can't be made, or gave nothing that can be used."""
+    """A request to a service can't be made, or gave nothing that can be used."""
 
 
-PAID_HINT = "The call was paid: ask the service for a refund, or ask again for a new one."
-"""The hint where a paid call gave nothing that can be used."""
+PAID_HINT = "The request was paid: ask the service for a refund, or ask again for a new one."
+"""The hint where a paid request gave nothing that can be used."""
 
 
 def no_upload(service: str, why: str) -> HostedError:
@@ -45,5 +45,5 @@ def maybe_paid(service: str, why: str) -> HostedError:
     return HostedError(
         HostedCode.MAYBE_PAID,
         f"Nobody can tell whether {service} took the request and charged for it: {why}.",
-        hint=f"Look at your account at {service}, and ask again if you want to pay for a new call.",
+        hint=f"Look at your account at {service}, and ask again if you want to pay once more.",
     )

@@ -6,11 +6,11 @@ from reapaint_engine.backends.hosted.errors import HostedCode, HostedError, mayb
 from reapaint_engine.backends.hosted.exchange import Request
 from reapaint_engine.backends.hosted.service import (
     Bounds,
-    Call,
     Capabilities,
     Failed,
     Finished,
     HostedModel,
+    PaidRequest,
     PreparedAudio,
     Running,
     State,
@@ -100,31 +100,31 @@ class Fal:
         session.free(Request("PUT", upload_url, content=wav, headers={"Content-Type": "audio/wav"}))
         return PreparedAudio(audio=link)
 
-    def submit(self, session: Session, call: Call, prepared: PreparedAudio) -> Ticket:
+    def submit(self, session: Session, request: PaidRequest, prepared: PreparedAudio) -> Ticket:
         """Ask for the new audio."""
-        fields: dict[str, object] = {"prompt": call.prompt, "audio_url": prepared.audio}
-        if call.model.takes.has_whole_seconds:
-            fields["mask_start"] = round(call.mask_start_s)
-            fields["mask_end"] = round(call.mask_end_s)
-            fields["seconds_total"] = round(call.duration_s)
+        fields: dict[str, object] = {"prompt": request.prompt, "audio_url": prepared.audio}
+        if request.model.takes.has_whole_seconds:
+            fields["mask_start"] = round(request.mask_start_s)
+            fields["mask_end"] = round(request.mask_end_s)
+            fields["seconds_total"] = round(request.duration_s)
         else:
-            fields["mask_start_seconds"] = call.mask_start_s
-            fields["mask_end_seconds"] = call.mask_end_s
-        if call.negative_prompt:
-            fields["negative_prompt"] = call.negative_prompt
-        if call.steps is not None:
-            fields["num_inference_steps"] = call.steps
-        if call.guidance is not None:
-            fields["guidance_scale"] = call.guidance
-        if call.seed is not None:
-            fields["seed"] = call.seed
-        url = f"{session.account.api}/{call.model.path}"
+            fields["mask_start_seconds"] = request.mask_start_s
+            fields["mask_end_seconds"] = request.mask_end_s
+        if request.negative_prompt:
+            fields["negative_prompt"] = request.negative_prompt
+        if request.steps is not None:
+            fields["num_inference_steps"] = request.steps
+        if request.guidance is not None:
+            fields["guidance_scale"] = request.guidance
+        if request.seed is not None:
+            fields["seed"] = request.seed
+        url = f"{session.account.api}/{request.model.path}"
         content = json_of(session.paid(Request("POST", url, json=fields)))
         remote_id = text_at(content, "request_id")
         if not is_remote_id(remote_id):
             raise maybe_paid(self.title, "its answer names no request")
         # The queue keeps requests by an app's first two names, whatever follows them.
-        app = "/".join(call.model.path.split("/")[:2])
+        app = "/".join(request.model.path.split("/")[:2])
         base = f"{session.account.api}/{app}/requests/{remote_id}"
         return Ticket(
             remote_id,

@@ -1,4 +1,4 @@
-"""A job's calls, one after the other, and their answers as passages of its window."""
+"""A job's requests, one after the other, and their answers as passages of its window."""
 
 import contextlib
 import logging
@@ -16,7 +16,7 @@ from reapaint_engine.backends.hosted.answers import UnreadableAnswer, decode_ans
 from reapaint_engine.backends.hosted.errors import PAID_HINT, HostedCode, HostedError
 from reapaint_engine.backends.hosted.journal import Claim, Journal, RequestStage
 from reapaint_engine.backends.hosted.pace import Clock, Pace
-from reapaint_engine.backends.hosted.paid_requests import Caller, Delivery
+from reapaint_engine.backends.hosted.paid_requests import Delivery, RequestSender
 from reapaint_engine.backends.hosted.planning import Plan, not_taken
 from reapaint_engine.backends.hosted.service import PreparedAudio, Service
 from reapaint_engine.backends.hosted.session import Session
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a job's calls brought: passages by take and span."""
+    """What a job's requests brought: passages by take and span."""
 
     passages: dict[tuple[int, int], Passage] = field(default_factory=dict)
     deliveries: list[Delivery] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Outcome:
 
 
 class HostedJob:
-    """Makes the calls of one job."""
+    """Makes one job: sends its paid requests, and fits their answers into its window."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class HostedJob:
         Raises
         ------
         HostedError
-            A call failed. Those before it stay in the journal: they are not paid twice.
+            A request failed. Those before it stay in the journal: they are not paid twice.
         JobCancelled
             Somebody asked for the job's end.
         """
@@ -83,7 +83,7 @@ class HostedJob:
             for number, plan in enumerate(plans):
                 claim = stack.enter_context(
                     journal.claim(
-                        plan.key, plan.content, any_seed=plan.call.model.takes.seed is None
+                        plan.key, plan.content, any_seed=plan.request.model.takes.seed is None
                     )
                 )
                 if claim is None:
@@ -95,7 +95,7 @@ class HostedJob:
                     claim.save(msgspec.structs.replace(claim.record, stage=RequestStage.DELIVERED))
         for prepared in self._prepared.values():
             outcome.warnings.extend(
-                not_taken(self._service, plans[0].call.model.name, name)
+                not_taken(self._service, plans[0].request.model.name, name)
                 for name in prepared.lacks
                 if name in _asked(plans[0])
             )
@@ -108,8 +108,8 @@ class HostedJob:
             self._report(stage, begin + share * done)
 
         report(Stage.ENCODE, 0.0)
-        caller = Caller(self._service, self._session, partial(report, Stage.SAMPLE))
-        delivery = caller.deliver(plan.call, partial(self._prepare, plan), claim, plan.content)
+        sender = RequestSender(self._service, self._session, partial(report, Stage.SAMPLE))
+        delivery = sender.deliver(plan.request, partial(self._prepare, plan), claim, plan.content)
         report(Stage.DECODE, 0.95)
         passage = self._passage(plan, delivery, claim, outcome.warnings)
         outcome.passages[plan.take, plan.index] = passage
@@ -124,13 +124,13 @@ class HostedJob:
     def _watch(self) -> None:
         self._control.step(self._stage, min(self._done, 1.0))
 
-    # Parts of one call
+    # Parts of one request
 
     def _prepare(self, plan: Plan) -> PreparedAudio:
         """Upload a span's section once for all its takes."""
         if plan.index not in self._prepared:
             self._prepared[plan.index] = self._service.prepare(
-                self._session, plan.call.model, plan.call.wav
+                self._session, plan.request.model, plan.request.wav
             )
         return self._prepared[plan.index]
 
@@ -197,18 +197,18 @@ class HostedJob:
     def _busy(self) -> HostedError:
         return HostedError(
             HostedCode.SERVICE_REFUSED,
-            "Another engine of yours is waiting for this very call.",
+            "Another engine of yours is waiting for this very request.",
             hint="Wait for it, or ask with another seed.",
         )
 
 
 def _asked(plan: Plan) -> set[str]:
-    """Return the names of what a call carries that a model might not take."""
-    call = plan.call
+    """Return the names of what a request carries that a model might not take."""
+    request = plan.request
     given = {
-        "negative_prompt": call.negative_prompt or None,
-        "steps": call.steps,
-        "guidance": call.guidance,
-        "seed": call.seed,
+        "negative_prompt": request.negative_prompt or None,
+        "steps": request.steps,
+        "guidance": request.guidance,
+        "seed": request.seed,
     }
     return {name for name, value in given.items() if value is not None}

@@ -20,7 +20,7 @@ from reapaint_engine.protocol import locks
 from reapaint_engine.protocol.folders import make_private, state_folder
 
 UNDELIVERED_S = 7 * 86_400.0
-"""How long a call is remembered whose result nobody has got: services keep results for
+"""How long a request is remembered whose result nobody has got: services keep results for
 about as long."""
 DELIVERED_S = 86_400.0
 """How long a result is kept that somebody has got, in case it didn't reach the project."""
@@ -31,12 +31,12 @@ _log = logging.getLogger(__name__)
 
 
 def journal_folder() -> Path:
-    """Return the folder of calls and their answers."""
+    """Return the folder of requests and their answers."""
     return make_private(state_folder() / "hosted")
 
 
 class RequestStage(StrEnum):
-    """How far a call has come."""
+    """How far a request has come."""
 
     SENDING = "sending"
     """The request may have left; whether it arrived was never learnt."""
@@ -49,7 +49,7 @@ class RequestStage(StrEnum):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """One call. ``content`` is the digest of all it depends on but the seed."""
+    """One request. ``content`` is the digest of all it depends on but the seed."""
 
     service: str
     content: str
@@ -66,7 +66,7 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Claim:
-    """One call's place in the journal, while it is worked on."""
+    """One request's place in the journal, while it is worked on."""
 
     def __init__(self, path: Path, record: Record | None) -> None:
         self._path = path
@@ -103,26 +103,26 @@ class Journal:
         self._clock = clock
 
     def knows(self, key: str) -> bool:
-        """Tell whether there is a record of a call."""
+        """Tell whether there is a record of a request."""
         return self._path(key).exists()
 
     def left_behind(self, content: str) -> int:
-        """Return how many calls were paid for with this content, that nobody got."""
+        """Return how many requests were paid for with this content, that nobody got."""
         records = (_read(path) for path in self._folder.glob("*.json"))
         return sum(_is_left_behind(record, content) for record in records)
 
     @contextlib.contextmanager
     def claim(self, key: str, content: str, *, any_seed: bool) -> Iterator[Claim | None]:
-        """Hold a call's place, so that no other engine works on it; yields None if one does.
+        """Hold a request's place, so that no other engine works on it; yields None if one does.
 
         Parameters
         ----------
         key
-            The digest of all that a call depends on.
+            The digest of all that a request depends on.
         content
             The same without the seed.
         any_seed
-            Seeds mean nothing to the model: a call with another one, that was paid for
+            Seeds mean nothing to the model: a request with another one, that was paid for
             and whose result nobody got, will do.
         """
         path = self._path(key)
@@ -154,7 +154,7 @@ class Journal:
                 _remove(path)
 
     def _adopt(self, content: str, path: Path) -> Record | None:
-        """Take over a call that an engine left behind, and return its record."""
+        """Take over a request that an engine left behind, and return its record."""
         for other in sorted(self._folder.glob("*.json")):
             record = _read(other)
             if not _is_left_behind(record, content):
@@ -165,7 +165,7 @@ class Journal:
                 record = _read(other)
                 if not _is_left_behind(record, content):
                     continue
-                _log.info("%s: a call that was left behind is picked up", record.service)
+                _log.info("%s: a request that was left behind is picked up", record.service)
                 answer = other.with_suffix(".answer")
                 if answer.exists():
                     answer.replace(path.with_suffix(".answer"))

@@ -50,7 +50,7 @@ class Pace:
     exchange_s: float = 300.0
     """How long one exchange may take in all: an upload over a slow line, or a result."""
     answer_s: float = 900.0
-    """How long a service may take for one call; it can be asked for again later."""
+    """How long a service may take for one request; it can be asked for again later."""
     cancel_s: float = 3.0
     """How long saying goodbye to a service may take: the user waits for it."""
     repeats: int = 6

@@ -1,4 +1,4 @@
-"""One paid call from its first byte to its answer, written down at every step."""
+"""One paid request from its first byte to its answer, written down at every step."""
 
 import base64
 import binascii
@@ -16,9 +16,9 @@ from reapaint_engine.backends.hosted.exchange import Request
 from reapaint_engine.backends.hosted.journal import Claim, Record, RequestStage
 from reapaint_engine.backends.hosted.pace import wait
 from reapaint_engine.backends.hosted.service import (
-    Call,
     Failed,
     Finished,
+    PaidRequest,
     PreparedAudio,
     Running,
     Service,
@@ -37,34 +37,34 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A call's answer. ``is_new`` says that it was paid for now."""
+    """A request's answer. ``is_new`` says that it was paid for now."""
 
     answer: bytes
     is_new: bool
     cost_usd: float | None
 
 
-def digests(service: str, call: Call, seed: int) -> tuple[str, str]:
-    """Return the digest of all that a call's result depends on, and that without the seed.
+def digests(service: str, request: PaidRequest, seed: int) -> tuple[str, str]:
+    """Return the digest of all that a request's result depends on, and that without the seed.
 
     Where a model takes no seed, the job's own still tells one take from another.
     """
     fields = {
         "service": service,
-        "path": call.model.path,
-        "audio": hashlib.sha256(call.wav).hexdigest(),
-        "mask": [call.mask_start_s, call.mask_end_s],
-        "prompt": call.prompt,
-        "negative_prompt": call.negative_prompt,
-        "steps": call.steps,
-        "guidance": call.guidance,
+        "path": request.model.path,
+        "audio": hashlib.sha256(request.wav).hexdigest(),
+        "mask": [request.mask_start_s, request.mask_end_s],
+        "prompt": request.prompt,
+        "negative_prompt": request.negative_prompt,
+        "steps": request.steps,
+        "guidance": request.guidance,
     }
     content = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
     return hashlib.sha256(f"{content} {seed}".encode()).hexdigest(), content
 
 
-class Caller:
-    """Makes calls for one job."""
+class RequestSender:
+    """Sends the paid requests of one job, and brings their answers."""
 
     def __init__(self, service: Service, session: Session, on_fraction: OnFraction) -> None:
         self._service = service
@@ -72,9 +72,9 @@ class Caller:
         self._on_fraction = on_fraction
 
     def deliver(
-        self, call: Call, prepare: Callable[[], PreparedAudio], claim: Claim, content: str
+        self, request: PaidRequest, prepare: Callable[[], PreparedAudio], claim: Claim, content: str
     ) -> Delivery:
-        """Return a call's answer: from the journal, from the service's shelf, or a new one.
+        """Return a request's answer: from the journal, from the service's shelf, or a new one.
 
         Raises
         ------
@@ -93,14 +93,14 @@ class Caller:
         is_new = record is None
         if record is None:
             prepared = prepare()
-            finished = self._submit(call, prepared, claim, content)
+            finished = self._submit(request, prepared, claim, content)
         else:
             finished = None
         finished = finished or self._await(claim)
         return self._fetch(finished, claim, is_new=is_new)
 
     def _submit(
-        self, call: Call, prepared: PreparedAudio, claim: Claim, content: str
+        self, request: PaidRequest, prepared: PreparedAudio, claim: Claim, content: str
     ) -> Finished | None:
         """Make the request; None where its result has to be waited for."""
         record = Record(
@@ -111,7 +111,7 @@ class Caller:
         )
         claim.save(record)
         try:
-            outcome = self._service.submit(self._session, call, prepared)
+            outcome = self._service.submit(self._session, request, prepared)
         except (HostedError, JobCancelled):
             # Whoever asked has been told, or has called it off: asking again is their choice.
             claim.forget()
@@ -133,7 +133,7 @@ class Caller:
 
     def _await(self, claim: Claim) -> Finished:
         """Poll until there is a result."""
-        assert claim.record is not None, "only a call that was taken is waited for"
+        assert claim.record is not None, "only a request that was taken is waited for"
         ticket = claim.record.ticket
         try:
             state = self._poll(ticket)
@@ -156,7 +156,7 @@ class Caller:
                 raise HostedError(
                     HostedCode.SERVICE_TIMEOUT,
                     f"{self._service.title} had no result after {waited_s:.0f} s.",
-                    hint="Ask for the same again later: the call is picked up and not paid twice.",
+                    hint="Ask for the same again later: it is picked up and not paid twice.",
                 )
             # Nobody tells how far it is: half of what is left for every 15 s.
             self._on_fraction(1.0 - math.exp2(-waited_s / 15.0))
@@ -175,7 +175,7 @@ class Caller:
     def _fetch(self, finished: Finished, claim: Claim, *, is_new: bool) -> Delivery:
         answer = self._download(finished, claim)
         record = claim.record
-        assert record is not None, "a call has its record until it is forgotten"
+        assert record is not None, "a request has its record until it is forgotten"
         fetched = msgspec.structs.replace(
             record, stage=RequestStage.FETCHED, cost_usd=finished.cost_usd
         )

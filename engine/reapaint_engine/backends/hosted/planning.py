@@ -1,4 +1,4 @@
-"""Which calls a job needs, and which of its parameters each model takes."""
+"""Which requests a job needs, and which of its parameters each model takes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from reapaint_engine.backends.base import GenerationParams, Window
 from reapaint_engine.backends.hosted.errors import HostedError
 from reapaint_engine.backends.hosted.paid_requests import digests
 from reapaint_engine.backends.hosted.sections import Section, SpanTooLong, cut_section
-from reapaint_engine.backends.hosted.service import Bounds, Call, HostedModel, Service
+from reapaint_engine.backends.hosted.service import Bounds, HostedModel, PaidRequest, Service
 from reapaint_engine.backends.hosted.wav import encode_wav, safe_gain
 from reapaint_engine.protocol.errors import PIECE_BY_PIECE, ErrorCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One call: which take and span it is for, what is sent, and its place in the journal.
+    """One request: which take and span it is for, what is sent, and its place in the journal.
 
     ``gain`` is what the window was brought down by to fit into a file of whole numbers.
     """
@@ -25,19 +25,19 @@ class Plan:
     index: int
     section: Section
     gain: float
-    call: Call
+    request: PaidRequest
     key: str
     content: str
 
 
-def plan_calls(
+def plan_requests(
     service: Service,
     model: HostedModel,
     window: Window,
     params: GenerationParams,
     seeds: Sequence[int],
 ) -> tuple[list[Plan], list[str]]:
-    """Return the calls of a job, take by take, and what has to be said about its parameters.
+    """Return the requests of a job, take by take, and what has to be said about its parameters.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def plan_calls(
         gain = safe_gain(section.audio)
         wav = encode_wav(section.audio * np.float32(gain), window.sample_rate)
         for take, (seed, sent_seed) in enumerate(zip(seeds, sent_seeds, strict=True)):
-            call = Call(
+            request = PaidRequest(
                 model=model,
                 wav=wav,
                 duration_s=section.frames / window.sample_rate,
@@ -64,14 +64,14 @@ def plan_calls(
                 guidance=guidance,
                 seed=sent_seed,
             )
-            key, content = digests(service.name, call, seed)
+            key, content = digests(service.name, request, seed)
             plans.append(
                 Plan(
                     take=take,
                     index=index,
                     section=section,
                     gain=gain,
-                    call=call,
+                    request=request,
                     key=key,
                     content=content,
                 )
@@ -134,7 +134,7 @@ def _seed(service: Service, model: HostedModel, seed: int, warnings: list[str]) 
     bounds = model.takes.seed
     if bounds is None:
         warnings.append(
-            f"{model.name} at {service.title} takes no seed: a new call will sound different."
+            f"{model.name} at {service.title} takes no seed: a new request will sound different."
         )
         return None
     if bounds.low <= seed <= bounds.high:

@@ -40,7 +40,7 @@ class Capabilities:
 class HostedModel:
     """One model of a service: its name here, its path there, and its price.
 
-    ``price_usd`` is that of one call, whatever its length, as the service's own pages
+    ``price_usd`` is that of one request, whatever its length, as the service's own pages
     told it on ``price_date``; None where they were not seen to tell any.
     """
 
@@ -52,8 +52,8 @@ class HostedModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One call that will be paid for; every value is within what the model takes."""
+class PaidRequest:
+    """One request that will be paid for; every value is within what the model takes."""
 
     model: HostedModel
     wav: bytes = field(repr=False)
@@ -69,9 +69,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class PreparedAudio:
-    """Audio that is in place for any number of calls.
+    """Audio that is in place for any number of requests.
 
-    ``audio`` is where the service finds it, "" where it travels with the call. ``fields``
+    ``audio`` is where the service finds it, "" where it travels with the request. ``fields``
     are the service's own names where it has to be asked for them; ``lacks`` names what
     the model was found not to take.
     """
@@ -83,7 +83,7 @@ class PreparedAudio:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A call that the service has taken: all that is needed to come back for it."""
+    """A request that the service has taken: all that is needed to come back for it."""
 
     remote_id: str
     links: Mapping[str, str] = field(default_factory=dict)
@@ -113,7 +113,7 @@ State = Running | Finished | Failed
 
 
 class Service(Protocol):
-    """One hosted service. It holds no state: everything it needs comes with a call."""
+    """One hosted service. It holds no state: everything it needs comes with a request."""
 
     @property
     def name(self) -> str:
@@ -139,12 +139,12 @@ class Service(Protocol):
         """Put audio where the service can find it; nothing is paid yet."""
 
     def submit(
-        self, session: Session, call: Call, prepared: PreparedAudio, /
+        self, session: Session, request: PaidRequest, prepared: PreparedAudio, /
     ) -> Ticket | Finished | Failed:
-        """Make the call that is paid for; at once over where the service is synchronous."""
+        """Make the request that is paid for; at once over where the service is synchronous."""
 
     def poll(self, session: Session, ticket: Ticket, /) -> State:
-        """Ask how a call stands."""
+        """Ask how a request stands."""
 
     def cancel(self, session: Session, ticket: Ticket, /) -> bool:
-        """Ask the service to end a call; False where it can't or didn't."""
+        """Ask the service to end a request; False where it can't or didn't."""

@@ -137,7 +137,7 @@ class Session:
                 return HostedError(
                     HostedCode.SERVICE_FAILED,
                     f"{login.title} is out of order (status {status}){quote}.",
-                    hint="Try again later; a call that was taken is picked up and not paid twice.",
+                    hint="Try again later; a request that was taken is picked up, not paid twice.",
                 )
             case status:
                 return HostedError(
@@ -155,7 +155,7 @@ class Session:
         return HostedError(
             HostedCode.SERVICE_UNREACHABLE,
             f"{self.title} can't be reached: {why}.",
-            hint="Check the network; a call that was taken is picked up and not paid twice.",
+            hint="Check the network; a request that was taken is picked up, not paid twice.",
         )
 
     def _asked_s(self, answer: Answer) -> float:

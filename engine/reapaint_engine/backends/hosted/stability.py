@@ -5,11 +5,11 @@ from reapaint_engine.backends.hosted.errors import maybe_paid
 from reapaint_engine.backends.hosted.exchange import Answer, Request
 from reapaint_engine.backends.hosted.service import (
     Bounds,
-    Call,
     Capabilities,
     Failed,
     Finished,
     HostedModel,
+    PaidRequest,
     PreparedAudio,
     Running,
     State,
@@ -54,7 +54,7 @@ ACCEPTED = 202
 
 
 class Stability:
-    """Takes the audio with the call. There is no way to cancel."""
+    """Takes the audio with the request. There is no way to cancel."""
 
     name = "stability"
     title = LOGIN.title
@@ -63,35 +63,36 @@ class Stability:
     poll_s = 5.0
 
     def prepare(self, _session: Session, _model: HostedModel, _wav: bytes) -> PreparedAudio:
-        """Do nothing: the audio travels with the call."""
+        """Do nothing: the audio travels with the request."""
         return PreparedAudio()
 
     def submit(
-        self, session: Session, call: Call, _prepared: PreparedAudio
+        self, session: Session, request: PaidRequest, _prepared: PreparedAudio
     ) -> Ticket | Finished | Failed:
         """Ask for the new audio; 2.5 answers with it."""
         form = {
-            "prompt": call.prompt,
-            "model": call.model.name,
-            "duration": str(round(call.duration_s)),
-            "mask_start": str(round(call.mask_start_s)),
-            "mask_end": str(round(call.mask_end_s)),
+            "prompt": request.prompt,
+            "model": request.model.name,
+            "duration": str(round(request.duration_s)),
+            "mask_start": str(round(request.mask_start_s)),
+            "mask_end": str(round(request.mask_end_s)),
             "output_format": "wav",
         }
-        if call.steps is not None:
-            form["steps"] = str(call.steps)
-        if call.guidance is not None:
-            form["cfg_scale"] = f"{call.guidance:g}"
-        if call.seed is not None:
-            form["seed"] = str(call.seed)
-        request = Request(
-            "POST",
-            f"{session.account.api}/{call.model.path}",
-            form=form,
-            file=("audio", call.wav),
-            headers={"Accept": "audio/*"},
+        if request.steps is not None:
+            form["steps"] = str(request.steps)
+        if request.guidance is not None:
+            form["cfg_scale"] = f"{request.guidance:g}"
+        if request.seed is not None:
+            form["seed"] = str(request.seed)
+        answer = session.paid(
+            Request(
+                "POST",
+                f"{session.account.api}/{request.model.path}",
+                form=form,
+                file=("audio", request.wav),
+                headers={"Accept": "audio/*"},
+            )
         )
-        answer = session.paid(request)
         if answer.status != ACCEPTED and "json" not in answer.headers.get("content-type", ""):
             return _result(answer)
         remote_id = text_at(json_of(answer), "id")

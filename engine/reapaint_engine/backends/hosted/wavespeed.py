@@ -5,11 +5,11 @@ from reapaint_engine.backends.hosted.errors import HostedCode, HostedError, mayb
 from reapaint_engine.backends.hosted.exchange import Answer, Request
 from reapaint_engine.backends.hosted.service import (
     Bounds,
-    Call,
     Capabilities,
     Failed,
     Finished,
     HostedModel,
+    PaidRequest,
     PreparedAudio,
     Running,
     State,
@@ -65,22 +65,22 @@ class WaveSpeed:
             raise no_upload(self.title, "took the upload but did not say where it is")
         return PreparedAudio(audio=link)
 
-    def submit(self, session: Session, call: Call, prepared: PreparedAudio) -> Ticket:
+    def submit(self, session: Session, request: PaidRequest, prepared: PreparedAudio) -> Ticket:
         """Ask for the new audio."""
         fields: dict[str, object] = {
             "audio": prepared.audio,
-            "prompt": call.prompt,
-            "mask_start_seconds": call.mask_start_s,
-            "mask_end_seconds": call.mask_end_s,
+            "prompt": request.prompt,
+            "mask_start_seconds": request.mask_start_s,
+            "mask_end_seconds": request.mask_end_s,
             "output_format": "wav",
         }
-        if call.negative_prompt:
-            fields["negative_prompt"] = call.negative_prompt
-        if call.steps is not None:
-            fields["num_inference_steps"] = call.steps
-        if call.guidance is not None:
-            fields["guidance_scale"] = call.guidance
-        url = f"{session.account.api}/api/v3/{call.model.path}"
+        if request.negative_prompt:
+            fields["negative_prompt"] = request.negative_prompt
+        if request.steps is not None:
+            fields["num_inference_steps"] = request.steps
+        if request.guidance is not None:
+            fields["guidance_scale"] = request.guidance
+        url = f"{session.account.api}/api/v3/{request.model.path}"
         answer = session.paid(Request("POST", url, json=fields))
         remote_id = text_at(_envelope(session, answer), "id")
         if not is_remote_id(remote_id):

@@ -46,7 +46,7 @@ def test_the_answer_stands_in_the_span(bench: Bench) -> None:
     assert _error_db(generation, window) < -90
     assert bench.standin.paid == 1
     (note,) = generation.notes
-    assert note.startswith("1 call of")
+    assert note.startswith("1 request of")
     assert "$0." in note
     assert generation.model == bench.model
 
@@ -252,7 +252,7 @@ def test_a_service_that_is_away_for_good_leaves_the_call_to_be_picked_up(bench: 
     generation = bench.fill(window)
     assert _error_db(generation, window) < -90
     assert bench.standin.paid == 1
-    assert generation.notes == ("1 call had been paid for before: nothing was paid again.",)
+    assert generation.notes == ("1 request had been paid for before: nothing was paid again.",)
 
 
 def test_an_endless_wait_ends_and_can_be_taken_up_again(bench: Bench) -> None:
@@ -468,12 +468,12 @@ def test_the_limit_is_held_before_anything_is_sent(bench: Bench) -> None:
     bench.max_cost = 2 * price - 0.001
     error = _refused(bench, seeds=(1, 2))
     assert error.code == "too_expensive"
-    assert "2 calls" in error.message
+    assert "2 requests" in error.message
     assert not bench.standin.asked
     bench.max_cost = 2 * price
     generation = bench.fill(seeds=(1, 2))
     assert bench.standin.paid == 2
-    assert generation.notes[0].startswith("2 calls of")
+    assert generation.notes[0].startswith("2 requests of")
 
 
 def test_a_model_of_unknown_price_is_refused_under_a_limit(bench_of: Callable[..., Bench]) -> None:
