@@ -27,7 +27,7 @@ GAIN = 0.8
 """It must bring the largest error down to this share, or it isn't worth its dullness."""
 
 
-def mended(before: Audio, new_audio: Audio, after: Audio, sample_rate: int) -> Audio:
+def declick(before: Audio, new_audio: Audio, after: Audio, sample_rate: int) -> Audio:
     """Return the beginning of new audio without the click that it makes with what precedes.
 
     Parameters

@@ -6,7 +6,7 @@ from enum import StrEnum
 import numpy as np
 
 from reapaint_engine.dsp.crossfades import crossfade
-from reapaint_engine.dsp.declick import mended
+from reapaint_engine.dsp.declick import declick
 from reapaint_engine.dsp.extrapolation import continuation, follows_on
 from reapaint_engine.dsp.levels import match_level as matched
 from reapaint_engine.dsp.levels import settle_level
@@ -162,8 +162,8 @@ def splice(
     if levelling is not Levelling.LEAVE:
         _settle(patch, before, sample_rate)
         _settle(patch[:, ::-1], after[:, ::-1], sample_rate)
-    _mend(left, before=before, patch=patch, after=after, sample_rate=sample_rate)
-    _mend(
+    _declick(left, before=before, patch=patch, after=after, sample_rate=sample_rate)
+    _declick(
         right,
         before=after[:, ::-1],
         patch=patch[:, ::-1],
@@ -220,12 +220,12 @@ def _settle(patch: Audio, before: Audio, sample_rate: int) -> None:
     patch[:, : head.shape[1]] = head
 
 
-def _mend(
+def _declick(
     join: _Join | None, *, before: Audio, patch: Audio, after: Audio, sample_rate: int
 ) -> None:
     """Take out the click that is left where old and new don't meet by themselves."""
     if join is not None and not join.is_as_it_was:
-        head = mended(before, patch, after, sample_rate)
+        head = declick(before, patch, after, sample_rate)
         patch[:, : head.shape[1]] = head
 
 

@@ -248,7 +248,7 @@ def test_new_audio_of_another_shape_is_refused(shape):
         splice(room(3.0), 3 * RATE, Span(0, RATE), new_audio, sample_rate=RATE, crossfade_frames=0)
 
 
-def test_what_clicks_is_mended_but_for_a_hard_join():
+def test_what_clicks_is_declicked_but_for_a_hard_join():
     window, span = room(3.0, 2), Span(RATE, 2 * RATE)
     new_audio = window[:, span.start : span.end] + np.float32(0.5)
     emptied = put(window, span, 0.0)
