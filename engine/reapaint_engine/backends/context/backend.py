@@ -21,7 +21,7 @@ from reapaint_engine.backends.context.analysis import Analysis, Character, analy
 from reapaint_engine.backends.context.features import kept_stretches
 from reapaint_engine.backends.context.pauses import pauses_only
 from reapaint_engine.backends.context.repair import repair
-from reapaint_engine.backends.context.segments import led_in
+from reapaint_engine.backends.context.segments import lead_in
 from reapaint_engine.backends.context.similar import fill_planned, plan_similar
 from reapaint_engine.dsp.splicing import Levelling
 from reapaint_engine.errors import JobError
@@ -238,7 +238,7 @@ def _room(window: Window, pauses: Window, span: Span, step: OnFraction) -> Prepa
     ambience = _ambience(pauses, span, step)
 
     def draw(seed: int, rng: np.random.Generator, step: OnFraction) -> Passage:
-        room = led_in(window, span, ambience.draw(seed, rng, step), WORD_LEAD_S)
+        room = lead_in(window, span, ambience.draw(seed, rng, step), WORD_LEAD_S)
         return replace(room, levelling=Levelling.SETTLE)
 
     return PreparedSpan(AMBIENCE, draw)

@@ -284,7 +284,7 @@ def _level(
     audio *= (10 ** ((left * from_left + right * from_right) / 20)).astype(np.float32)
 
 
-def led_in(window: Window, span: Span, passage: Passage, lead_s: float) -> Passage:
+def lead_in(window: Window, span: Span, passage: Passage, lead_s: float) -> Passage:
     """Let what sounds at both edges ring on into a passage while the new sound comes up.
 
     Held notes that change within the few milliseconds of a splice are heard as a cut;

@@ -17,7 +17,7 @@ from reapaint_engine.backends.context.paths import Routes, Weights, find_routes,
 from reapaint_engine.backends.context.segments import (
     aligned,
     join_segments,
-    led_in,
+    lead_in,
     mismatch,
     segments_of,
 )
@@ -144,7 +144,7 @@ def fill_planned(
     manner = MANNERS.get(plan.analysis.character, OTHERWISE)
     segments = aligned(plan.window, plan.span, segments, manner.slide_s, step)
     passage = join_segments(plan.window, plan.span, segments, manner.join_s, step)
-    return led_in(plan.window, plan.span, passage, manner.lead_s)
+    return lead_in(plan.window, plan.span, passage, manner.lead_s)
 
 
 def fill_similar(window: Window, span: Span, rng: np.random.Generator, step: OnFraction) -> Audio:
