@@ -49,7 +49,7 @@ def inpaint(
     *,
     backends: Mapping[str, Backend],
     default_backend: str,
-    clock: JobMonitor,
+    monitor: JobMonitor,
     queued_s: float,
 ) -> tuple[Done, tuple[Audio, ...]]:
     """Carry out one checked request.
@@ -62,7 +62,7 @@ def inpaint(
         The window's audio, shape (channels, audio_frames), float32; it is not changed.
     backends, default_backend
         What can fill a mask, and which does where the request names none.
-    clock
+    monitor
         Takes progress, ends the job when it was cancelled, keeps the times.
     queued_s
         How long the job waited, for the report.
@@ -87,20 +87,20 @@ def inpaint(
         audio_frames=request.audio_frames,
     )
     try:
-        generated = _generate(request, window, backend, clock)
+        generated = _generate(request, window, backend, monitor)
     except BackendUnavailable as error:
         # Where none was named, any new sound is better than none.
         was_named = request.backend is not None or request.model is not None
         fallback = next(iter(backends.values()))
         if was_named or backend is fallback:
             raise
-        generated = _generate(request, window, fallback, clock)
+        generated = _generate(request, window, fallback, monitor)
         by = fallback.info.name
         generated = replace(
             generated, warnings=(f"Filled by the {by} backend instead: {error.for_stranger()}",)
         )
     resolved, generation, info = generated.resolved, generated.generation, generated.info
-    clock.enter(Stage.SPLICE)
+    monitor.enter(Stage.SPLICE)
     takes = [
         _splice_take(fill, window, resolved, info, generated.channel_map)
         for fill in generation.fills
@@ -110,8 +110,8 @@ def inpaint(
         TakeReport(seed=seed, seams=_seam_reports(take))
         for seed, take in zip(generated.seeds, takes, strict=True)
     )
-    clock.stop()
-    seconds = clock.seconds
+    monitor.stop()
+    seconds = monitor.seconds
     return Done(
         job_id=resolved.job_id,
         request=_as_carried_out(resolved, generation),
@@ -147,14 +147,14 @@ class _Generated:
 
 
 def _generate(
-    request: InpaintRequest, window: Window, backend: Backend, clock: JobMonitor
+    request: InpaintRequest, window: Window, backend: Backend, monitor: JobMonitor
 ) -> _Generated:
     info = backend.info
     resolved = _resolve(request, info)
     seeds = [(_seed_of(resolved) + take) % (MAX_SEED + 1) for take in range(resolved.takes)]
     channel_map = _channel_map(info, window)
     heard = _heard_by(info, window, channel_map)
-    generation = backend.generate(heard, GenerationParams(**chosen_from(resolved)), seeds, clock)
+    generation = backend.generate(heard, GenerationParams(**chosen_from(resolved)), seeds, monitor)
     return _Generated(resolved, info, seeds, channel_map, generation)
 
 

@@ -71,6 +71,6 @@ class LocalEngine:
             audio,
             backends=self._backends,
             default_backend=self.welcome.default_backend,
-            clock=JobMonitor(lambda: False, on_progress),
+            monitor=JobMonitor(lambda: False, on_progress),
             queued_s=0.0,
         )

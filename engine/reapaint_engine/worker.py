@@ -81,14 +81,14 @@ class Worker:
             del job
 
     def _outcome(self, job: Job) -> WorkerDone | WorkerFailed:
-        clock = JobMonitor(job.cancelled.is_set, self._report_progress)
+        monitor = JobMonitor(job.cancelled.is_set, self._report_progress)
         try:
             message, parts = inpaint(
                 job.request,
                 job.audio,
                 backends=self._backends,
                 default_backend=self._default_backend(),
-                clock=clock,
+                monitor=monitor,
                 queued_s=job.started_s - job.created_s,
             )
         except Exception as error:  # noqa: BLE001 - the job boundary: the engine lives on

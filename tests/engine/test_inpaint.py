@@ -83,7 +83,7 @@ def _run(
         audio,
         backends={"told": backend},
         default_backend="told",
-        clock=JobMonitor(lambda: False, lambda stage, fraction: None),
+        monitor=JobMonitor(lambda: False, lambda stage, fraction: None),
         queued_s=0.25,
     )
 
@@ -234,14 +234,14 @@ def test_a_cancelled_job_ends_at_the_next_step() -> None:
     def cancelled() -> bool:
         return len(steps) > 0
 
-    clock = JobMonitor(cancelled, lambda stage, fraction: steps.append(stage))
+    monitor = JobMonitor(cancelled, lambda stage, fraction: steps.append(stage))
     with pytest.raises(JobCancelled):
         inpaint(
             REQUEST,
             _audio(),
             backends={"told": ToldBackend(_noise)},
             default_backend="told",
-            clock=clock,
+            monitor=monitor,
             queued_s=0.0,
         )
     assert steps == ["encode"]
@@ -250,15 +250,15 @@ def test_a_cancelled_job_ends_at_the_next_step() -> None:
 def test_progress_grows_and_stages_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reapaint_engine.monitor.PROGRESS_INTERVAL_S", 0.0)
     reports: list[tuple[str, float]] = []
-    clock = JobMonitor(lambda: False, lambda stage, fraction: reports.append((stage, fraction)))
+    monitor = JobMonitor(lambda: False, lambda stage, fraction: reports.append((stage, fraction)))
     inpaint(
         REQUEST,
         _audio(),
         backends={"told": ToldBackend(_noise)},
         default_backend="told",
-        clock=clock,
+        monitor=monitor,
         queued_s=0.0,
     )
     assert [stage for stage, _ in reports] == ["encode", "sample", "splice"]
     assert [fraction for _, fraction in reports] == sorted(fraction for _, fraction in reports)
-    assert set(clock.seconds) == {"encode", "sample", "splice"}
+    assert set(monitor.seconds) == {"encode", "sample", "splice"}

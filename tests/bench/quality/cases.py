@@ -167,7 +167,7 @@ def _by_backend(audio: Audio, case: Case, mode: str) -> Audio:
         np.ascontiguousarray(audio[:, start:end]),
         backends={"context": ContextBackend()},
         default_backend="context",
-        clock=JobMonitor(lambda: False, lambda *_: None),
+        monitor=JobMonitor(lambda: False, lambda *_: None),
         queued_s=0.0,
     )
     return patches[0]

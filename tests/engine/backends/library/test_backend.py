@@ -348,7 +348,7 @@ def test_the_recipe_keeps_the_background_under_an_event(
         window.audio,
         backends={"library": library},
         default_backend="library",
-        clock=JobMonitor(lambda: False, lambda _stage, _fraction: None),
+        monitor=JobMonitor(lambda: False, lambda _stage, _fraction: None),
         queued_s=0.0,
     )
     assert done.takes[0].seed == 0
