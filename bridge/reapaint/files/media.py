@@ -99,7 +99,7 @@ def splice_into(
     patches
         In frames of the input; they may go on past its end.
     record
-        The request, stored in the file as JSON in an earlier one's stead; empty for none.
+        The request, stored in the file as JSON in place of an earlier one; empty for none.
     on_progress
         Called with how much is done, 0 to 1; what it raises ends the work.
 

@@ -31,11 +31,11 @@ def without_engine(error: ReaPaintError) -> ReaPaintError:
     return ReaPaintError.of(error, hint=hint)
 
 
-def taken_up_too_often(starts: int) -> BridgeError:
+def taken_up_too_often(attempts: int) -> BridgeError:
     """Return the error of a job that may be what ends bridges."""
     return BridgeError(
         BridgeCode.BRIDGE_DIED,
-        f"The bridge ended {starts} times while it had this job.",
+        f"The bridge ended {attempts} times while it had this job.",
         hint="Look into its log, which `reapaint doctor` names, and run the action again.",
     )
 

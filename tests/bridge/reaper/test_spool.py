@@ -237,12 +237,12 @@ def test_a_sweep_that_is_cut_off_never_brings_a_job_back(
 
 
 @pytest.mark.parametrize(
-    ("answer", "looks"),
+    ("answer", "age_hours"),
     [(_result(A), RESULT_HOURS), (_failure(A), FAILURE_HOURS), (None, ABANDONED_HOURS)],
     ids=["result", "failure", "abandoned"],
 )
 def test_what_is_stale_goes_after_hours_of_running_whatever_the_clock_says(
-    spool: Spool, scripts: ScriptSide, answer: Result | Failure | None, looks: int
+    spool: Spool, scripts: ScriptSide, answer: Result | Failure | None, age_hours: int
 ) -> None:
     folder = _job(scripts, A)
     if answer is None:
@@ -251,7 +251,7 @@ def test_what_is_stale_goes_after_hours_of_running_whatever_the_clock_says(
         spool.commit_result(answer)
     for path in (*folder.iterdir(), folder):
         os.utime(path, (0, 0))
-    for _ in range(looks - 1):
+    for _ in range(age_hours - 1):
         spool.look_for_stale()
     assert folder.exists()
     spool.look_for_stale()

@@ -20,7 +20,7 @@ class Comments:
     entries: tuple[bytes, ...] = ()
 
     def with_record(self, record: bytes) -> "Comments":
-        """Return the same tags with this record in an earlier one's stead."""
+        """Return the same tags with this record in place of an earlier one."""
         prefix = f"{RECORD_KEY}=".encode()
         others = tuple(entry for entry in self.entries if not entry.upper().startswith(prefix))
         return Comments(self.vendor, (*others, prefix + record) if record else others)
