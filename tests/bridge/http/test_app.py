@@ -86,8 +86,8 @@ def test_output_as_base64(server: Server) -> None:
 
 def test_upload_by_put_and_its_place_is_used_once(server: Server) -> None:
     data = wav()
-    wish = {"filename": "../../take.wav", "size": len(data), "content_type": "audio/wav"}
-    place = server.client.post("/api/v3/media/uploads", json=wish).json()["data"]
+    upload = {"filename": "../../take.wav", "size": len(data), "content_type": "audio/wav"}
+    place = server.client.post("/api/v3/media/uploads", json=upload).json()["data"]
     assert place["upload"]["method"] == "PUT"
     put = server.client.put(
         place["upload"]["url"], content=data, headers=place["upload"]["headers"]
@@ -382,8 +382,8 @@ def test_an_upload_that_is_said_to_be_too_large_is_not_read(serve: Callable[...,
             read += 1 << 16
             yield bytes(1 << 16)
 
-    wish = {"filename": "a.wav", "size": 2 << 30}
-    assert server.client.post("/api/v3/media/uploads", json=wish).status_code == 413
+    upload = {"filename": "a.wav", "size": 2 << 30}
+    assert server.client.post("/api/v3/media/uploads", json=upload).status_code == 413
     place = server.client.post("/api/v3/media/uploads", json={}).json()["data"]
     answer = server.client.put(
         place["upload"]["url"], content=endless(), headers={"Content-Length": str(2 << 30)}

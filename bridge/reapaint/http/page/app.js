@@ -27,7 +27,7 @@ const gateway = new Gateway(askToken);
 let source = null;
 let reading = null;
 let job = null;
-let settling = 0;
+let settleTimer = 0;
 
 // The recording
 
@@ -43,7 +43,7 @@ async function open(file) {
   reading = file;
   const buffer = await decode(context, file);
   if (reading !== file) return;
-  source = { file, id: "", facts: null, shown_s: 0 };
+  source = { file, id: "", facts: null, shownS: 0 };
   page.work.hidden = false;
   page.start.value = page.end.value = "";
   page.remarks.replaceChildren();
@@ -70,12 +70,12 @@ function troubleWith(file) {
 /** Draw the version that is heard; where the original can't be, a take is the first to show. */
 async function draw(outline) {
   if (!source) return;
-  if (source.shown_s) {
+  if (source.shownS) {
     await waveform.draw(outline);
     return;
   }
-  const typed = [page.start.valueAsNumber, page.end.valueAsNumber];
-  source.shown_s = player.duration;
+  const typed = typedSelection();
+  source.shownS = player.duration;
   showPicture(true);
   await waveform.open(outline, player.duration);
   if (typed[1] > typed[0]) waveform.selection = typed;
@@ -86,29 +86,35 @@ function showPicture(isThere) {
   page["start-here"].hidden = page["end-here"].hidden = !isThere;
   page.loop.checked = false;
   page.zoom.value = 0;
-  page.position.max = source.shown_s;
+  page.position.max = source.shownS;
 }
 
 // The selection: the two fields have the truth, rounded as it is shown
 
-function takeSelection() {
+/** Return the fields' start and end in seconds; NaN where one is empty. */
+function typedSelection() {
+  return [page.start.valueAsNumber, page.end.valueAsNumber];
+}
+
+function showSelection() {
   const [start, end] = waveform.selection;
   page.start.value = start.toFixed(3);
   page.end.value = end.toFixed(3);
-  afterSelection();
+  followSelection();
 }
 
-function typeSelection() {
-  if (source.shown_s && page.start.value && page.end.value) {
-    waveform.selection = [page.start.valueAsNumber, page.end.valueAsNumber];
-  } else afterSelection();
+function selectTyped() {
+  if (source.shownS && page.start.value && page.end.value) {
+    waveform.selection = typedSelection();
+  } else followSelection();
 }
 
-function afterSelection() {
-  const length = page.end.valueAsNumber - page.start.valueAsNumber;
+function followSelection() {
+  const [start, end] = typedSelection();
+  const length = end - start;
   page.length.textContent = length > 0 ? `${length.toFixed(3)} s` : "";
-  clearTimeout(settling);
-  if (page.loop.checked) settling = setTimeout(loop, SETTLE_MS);
+  clearTimeout(settleTimer);
+  if (page.loop.checked) settleTimer = setTimeout(loop, SETTLE_MS);
 }
 
 function edgeHere(name) {
@@ -116,7 +122,6 @@ function edgeHere(name) {
   const here = player.currentTime;
   if (name === "start") waveform.selection = [here, Math.max(end, here)];
   else waveform.selection = [Math.min(start, here), here];
-  return true;
 }
 
 // Listening
@@ -131,7 +136,6 @@ async function togglePlay() {
 
 function seek(seconds) {
   player.currentTime += seconds;
-  return true;
 }
 
 function loop() {
@@ -160,12 +164,9 @@ async function run() {
   const asked = source;
   showBusy(true);
   try {
-    const wish = {
-      ...settings.wish(),
-      mask_start_seconds: page.start.valueAsNumber,
-      mask_end_seconds: page.end.valueAsNumber,
-    };
-    const result = await job.run(asked, wish, showProgress);
+    const [start, end] = typedSelection();
+    const fields = { ...settings.fields(), mask_start_seconds: start, mask_end_seconds: end };
+    const result = await job.run(asked, fields, showProgress);
     if (source === asked) await (result ? showResult(result) : say("Cancelled."));
   } catch (error) {
     say("");
@@ -177,8 +178,7 @@ async function run() {
 }
 
 function checkSelection() {
-  const start = page.start.valueAsNumber;
-  const end = page.end.valueAsNumber;
+  const [start, end] = typedSelection();
   const isGood = start >= 0 && end > start;
   if (!isGood) {
     complain("Say where to repaint: a start, and an end that is later, in seconds.");
@@ -262,6 +262,14 @@ function askToken(wasWrong) {
 
 // What people do
 
+/** Return what a key does where there is a recording; it tells whether there was. */
+function withSource(act) {
+  return (...given) => {
+    if (source) act(...given);
+    return Boolean(source);
+  };
+}
+
 page.file.addEventListener("change", () => page.file.files[0] && open(page.file.files[0]));
 for (const [type, isOver] of [
   ["dragover", true],
@@ -275,9 +283,9 @@ for (const [type, isOver] of [
     if (type === "drop" && event.dataTransfer.files[0]) open(event.dataTransfer.files[0]);
   });
 }
-waveform.addEventListener("select", takeSelection);
-page.start.addEventListener("change", typeSelection);
-page.end.addEventListener("change", typeSelection);
+waveform.addEventListener("select", showSelection);
+page.start.addEventListener("change", selectTyped);
+page.end.addEventListener("change", selectTyped);
 page["start-here"].addEventListener("click", () => edgeHere("start"));
 page["end-here"].addEventListener("click", () => edgeHere("end"));
 page.zoom.addEventListener("input", () => waveform.zoom(page.zoom.valueAsNumber));
@@ -295,13 +303,13 @@ page.form.addEventListener("submit", (event) => {
 page.cancel.addEventListener("click", cancel);
 listenToKeys(page.shortcuts, {
   cancel,
-  run: () => Boolean(source) && (run(), true),
-  play: () => Boolean(source) && (togglePlay(), true),
-  chooseNumbered: (number) => Boolean(source) && (versions.chooseNumbered(number), true),
-  step: (by) => Boolean(source) && (versions.step(by), true),
-  seek: (seconds) => Boolean(source) && seek(seconds),
-  startHere: () => Boolean(source) && edgeHere("start"),
-  endHere: () => Boolean(source) && edgeHere("end"),
+  run: withSource(run),
+  play: withSource(togglePlay),
+  chooseNumbered: withSource((number) => versions.chooseNumbered(number)),
+  step: withSource((by) => versions.step(by)),
+  seek: withSource(seek),
+  startHere: withSource(() => edgeHere("start")),
+  endHere: withSource(() => edgeHere("end")),
   loop: () => {
     page.loop.checked = !page.loop.checked;
     loop();

@@ -2,7 +2,9 @@ const BASE = new URL("api/v3/", document.baseURI);
 const MODEL = "reapaint/auto";
 const FIRST_PAUSE_MS = 150;
 const MAX_PAUSE_MS = 1000;
-const PATIENCE = 10;
+const PAUSE_GROWTH = 1.2;
+/** Who waits gives up after so many questions in a row that the server did not answer. */
+const MAX_FAILURES = 10;
 
 /** What the server says can't be done; `message` is a sentence for people. */
 export class Refusal extends Error {
@@ -32,13 +34,13 @@ export class Gateway {
   }
 
   /** Return a prediction's state. */
-  look(id) {
+  prediction(id) {
     return this.#call("GET", `predictions/${id}`);
   }
 
-  /** Ask for a prediction. @param {object} wish */
-  submit(wish) {
-    return this.#call("POST", MODEL, wish);
+  /** Ask for a prediction. @param {object} fields its input */
+  submit(fields) {
+    return this.#call("POST", MODEL, fields);
   }
 
   /** End a prediction; what has ended already stays as it is. */
@@ -52,7 +54,7 @@ export class Gateway {
   }
 
   /**
-   * Send a file; returns what names it in a wish.
+   * Send a file; returns its id.
    *
    * @param {File} file
    * @param {(fraction: number) => void} onProgress
@@ -69,19 +71,19 @@ export class Gateway {
    * Wait for a prediction's end; returns it as it then is.
    *
    * @param {string} id
-   * @param {(state: object) => void} onState called whenever it was looked at
+   * @param {(state: object) => void} onState called with what each answer says
    */
   async wait(id, onState) {
     let failures = 0;
-    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 1.2, MAX_PAUSE_MS)) {
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * PAUSE_GROWTH, MAX_PAUSE_MS)) {
       try {
-        const state = await this.look(id);
+        const state = await this.prediction(id);
         failures = 0;
         onState(state);
         if (!["created", "processing"].includes(state.status)) return state;
       } catch (error) {
         failures += 1;
-        if ((error.status && error.status < 500) || failures >= PATIENCE) throw error;
+        if ((error.status && error.status < 500) || failures >= MAX_FAILURES) throw error;
       }
       await new Promise((resolve) => setTimeout(resolve, pause));
     }

@@ -10,7 +10,8 @@ const STAGES = {
   write: "Writing the result",
   done: "Done",
 };
-const FINE_S = 0.0015;
+/** A mask that ends so near to the end that is shown was meant to end there. */
+const END_TOLERANCE_S = 0.0015;
 
 /** One request's life: the recording is sent, the server works, the results come back. */
 export class Job {
@@ -32,13 +33,14 @@ export class Job {
   /**
    * Carry it out; returns the prediction and its files, or null where it was cancelled.
    *
-   * @param {{file: File, id: string, facts: object}} source `id` is filled in when it was sent
-   * @param {object} wish the settings' fields, with the mask's times as they are shown
+   * @param {{file: File, id: string, facts: object, shownS: number}} source `id` and `facts` are
+   *   filled in when it was sent; `shownS` is the duration that is shown, 0 where none is
+   * @param {object} fields the settings' fields, with the mask's times as they are shown
    * @param {(stage: string, fraction: number) => void} onProgress
    */
-  async run(source, wish, onProgress) {
+  async run(source, fields, onProgress) {
     try {
-      const prediction = await this.#submit(source, wish, onProgress);
+      const prediction = await this.#submit(source, fields, onProgress);
       return prediction && (await this.#finish(prediction.id, onProgress));
     } catch (error) {
       if (error.name === "AbortError") return null;
@@ -46,11 +48,12 @@ export class Job {
     }
   }
 
-  async #submit(source, wish, onProgress) {
+  async #submit(source, fields, onProgress) {
     for (let isFirst = true; ; isFirst = false) {
       if (!source.id) await this.#send(source, onProgress);
       try {
-        return await this.#gateway.submit({ ...wish, ...exact(wish, source), audio: source.id });
+        const mask = exactMask(fields, source);
+        return await this.#gateway.submit({ ...fields, ...mask, audio: source.id });
       } catch (error) {
         // Uploads expire; the recording is sent again, once.
         if (error.status !== 404 || !isFirst) throw error;
@@ -60,9 +63,9 @@ export class Job {
   }
 
   async #send(source, onProgress) {
-    const told = (fraction) => onProgress("Sending the recording", fraction);
-    told(0);
-    const id = await this.#gateway.upload(source.file, told, this.#sending.signal);
+    const report = (fraction) => onProgress("Sending the recording", fraction);
+    report(0);
+    const id = await this.#gateway.upload(source.file, report, this.#sending.signal);
     source.facts = await this.#gateway.describe(id);
     source.id = id;
   }
@@ -89,7 +92,7 @@ export class Job {
  * What is shown is rounded, and decoded at another rate than the recording's own: a mask that
  * ends a hair too late would make the recording longer.
  */
-function exact({ mask_end_seconds: end }, { facts, shown_s: shownS }) {
-  const isToTheEnd = shownS && end > shownS - FINE_S;
+function exactMask({ mask_end_seconds: end }, { facts, shownS }) {
+  const isToTheEnd = shownS && end > shownS - END_TOLERANCE_S;
   return isToTheEnd ? { mask_end_seconds: facts.duration_s } : {};
 }

@@ -9,7 +9,7 @@ const PRESSED_BY_SPACE = "button, summary, a, input[type=checkbox], input[type=f
  * that is typed into, on a slider, on a button.
  *
  * @param {HTMLInputElement} toggle whether single keys act
- * @param {object} actions what the keys do, by name
+ * @param {object} actions what the keys do, by name; each tells whether there was anything to do
  */
 export function listenToKeys(toggle, actions) {
   toggle.checked = localStorage.getItem("shortcuts") !== "off";

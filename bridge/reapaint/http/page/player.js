@@ -1,3 +1,5 @@
+import { clamp } from "./times.js";
+
 /** How long one version is turned into another: short enough to be at once, without a click. */
 const FADE_S = 0.01;
 /** Sound is scheduled this far ahead, so that both versions meet at the very same sample. */
@@ -119,7 +121,7 @@ export class Player extends EventTarget {
   }
 
   set currentTime(seconds) {
-    this.#offset = Math.min(Math.max(seconds, 0), this.#duration);
+    this.#offset = clamp(seconds, 0, this.#duration);
     if (this.#voice) this.#restart();
     this.#tell("seeking", "timeupdate", "seeked");
   }

@@ -1,6 +1,6 @@
 const INPUT_TYPES = { integer: "number", number: "number", boolean: "checkbox", string: "text" };
 
-/** The form that says what is wished for. Its fields have the API's own names. */
+/** The form of a request. Its fields have the API's own names. */
 export class Settings {
   #form;
   #more;
@@ -57,15 +57,15 @@ export class Settings {
   }
 
   /** Return the fields of a request; what was left open is left out. */
-  wish() {
-    const wish = {};
+  fields() {
+    const fields = {};
     for (const field of this.#form.elements) {
       if (!field.name || field.disabled) continue;
-      if (field.type === "checkbox") wish[field.name] = field.checked;
+      if (field.type === "checkbox") fields[field.name] = field.checked;
       else if (field.value !== "")
-        wish[field.name] = field.type === "number" ? field.valueAsNumber : field.value;
+        fields[field.name] = field.type === "number" ? field.valueAsNumber : field.value;
     }
-    return wish;
+    return fields;
   }
 
   /** Tell whether all fields can be sent, and show the first that can't. */
@@ -95,7 +95,7 @@ export class Settings {
     const { backend, model, mode } = this.#form.elements;
     const name = backend.value || this.#offer.default_backend;
     const info = this.#offer.backends.find((each) => each.name === name);
-    // A model that is named is a wish for its backend: by itself the engine chooses both.
+    // The engine chooses both, or none: who names a model must name its backend, too.
     const models = backend.value ? info.models : [];
     fill(model, [["", "What suits best"], ...models.map((each) => [each, each])]);
     fill(
