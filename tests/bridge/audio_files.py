@@ -62,7 +62,7 @@ def aiff(*chunks: bytes, form: bytes = b"AIFF") -> bytes:
     return struct.pack(">4sI4s", b"FORM", 4 + len(body), form) + body
 
 
-def aiff_common(rate: int, channels: int, frames: int, bits: int, kind: bytes = b"") -> bytes:
+def aiff_common(rate: int, *, channels: int, frames: int, bits: int, kind: bytes = b"") -> bytes:
     mantissa = rate << (63 - (rate.bit_length() - 1))
     extended = struct.pack(">HQ", 16383 + rate.bit_length() - 1, mantissa)
     return struct.pack(">hIh", channels, frames, bits) + extended + kind

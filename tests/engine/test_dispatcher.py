@@ -44,6 +44,7 @@ def _submit(
     dispatcher: Dispatcher,
     client: bytes,
     job_id: str,
+    *,
     placement: Placement = Placement.BACK,
     now_s: float = 0.0,
     audio: np.ndarray = AUDIO,
@@ -110,7 +111,7 @@ def test_jobs_run_in_the_order_of_their_places() -> None:
     dispatcher = _greeted(b"c")
     _submit(dispatcher, b"c", "a")
     _submit(dispatcher, b"c", "b")
-    _submit(dispatcher, b"c", "c", Placement.FRONT)
+    _submit(dispatcher, b"c", "c", placement=Placement.FRONT)
     order = []
     while (job := dispatcher.next_job(now_s=0.0)) is not None:
         order.append(job.job_id)
@@ -124,7 +125,7 @@ def test_replace_cancels_what_waits_but_not_what_runs() -> None:
     dispatcher.next_job(now_s=0.0)
     _submit(dispatcher, b"c", "waiting")
     _submit(dispatcher, b"d", "theirs")
-    outgoing = _submit(dispatcher, b"c", "new", Placement.REPLACE)
+    outgoing = _submit(dispatcher, b"c", "new", placement=Placement.REPLACE)
     assert _names(outgoing) == [(b"c", "Cancelled"), (b"c", "Accepted")]
     assert outgoing[0].message.job_id == "waiting"
     assert dispatcher.is_busy()
@@ -364,7 +365,7 @@ class ManyClients(RuleBasedStateMachine):
     def submit(self, client: bytes, placement: Placement) -> None:
         self.count += 1
         job_id = f"job{self.count}"
-        outgoing = _submit(self.dispatcher, client, job_id, placement, now_s=self.now_s)
+        outgoing = _submit(self.dispatcher, client, job_id, placement=placement, now_s=self.now_s)
         if isinstance(outgoing[-1].message, messages.Accepted):
             self.owner[job_id] = client
         self._note(outgoing)

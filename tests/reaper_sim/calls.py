@@ -140,7 +140,14 @@ def _convert_all(caller: Caller, signature: Signature, arguments: tuple[Any, ...
     values: list[Any] = []
     for index, parameter in enumerate(signature.args):
         given = arguments[index] if index < len(arguments) else MISSING
-        value = _convert(caller, signature.name, index + 1, parameter, given, project)
+        value = _convert(
+            caller,
+            name=signature.name,
+            n=index + 1,
+            parameter=parameter,
+            given=given,
+            project=project,
+        )
         if parameter.type == "ReaProject":
             project = value
         values.append(value)
@@ -148,7 +155,7 @@ def _convert_all(caller: Caller, signature: Signature, arguments: tuple[Any, ...
 
 
 def _convert(
-    caller: Caller, name: str, n: int, parameter: Parameter, given: Any, project: Project | None
+    caller: Caller, *, name: str, n: int, parameter: Parameter, given: Any, project: Project | None
 ) -> Any:
     kind = parameter.type
     if kind == "boolean":
@@ -156,7 +163,7 @@ def _convert(
     if parameter.optional and given in (MISSING, None) and kind != "ReaProject":
         return None
     if kind in POINTERS:
-        return _pointer(caller, name, n, kind, given, project)
+        return _pointer(caller, name=name, n=n, kind=kind, given=given, project=project)
     if kind in ("number", "integer"):
         return _number(caller, name, n, kind, given)
     if kind == "string":
@@ -205,7 +212,7 @@ def _string(name: str, n: int, given: Any) -> str:
 
 
 def _pointer(
-    caller: Caller, name: str, n: int, kind: str, given: Any, project: Project | None
+    caller: Caller, *, name: str, n: int, kind: str, given: Any, project: Project | None
 ) -> Any:
     if kind == "ReaProject":
         if given in (MISSING, None, 0):

@@ -32,11 +32,11 @@ BLOCK = 1 << 13
 
 def take_signal(
     take: Take,
+    *,
     start_s: float,
     frames: int,
     rate: int,
     switches: Switches,
-    *,
     loop: bool,
 ) -> Float64Array:
     """Return a take from a time of its item on, before fades, volume, pan and FX.

@@ -14,11 +14,11 @@ from tests.reaper_sim.switches import Switches
 
 def render(
     project: Project,
+    *,
     start_s: float,
     end_s: float,
     rate: int,
     switches: Switches,
-    *,
     channels: int | None = None,
     tracks: list[Track] | None = None,
 ) -> npt.NDArray[np.float32]:
@@ -52,7 +52,7 @@ def render(
 
 
 def render_track(
-    track: Track, first: int, frames: int, rate: int, switches: Switches
+    track: Track, *, first: int, frames: int, rate: int, switches: Switches
 ) -> Float64Array:
     """Mix a track's items before its fader; shape (channels, frames), float64."""
     return _render_track(track, first, (max(2, _width(track)), frames), rate, switches)
@@ -72,7 +72,9 @@ def _render_track(
         begin, end = _frames_of(item, rate)
         low, high = max(begin, first), min(end, first + shape[1])
         if low < high:
-            signal = _render_item(item, low, high, rate, shape[0], heard, switches)
+            signal = _render_item(
+                item, low=low, high=high, rate=rate, width=shape[0], others=heard, switches=switches
+            )
             mix[:, low - first : high - first] += signal
     return mix
 
@@ -84,13 +86,22 @@ def _frames_of(item: Item, rate: int) -> tuple[int, int]:
 
 
 def _render_item(
-    item: Item, low: int, high: int, rate: int, width: int, others: list[Item], switches: Switches
+    item: Item,
+    *,
+    low: int,
+    high: int,
+    rate: int,
+    width: int,
+    others: list[Item],
+    switches: Switches,
 ) -> Float64Array:
     takes = item.takes if item.values["B_ALLTAKESPLAY"] else [item.take]
     total = np.zeros((width, high - low))
     for take in takes:
         if take is not None:
-            total += take_output(take, low, high, rate, width, switches)
+            total += take_output(
+                take, low=low, high=high, rate=rate, width=width, switches=switches
+            )
     times = np.arange(low, high) / rate - item.position
     gain = fade_gain(item, times, others, switches) * item.values["D_VOL"]
     if switches.item_mix == "enclosed_replaces":
@@ -112,13 +123,15 @@ def _encloses(outer: Item, inner: Item) -> bool:
 
 
 def take_output(
-    take: Take, low: int, high: int, rate: int, width: int, switches: Switches
+    take: Take, *, low: int, high: int, rate: int, width: int, switches: Switches
 ) -> Float64Array:
     """Return frames of the project that a take plays, with its volume, pan and FX."""
     item = take.item
     start_s = low / rate - item.position
     loop = bool(item.values["B_LOOPSRC"])
-    signal = take_signal(take, start_s, high - low, rate, switches, loop=loop)
+    signal = take_signal(
+        take, start_s=start_s, frames=high - low, rate=rate, switches=switches, loop=loop
+    )
     times = np.arange(low, high) / rate - item.position
     signal = signal * _volume(take, times)
     for effect in take.effects:

@@ -456,7 +456,13 @@ class Reaper(Tabs, Judge):
         project = project or self.project
         rate = rate or int(project.sample_rate)
         return render(
-            project, start_s, end_s, rate, self.switches, channels=channels, tracks=tracks
+            project,
+            start_s=start_s,
+            end_s=end_s,
+            rate=rate,
+            switches=self.switches,
+            channels=channels,
+            tracks=tracks,
         )
 
     # Looking things up -----------------------------------------------------------------------

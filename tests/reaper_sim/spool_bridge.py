@@ -205,7 +205,9 @@ class SpoolBridge:
             kept = audio[:, first : min(last, audio.shape[1])]
             out[:, : kept.shape[1]] = kept
             inside = slice(span.start - first, span.end - first)
-            out[:, inside] = _paint(out[:, inside], rate, seed, span, audio.shape[1])
+            out[:, inside] = _paint(
+                out[:, inside], rate=rate, seed=seed, span=span, frames=audio.shape[1]
+            )
             path = self._new_path(request, f"{seed}-{index}")
             self.painted.append(write_wav(path, rate, out))
             yield {
@@ -223,7 +225,7 @@ class SpoolBridge:
         return path
 
 
-def _paint(old: Audio, rate: int, seed: int, span: Span, frames: int) -> Audio:
+def _paint(old: Audio, *, rate: int, seed: int, span: Span, frames: int) -> Audio:
     """Return a tone, crossfaded wherever the original goes on beyond the span."""
     length = old.shape[1]
     tone = 0.3 * np.sin(2 * np.pi * (300 + seed % 100) * np.arange(length) / rate)

@@ -11,7 +11,7 @@ TRACK_CONFIG = 1
 """Undo flags; the others are 2 FX, 8 misc, 16 freeze, 32 envelopes ..."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _TrackState:
     track: Track
     values: dict[str, float]
@@ -22,7 +22,7 @@ class _TrackState:
     items: list[Item]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class UndoPoint:
     """A state that undo and redo go to, and the words of the edit that led to it."""
 
@@ -126,18 +126,25 @@ class UndoHistory:
 
     def _capture(self, text: str, flags: int, fingerprint: tuple[str, str]) -> UndoPoint:
         ext, markers = dict(self.project.ext), list(self.project.markers)
-        return UndoPoint(text, self._tracks(), markers, ext, fingerprint, flags)
+        return UndoPoint(
+            text=text,
+            tracks=self._tracks(),
+            markers=markers,
+            ext=ext,
+            fingerprint=fingerprint,
+            flags=flags,
+        )
 
     def _tracks(self) -> list[_TrackState]:
         return [
             _TrackState(
-                track,
-                dict(track.values),
-                dict(track.strings),
-                dict(track.ext),
-                track.name,
-                track.lanes_playing,
-                [item.clone() for item in track.items],
+                track=track,
+                values=dict(track.values),
+                strings=dict(track.strings),
+                ext=dict(track.ext),
+                name=track.name,
+                lanes_playing=track.lanes_playing,
+                items=[item.clone() for item in track.items],
             )
             for track in self.project.tracks
         ]

@@ -113,7 +113,9 @@ def test_aiff_keeps_every_byte_outside(
         swapped = np.frombuffer(data, f"<f{bits // 8}")
         data = swapped.astype(f">f{bits // 8}").tobytes()
     for rate in RATES:
-        common = files.aiff_common(rate, channels, 3000, bits, compression)
+        common = files.aiff_common(
+            rate, channels=channels, frames=3000, bits=bits, kind=compression
+        )
         content = files.aiff(files.chunk(b"COMM", common, ">"), files.sound_chunk(data), form=form)
         info = probe(write(tmp_path / "in.aiff", content))
         assert (info.sample_rate, info.channels, info.frames) == (rate, channels, 3000)
@@ -496,7 +498,7 @@ def test_a_disk_that_fails_to_read(source: Path, monkeypatch: pytest.MonkeyPatch
         (files.aiff(), BridgeCode.UNREADABLE_AUDIO),
         (
             files.aiff(
-                files.chunk(b"COMM", files.aiff_common(44_100, 1, 0, 16), ">"),
+                files.chunk(b"COMM", files.aiff_common(44_100, channels=1, frames=0, bits=16), ">"),
                 files.sound_chunk(b""),
             ),
             BridgeCode.EMPTY_AUDIO,

@@ -104,7 +104,7 @@ def test_handles_of_aiff_are_the_same_values(tmp_path: Path) -> None:
     data = raw_samples("int16", FRAMES, 2)
     swapped = np.frombuffer(data, "<i2").astype(">i2").tobytes()
     content = aiff(
-        chunk(b"COMM", aiff_common(RATE, 2, FRAMES, 16), ">"),
+        chunk(b"COMM", aiff_common(RATE, channels=2, frames=FRAMES, bits=16), ">"),
         chunk(b"SSND", bytes(8) + swapped, ">"),
     )
     audio = _file(tmp_path / "a.aiff", content)

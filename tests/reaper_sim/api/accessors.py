@@ -73,7 +73,7 @@ class TakeAccessor(Accessor):
         source = self.take.source
         if source is None or source.is_offline or not source.channels:
             return None
-        return _take_samples(caller, self.take, start_s, frames, rate)
+        return _take_samples(caller, self.take, start_s=start_s, frames=frames, rate=rate)
 
 
 class TrackAccessor(Accessor):
@@ -96,7 +96,13 @@ class TrackAccessor(Accessor):
         return start_s, max((item.end for item in items), default=0.0)
 
     def read(self, caller: Caller, start_s: float, frames: int, rate: int) -> Float64Array | None:
-        return render_track(self.track, round(start_s * rate), frames, rate, caller.sim.switches)
+        return render_track(
+            self.track,
+            first=round(start_s * rate),
+            frames=frames,
+            rate=rate,
+            switches=caller.sim.switches,
+        )
 
 
 @provides
@@ -178,7 +184,14 @@ def _samples(caller: Caller, checked: Callable[..., Any]) -> Callable[..., Any]:
                     caller.script,
                 )
             caller.sim.calls["GetAudioAccessorSamples"] += 1
-            return _read(caller, accessor, int(rate), int(channels), float(start_s), int(frames))
+            return _read(
+                caller,
+                accessor,
+                rate=int(rate),
+                channels=int(channels),
+                start_s=float(start_s),
+                frames=int(frames),
+            )
 
     return call
 
@@ -187,7 +200,7 @@ SPECIAL["GetAudioAccessorSamples"] = _samples
 
 
 def _read(
-    caller: Caller, accessor: Accessor, rate: int, channels: int, start_s: float, frames: int
+    caller: Caller, accessor: Accessor, *, rate: int, channels: int, start_s: float, frames: int
 ) -> tuple[Any, ...]:
     """Return (True, code, the samples' bytes, frames written, channels written)."""
     switches = caller.sim.switches
@@ -211,11 +224,13 @@ def _read(
 
 
 def _take_samples(
-    caller: Caller, take: Take, start_s: float, frames: int, rate: int
+    caller: Caller, take: Take, *, start_s: float, frames: int, rate: int
 ) -> Float64Array:
     switches = caller.sim.switches
     loop = bool(take.item.values["B_LOOPSRC"]) and switches.accessor_loop == "wraps"
-    signal = take_signal(take, start_s, frames, rate, switches, loop=loop)
+    signal = take_signal(
+        take, start_s=start_s, frames=frames, rate=rate, switches=switches, loop=loop
+    )
     if switches.accessor_fades:
         times = start_s + np.arange(frames) / rate
         signal = signal * fade_gain(take.item, times)

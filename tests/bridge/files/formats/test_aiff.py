@@ -14,7 +14,7 @@ from reapaint.files.media import probe, read_frames, write_spliced
 from tests.bridge import audio_files as files
 
 DATA = files.raw_samples("int24", 301, 1)
-COMMON = files.aiff_common(96_000, 1, 301, 24)
+COMMON = files.aiff_common(96_000, channels=1, frames=301, bits=24)
 
 
 def test_every_chunk_keeps_its_bytes_and_its_place(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_rates_survive_the_80_bit_float(rate: int) -> None:
         record=b"",
     )
     content = b"".join(plan.before) + bytes(40)  # type: ignore[arg-type]
-    assert files.aiff_common(rate, 2, 10, 16) in content
+    assert files.aiff_common(rate, channels=2, frames=10, bits=16) in content
     layout = aiff.read_layout(io.BytesIO(content), len(content))
     assert layout is not None
     assert (layout.sample_rate, layout.frames) == (rate, 10)

@@ -105,10 +105,10 @@ class Bench:
         window: Window | None = None,
         seeds: Sequence[int] = (7,),
         control: FakeControl | None = None,
-        **wishes: object,
+        **params: object,
     ) -> Generation:
         fields = {"prompt": "rain", "negative_prompt": "", "steps": None, "guidance": None}
-        fields |= {"strength": 1.0, "mode": "auto", "model": self.model} | wishes
+        fields |= {"strength": 1.0, "mode": "auto", "model": self.model} | params
         return self.backend().generate(
             window or make_window(), GenerationParams(**fields), seeds, control or FakeControl()
         )

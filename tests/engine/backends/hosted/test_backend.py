@@ -31,9 +31,9 @@ def _error_db(generation: Generation, window: Window, take: int = 0, index: int 
     return float(10 * np.log10(np.mean(error**2) / np.mean(wanted**2) + 1e-20))
 
 
-def _refused(bench: Bench, **wishes: object) -> HostedError:
+def _refused(bench: Bench, **params: object) -> HostedError:
     with pytest.raises(HostedError) as caught:
-        bench.fill(**wishes)
+        bench.fill(**params)
     assert caught.value.message.endswith(".")
     assert caught.value.hint.endswith(".")
     assert bench.standin.key not in f"{caught.value!r} {caught.value}"
