@@ -15,7 +15,7 @@ import numpy as np
 from reapaint.commands.terminal import Terminal
 from reapaint.errors import InputError
 from reapaint.link.client import EngineClient
-from reapaint.link.launcher import find_or_start
+from reapaint.link.launcher import connect
 from reapaint_engine.protocol import folders
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import ErrorCode
@@ -51,7 +51,7 @@ def run(terminal: Terminal, *, rounds: int) -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         _own_folders(folder),
-        EngineClient(find_or_start(None, options=("--backend=echo",))) as client,
+        connect(None, options=("--backend=echo",)) as client,
     ):
         try:
             figures = _measure(client, audio, rounds)

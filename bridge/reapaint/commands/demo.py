@@ -7,8 +7,7 @@ from reapaint.commands import inpaint
 from reapaint.commands.terminal import Terminal
 from reapaint.errors import InputError
 from reapaint.files.media import probe, read_frames, write_spliced
-from reapaint.link.client import EngineClient
-from reapaint.link.launcher import find_or_start
+from reapaint.link.launcher import connect
 from reapaint.repaint import RepaintJob, Report, prepare, run_job
 from reapaint.request_settings import RequestSettings
 from reapaint_engine.protocol.discovery import find_engine
@@ -41,7 +40,7 @@ def run(folder: Path, terminal: Terminal) -> None:
     write_spliced(probe(RECORDING), before, [], force=True, record={})
     # Whoever tries the demo did not ask for a process that stays.
     stop_afterwards = find_engine() is None
-    with terminal.progress() as on_progress, EngineClient(find_or_start(None)) as client:
+    with terminal.progress() as on_progress, connect(None) as client:
         job = RepaintJob(
             source=before,
             target=after,

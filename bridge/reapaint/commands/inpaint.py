@@ -9,10 +9,9 @@ from reapaint.commands.terminal import Terminal
 from reapaint.errors import BridgeCode, InputError
 from reapaint.files.media import probe, read_frames
 from reapaint.files.new_file import exists_error, no_folder_error
-from reapaint.link.client import EngineClient
 from reapaint.link.engine import Engine
 from reapaint.link.in_process import InProcessEngine
-from reapaint.link.launcher import find_or_start
+from reapaint.link.launcher import connect
 from reapaint.repaint import RepaintJob, Report, prepare, run_job
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.errors import THE_PATH, ErrorCode
@@ -76,7 +75,7 @@ def open_engine(where: Where) -> Iterator[Engine]:
             yield engine
         return
     options = () if library is None else (f"--library={library.resolve()}",)
-    with EngineClient(find_or_start(where.endpoint, options=options)) as client:
+    with connect(where.endpoint, options=options) as client:
         yield client
 
 

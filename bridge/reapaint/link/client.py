@@ -4,7 +4,7 @@ import contextlib
 import os
 import socket as system_socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeVar
@@ -15,7 +15,7 @@ from reapaint.errors import BridgeCode, EngineUnavailable, JobFailed
 from reapaint.link.engine import Engine, failure_of
 from reapaint_engine.protocol import messages
 from reapaint_engine.protocol.arrays import Audio
-from reapaint_engine.protocol.codec import decode_from_engine, encode
+from reapaint_engine.protocol.codec import Buffer, decode_from_engine, encode
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, ReaPaintError
 from reapaint_engine.protocol.keys import KeyPair
 from reapaint_engine.protocol.messages import EngineMessage, InpaintRequest, Placement, Welcome
@@ -23,10 +23,16 @@ from reapaint_engine.protocol.progress import OnProgress, Stage
 from reapaint_engine.protocol.version import __version__
 
 PING_INTERVAL_S = 0.5
-DEAD_AFTER_S = 2.5
-"""Silence after which an engine counts as dead; it answers a ping at once even when busy."""
+RECONNECT_AFTER_S = 3.0
+"""Silence after which another connection is tried: this one may be dead without a sign."""
+PATIENCE_S = 10.0
+"""Silence after which an engine that seems to live is given up; one that died is noticed by its
+lock, which is looked at with every ping."""
 HELLO_TIMEOUT_S = 5.0
+HELLO_INTERVAL_S = 1.0
 CANCEL_PATIENCE_S = 2.0
+
+_ENDS = (messages.Done, messages.Failed, messages.Cancelled, messages.Rejected)
 
 _Message = TypeVar("_Message", bound=EngineMessage)
 
@@ -65,11 +71,17 @@ class EngineClient(Engine):
         self._address = address
         self._clock = clock
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._socket = self._context.socket(zmq.DEALER)
-        self._heard_s = self._pinged_s = self._clock()
+        self._heard_s = self._pinged_s = self._connected_s = self._clock()
         self._is_greeted = False
+        self._unanswered_since_s: float | None = None
+        """When we began to introduce ourselves again; None while the engine knows us."""
+        self._in_flight: dict[str, tuple[InpaintRequest, Audio]] = {}
+        """The jobs that have no end yet: they are sent again to an engine that has let us go."""
+        self._question: messages.ClientMessage | None = None
+        self._cancelled: set[str] = set()
+        """Those of them whose end was asked for."""
         try:
-            self._connect()
+            self._socket = self._connect()
             self._welcome = self._greet()
             self._is_greeted = True
         except BaseException:
@@ -160,8 +172,7 @@ class EngineClient(Engine):
             deadline_s = self._clock() + CANCEL_PATIENCE_S
             while self._clock() < deadline_s:
                 answer = self.receive(timeout_s=0.1)
-                ends = messages.Cancelled | messages.Done | messages.Failed | messages.Rejected
-                if answer is not None and isinstance(answer[0], ends):
+                if answer is not None and isinstance(answer[0], _ENDS):
                     return
 
     # Several jobs in flight
@@ -180,14 +191,16 @@ class EngineClient(Engine):
         placement
             Where it goes in the engine's queue.
         """
-        if self._clock() - self._heard_s > DEAD_AFTER_S:
-            # After a pause, perhaps of a sleeping machine, the engine may have let us go.
-            self._heard_s = self._clock()
-            self._welcome = self._greet()
-        self._send(messages.Submit(request, placement), audio)
+        frames = encode(messages.Submit(request, placement), [audio])
+        self._in_flight[request.job_id] = request, audio
+        # Whoever is not known yet may send little: what is in flight follows the Welcome.
+        if self._unanswered_since_s is None:
+            self._send_frames(frames, copy=False)
 
     def cancel(self, job_id: str) -> None:
         """Ask for a job's end; harmless when late or repeated."""
+        if job_id in self._in_flight:
+            self._cancelled.add(job_id)
         self._send(messages.Cancel(job_id))
 
     def receive(self, *, timeout_s: float) -> tuple[EngineMessage, tuple[Audio, ...]] | None:
@@ -219,6 +232,9 @@ class EngineClient(Engine):
             message, parts = self._read()
             if isinstance(message, messages.Pong) or self._handle_session(message):
                 continue
+            if isinstance(message, _ENDS):
+                self._in_flight.pop(message.job_id, None)
+                self._cancelled.discard(message.job_id)
             if isinstance(message, messages.Done):
                 self._send(messages.Received(message.job_id))
             return message, parts
@@ -227,8 +243,7 @@ class EngineClient(Engine):
 
     def status(self) -> messages.Status:
         """Return what the engine is doing."""
-        self._send(messages.StatusRequest())
-        return self._expect(messages.Status)
+        return self._ask(messages.StatusRequest(), messages.Status)
 
     def cancel_and_confirm(self, job_id: str) -> None:
         """Cancel a job, perhaps another client's, and wait until the engine says so.
@@ -238,44 +253,57 @@ class EngineClient(Engine):
         JobFailed
             ``unknown_job``: there is none with this id.
         """
-        self.cancel(job_id)
-        self._expect(messages.Cancelled)
+        self._ask(messages.Cancel(job_id), messages.Cancelled)
 
     def stop_engine(self) -> None:
         """Ask the engine to end and wait for its goodbye."""
-        self._send(messages.Stop())
-        self._expect(messages.Goodbye)
+        self._ask(messages.Stop(), messages.Goodbye)
 
-    def _expect(self, kind: type[_Message]) -> _Message:
-        deadline_s = self._clock() + HELLO_TIMEOUT_S + DEAD_AFTER_S
-        while self._clock() < deadline_s:
-            answer = self.receive(timeout_s=PING_INTERVAL_S)
-            if answer is None:
-                continue
-            if isinstance(answer[0], kind):
-                return answer[0]
-            if isinstance(answer[0], messages.Rejected):
-                raise _job_failure(answer[0])
+    def _ask(self, question: messages.ClientMessage, kind: type[_Message]) -> _Message:
+        """Ask something, again where the engine has let us go, and wait for its answer."""
+        self._question = question
+        self._send(question)
+        try:
+            deadline_s = self._clock() + PATIENCE_S
+            while self._clock() < deadline_s:
+                answer = self.receive(timeout_s=PING_INTERVAL_S)
+                if answer is None:
+                    continue
+                if isinstance(answer[0], kind):
+                    return answer[0]
+                if isinstance(answer[0], messages.Rejected):
+                    raise _job_failure(answer[0])
+        finally:
+            self._question = None
         raise self._lost("does not answer")
 
     # The socket
 
-    def _connect(self) -> None:
+    def _connect(self) -> zmq.Socket[bytes]:
         address = self._address
-        self._socket.setsockopt(zmq.LINGER, 500)
-        self._socket.setsockopt(zmq.IPV6, "[" in address.endpoint)
+        socket = self._context.socket(zmq.DEALER)
+        socket.setsockopt(zmq.LINGER, 500)
+        socket.setsockopt(zmq.IPV6, "[" in address.endpoint)
         if address.keys is not None:
-            self._socket.curve_publickey = address.keys.public
-            self._socket.curve_secretkey = address.keys.secret
-            self._socket.curve_serverkey = address.engine_key
+            socket.curve_publickey = address.keys.public
+            socket.curve_secretkey = address.keys.secret
+            socket.curve_serverkey = address.engine_key
         try:
-            self._socket.connect(address.endpoint)
+            socket.connect(address.endpoint)
         except zmq.ZMQError as error:
             raise EngineUnavailable(
                 BridgeCode.ENGINE_UNREACHABLE,
                 f"{address.endpoint} is no address of an engine: {error.strerror.lower()}.",
                 hint="Give one such as tcp://192.168.1.20:5555.",
             ) from error
+        return socket
+
+    def _reconnect(self, now_s: float) -> None:
+        """Try another connection, on which the engine does not know us yet."""
+        self._socket.close(linger=0)
+        self._socket = self._connect()
+        self._connected_s = now_s
+        self._introduce_again(now_s)
 
     def _greet(self) -> Welcome:
         self._say_hello()
@@ -304,32 +332,61 @@ class EngineClient(Engine):
         """
         if isinstance(message, Welcome):
             self._welcome = message
+            self._unanswered_since_s = None
+            self._submit_again()
             return True
         if not isinstance(message, messages.Rejected) or message.job_id:
             return False
         if message.code != ErrorCode.NOT_AUTHORISED:
             return False
-        if self._clock() - self._said_hello_s < HELLO_TIMEOUT_S:
+        now_s = self._clock()
+        since_s = self._unanswered_since_s
+        # What was said before our Hello is refused as well: only in time does it mean us.
+        if since_s is not None and now_s - since_s > HELLO_TIMEOUT_S:
             raise _refusal(message)
-        self._say_hello()
+        self._introduce_again(now_s)
         return True
+
+    def _introduce_again(self, now_s: float) -> None:
+        if self._unanswered_since_s is None:
+            self._unanswered_since_s = now_s
+        elif now_s - self._said_hello_s < HELLO_INTERVAL_S:
+            return
+        self._say_hello()
+
+    def _submit_again(self) -> None:
+        """Send all that has no answer; the engine knows by its id what it has already."""
+        for request, audio in self._in_flight.values():
+            self._send(messages.Submit(request), audio)
+        for job_id in self._cancelled:
+            self._send(messages.Cancel(job_id))
+        if self._question is not None:
+            self._send(self._question)
 
     def _keep_alive(self, now_s: float) -> None:
         if now_s - self._pinged_s < PING_INTERVAL_S:
             return
         # A process that slept, stopped or was busy has not listened: silence counts from now.
-        if now_s - self._pinged_s > DEAD_AFTER_S:
+        if now_s - self._pinged_s > RECONNECT_AFTER_S:
             self._heard_s = now_s
         self._pinged_s = now_s
         if self._address.is_gone():
             raise self._lost("died")
-        if now_s - self._heard_s > DEAD_AFTER_S:
+        if now_s - self._heard_s > PATIENCE_S:
             raise self._lost("does not answer any more")
-        self._send(messages.Ping())
+        if now_s - max(self._heard_s, self._connected_s) > RECONNECT_AFTER_S:
+            self._reconnect(now_s)
+        elif self._unanswered_since_s is not None:
+            self._introduce_again(now_s)
+        else:
+            self._send(messages.Ping())
 
     def _send(self, message: messages.ClientMessage, *parts: Audio) -> None:
+        self._send_frames(encode(message, parts), copy=not parts)
+
+    def _send_frames(self, frames: Sequence[Buffer], *, copy: bool) -> None:
         try:
-            self._socket.send_multipart(encode(message, parts), zmq.NOBLOCK, copy=not parts)
+            self._socket.send_multipart(frames, zmq.NOBLOCK, copy=copy)
         except zmq.Again as error:
             raise self._lost("takes no more messages") from error
 

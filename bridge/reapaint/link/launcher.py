@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reapaint.errors import BridgeCode, EngineUnavailable
-from reapaint.link.client import EngineAddress
+from reapaint.link.client import EngineAddress, EngineClient
 from reapaint_engine.protocol import discovery, keys
 from reapaint_engine.protocol.discovery import ConnectionFile
 from reapaint_engine.protocol.errors import THE_PATH, ProtocolError
@@ -82,6 +82,19 @@ def find_or_start(endpoint: str | None, *, options: Sequence[str] = ()) -> Engin
         process = _start_process(options)
         _started[:] = [*started_processes(), process]
         return _local_address(_wait_for_start(process, stale), process)
+
+
+def connect(endpoint: str | None, *, options: Sequence[str] = ()) -> EngineClient:
+    """Open a session with an engine, found or started as by ``find_or_start``.
+
+    One that ends between being found and answering is looked for, or started, once more.
+    """
+    try:
+        return EngineClient(find_or_start(endpoint, options=options))
+    except EngineUnavailable as error:
+        if endpoint is not None or error.code != BridgeCode.ENGINE_UNREACHABLE:
+            raise
+    return EngineClient(find_or_start(endpoint, options=options))
 
 
 def _start_process(options: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -169,7 +182,11 @@ def _is_gone(
     def is_gone() -> bool:
         if process is not None and process.poll() is not None:
             return True
-        return discovery.find_engine() != connection and not discovery.is_engine_alive()
+        found = discovery.find_engine()
+        if found is None:
+            # One that is ending has removed its file, and lives on until it has said so.
+            return not discovery.is_engine_alive()
+        return found != connection
 
     return is_gone
 
