@@ -467,8 +467,10 @@ def test_what_leaves_an_array_out_fails(old: str, new: str, lacking: tuple[str, 
         'if True:\n    def f() -> Audio:\n        """Return audio."""',
         'New = dict[str, list[Audio]]\ndef f(x: New) -> None:\n    """Take it."""',
         'import numpy\ndef f(x: numpy.ndarray) -> None:\n    """Take it."""',
-        'from typing import TypeVar\nT = TypeVar("T", bound=Tensor)\n'
-        'def f(x: T) -> None:\n    """Take it."""',
+        (
+            'from typing import TypeVar\nT = TypeVar("T", bound=Tensor)\n'
+            'def f(x: T) -> None:\n    """Take it."""'
+        ),
     ],
 )
 def test_arrays_are_found_wherever_they_are_named(source: str) -> None:

@@ -327,8 +327,10 @@ def _extension_warning(prepared: Prepared) -> list[str]:
     if missing <= 0:
         return []
     return [
-        f"The selection reaches past the end: the result is"
-        f" {missing / prepared.info.sample_rate:.3f} s longer than the input."
+        (
+            f"The selection reaches past the end: the result is"
+            f" {missing / prepared.info.sample_rate:.3f} s longer than the input."
+        )
     ]
 
 

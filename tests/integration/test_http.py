@@ -296,8 +296,8 @@ def test_the_description_is_true(gateway: Gateway, tmp_path: Path) -> None:
     """Let schemathesis try every operation; a longer run is the same with more examples."""
     command = [
         str(Path(sys.executable).with_name("st")), "run", f"{gateway.url}/openapi.json",
-        "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,"
-        "response_schema_conformance,response_headers_conformance,unsupported_method",
+        "--checks", ("not_a_server_error,status_code_conformance,content_type_conformance,"
+        "response_schema_conformance,response_headers_conformance,unsupported_method"),
         "--phases", "fuzzing", "--max-examples", str(3 * SCALE), "--request-timeout", "60",
         "--no-color", "--suppress-health-check", "all",
     ]  # fmt: skip

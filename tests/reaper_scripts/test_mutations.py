@@ -218,8 +218,8 @@ BUGS: list[tuple[str, str, str, str]] = [
     ("play rate baked in twice", EDITING, 'set(take, "D_PLAYRATE", 1)',
      'set(take, "D_PLAYRATE", reading.take_value(like, "D_PLAYRATE"))'),
     ("crossfade option not given back", EDITING,
-     "  if crossfades then\n    reaper.Main_OnCommandEx(AUTO_CROSSFADE_ON_SPLIT, 0, proj)\n"
-     "  end\n  reaper.UpdateArrange()", "  reaper.UpdateArrange()"),
+     ("  if crossfades then\n    reaper.Main_OnCommandEx(AUTO_CROSSFADE_ON_SPLIT, 0, proj)\n"
+     "  end\n  reaper.UpdateArrange()"), "  reaper.UpdateArrange()"),
     ("bent fades at the joins", EDITING, "NO_FADE = { 0, -1, 0, 0 }", "NO_FADE = { 0, -1, 1, 0 }"),
     ("fade of the split kept", EDITING, '  M.set_fade(right, "IN")\n', ""),
     ("overlap of the split kept", EDITING, "  square_cut(item, right, at_s)\n", ""),

@@ -57,7 +57,7 @@ def _parameters(text: str) -> tuple[Parameter, ...]:
 
 def version_tuple(text: str) -> tuple[int, ...]:
     """Turn ``7.08/linux`` into (7, 8)."""
-    return tuple(int(part) for part in re.findall(r"\d+", text.split("/")[0])[:2])
+    return tuple(int(part) for part in re.findall(r"\d+", text.split("/", maxsplit=1)[0])[:2])
 
 
 def _signature(name: str, entry: dict[str, str]) -> Signature:

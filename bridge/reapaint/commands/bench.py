@@ -71,7 +71,7 @@ def _measure(client: EngineClient, audio: Audio, rounds: int) -> dict[str, float
         one_job()
     pairs = [one_job() for _ in range(rounds)]
     peak_bytes = _memory_bytes(client.welcome.pid, "VmHWM")
-    copy_s = _median_time(lambda: audio.copy(), rounds)
+    copy_s = _median_time(audio.copy, rounds)
     road_s = statistics.median(whole for whole, _ in pairs)
     work_s = statistics.median(work for _, work in pairs)
     return {

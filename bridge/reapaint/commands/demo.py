@@ -66,8 +66,10 @@ def _report_text(report: Report) -> str:
         "# A repainted river",
         "",
         f"ReaPaint {__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.",
-        f"`{RECORDING.name}` from {start_s:g} to {end_s:g} s, filled by the backend"
-        f" `{report.backend}` in mode `{report.mode}` with seed {output.seed}.",
+        (
+            f"`{RECORDING.name}` from {start_s:g} to {end_s:g} s, filled by the backend"
+            f" `{report.backend}` in mode `{report.mode}` with seed {output.seed}."
+        ),
         "",
         "![before and after](picture.png)",
         "",
@@ -82,8 +84,10 @@ def _report_text(report: Report) -> str:
             for seam in output.seams
         ),
         "",
-        "The level step compares the 50 ms after a seam with the 50 ms before it. A click"
-        " ratio up to about 1 means that nothing at the seam stands out of the sound itself.",
+        (
+            "The level step compares the 50 ms after a seam with the 50 ms before it. A click"
+            " ratio up to about 1 means that nothing at the seam stands out of the sound itself."
+        ),
         "",
         *(f"- {warning}" for warning in report.warnings),
     ]

@@ -101,7 +101,6 @@ def _add_inpaint_flags(parser: argparse.ArgumentParser) -> None:
 def _add_parameter_flag(parser: argparse.ArgumentParser, parameter: Parameter) -> None:
     flag = parameter.short_name.replace("_", "-")
     if parameter.type is bool:
-        assert parameter.default is True, "a flag turns off what is done by default"
         parser.add_argument(
             f"--no-{flag}",
             dest=parameter.name,

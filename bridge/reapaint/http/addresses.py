@@ -166,7 +166,7 @@ def _literal(host: str) -> _Address | None:
     if host.lower() == "localhost":
         return ipaddress.IPv4Address("127.0.0.1")
     try:
-        return ipaddress.ip_address(host.split("%")[0])
+        return ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return None
 

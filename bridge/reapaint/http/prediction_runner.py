@@ -280,8 +280,10 @@ def _stand_in_warnings(request: PredictionRequest, report: Report) -> tuple[str,
     if not request.is_alias or report.backend == STAND_IN_FOR:
         return ()
     return (
-        f"{request.model} is a hosted model; here the {report.backend} backend stood in for it,"
-        " as it does for all that names none. See `reapaint models`.",
+        (
+            f"{request.model} is a hosted model; here the {report.backend} backend stood in for it,"
+            " as it does for all that names none. See `reapaint models`."
+        ),
     )
 
 

@@ -161,8 +161,8 @@ def burg(stretches: Sequence[Samples], order: int, *, penalty: float = 0.0) -> F
             break
         for ahead, behind in errors:
             before = reflection * ahead
-            ahead += reflection * behind
-            behind += before
+            np.add(ahead, reflection * behind, out=ahead)
+            np.add(behind, before, out=behind)
     return best
 
 

@@ -118,8 +118,10 @@ class ReaPaintError(Exception):
         """Return another error as one of this kind, with another code or hint where given."""
         return cls(
             code or error.code,
-            error._sentence,
-            hint=error._hint if hint is None else hint,
+            error._sentence,  # noqa: SLF001 - another error of this very class
+            hint=error._hint  # noqa: SLF001
+            if hint is None
+            else hint,
             path=error.path or None,
         )
 

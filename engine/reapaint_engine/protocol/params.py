@@ -63,7 +63,7 @@ class Parameter:
     name: str = ""
     type: type = str
     is_optional: bool = False
-    default: str | float | None = None
+    default: str | float | bool | None = None
 
     @property
     def short_name(self) -> str:

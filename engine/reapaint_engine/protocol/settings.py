@@ -141,9 +141,15 @@ def settings_of(table: type[Any]) -> dict[str, Setting[Any]]:
     for each in dataclasses.fields(table):
         if _KEY in each.metadata:
             settings[each.name] = each.metadata[_KEY]
-        elif dataclasses.is_dataclass(each.default_factory):
-            settings |= settings_of(each.default_factory)
+        elif (inner := _inner_table(each)) is not None:
+            settings |= settings_of(inner)
     return settings
+
+
+def _inner_table(field: "dataclasses.Field[Any]") -> type[Any] | None:
+    """Return the table that a field holds, where it holds one."""
+    made_by: Any = field.default_factory
+    return made_by if isinstance(made_by, type) and dataclasses.is_dataclass(made_by) else None
 
 
 def add_flags(parser: "argparse._ActionsContainer", table: type[Any], *fields: str) -> None:
@@ -179,7 +185,7 @@ def read_settings(
             continue
         if _KEY in each.metadata:
             values[each.name] = each.metadata[_KEY].value(options)
-        elif isinstance(inner := each.default_factory, type) and dataclasses.is_dataclass(inner):
+        elif (inner := _inner_table(each)) is not None:
             values[each.name] = read_settings(inner, options)
     return table(**values)
 

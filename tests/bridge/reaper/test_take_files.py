@@ -3,9 +3,9 @@
 import json
 import os
 import struct
-import xml.etree.ElementTree as ElementTree
 from datetime import datetime
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def _origin(prompt: str = "rain") -> Origin:
         prompt=prompt,
         project="Küste & Meer.rpp",
         record=json.dumps({"seed": 7, "settings": {"prompt": prompt}}),
-        made_at=datetime(2026, 11, 22, 9, 8, 7),
+        made_at=datetime(2026, 11, 22, 9, 8, 7),  # noqa: DTZ001 - as REAPER, local time
     )
 
 

@@ -44,7 +44,7 @@ def DeleteExtState(caller: Caller, section: str, key: str, persist: bool) -> Non
 def SetProjExtState(caller: Caller, project: Project, section: str, key: str, value: str) -> int:
     """B8 (D): ends at a NUL; an empty value deletes the key, an empty key the section."""
     place = _key(section, key)
-    value = value.split("\0")[0]
+    value = value.split("\0", maxsplit=1)[0]
     if not key:
         for each in [each for each in project.ext if each[0] == place[0]]:
             del project.ext[each]

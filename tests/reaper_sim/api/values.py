@@ -64,7 +64,7 @@ def ext_text(ext: dict[str, str], key: str, text: str, is_set: bool) -> tuple[bo
     if not is_set:
         return (True, ext[key]) if key in ext else (False, "")
     if text:
-        ext[key] = text.split("\0")[0]
+        ext[key] = text.split("\0", maxsplit=1)[0]
     else:
         ext.pop(key, None)
     return True, text

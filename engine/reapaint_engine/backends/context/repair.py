@@ -114,7 +114,7 @@ def repair(window: Window, seeds: Sequence[int], step: OnFraction) -> Repair:
 
         takes = _fill(window, missing, spans, seeds, step_cluster)
         for take, filled in zip(passages, takes, strict=True):
-            take += filled
+            take.extend(filled)
     step(1.0)
     fills = tuple(Fill(tuple(take)) for take in passages)
     return Repair(fills, _warnings(fills))
@@ -345,9 +345,9 @@ def _tamed(
     for inward in POLES_INWARD:
         solve = _reaching(region.hole, coefficients * inward ** np.arange(coefficients.size))
         filled = solve(audio, np.zeros_like(audio))
-        if np.all(np.abs(filled) <= bound):
-            break
-    return np.clip(filled, -bound, bound), solve
+        if np.all(np.abs(filled) <= bound) or inward == POLES_INWARD[-1]:
+            return np.clip(filled, -bound, bound), solve
+    raise AssertionError("the last of them is taken as it is")
 
 
 def _reconsidered(
@@ -402,6 +402,8 @@ def _warnings(fills: Sequence[Fill]) -> tuple[str, ...]:
     if changed >= 10 ** (SAME_TAKE_DB / 10) * heard > 0.0:
         return ()
     return (
-        "The sound around the selection leaves no choice of what belongs there:"
-        " the takes sound alike. For other takes choose the mode similar or ambience.",
+        (
+            "The sound around the selection leaves no choice of what belongs there:"
+            " the takes sound alike. For other takes choose the mode similar or ambience."
+        ),
     )

@@ -144,11 +144,15 @@ def _compared(subject: Subject, job: BenchJob) -> list[str]:
     """Say what both sides have in common and where they differ."""
     plan = job.plan
     said = [
-        f"Both sides make {plan.latents} latents, six seconds of silence after the window"
-        " included, as the model was trained; the stock pipeline is given them by"
-        f" silence_padding_duration, and without them, as it comes, makes {plan.heard_latents}.",
-        "Both have the same weights, each network in the same type. The stock side's block"
-        " norms, rotary frequencies and duration are repaired as ours are, which costs no time.",
+        (
+            f"Both sides make {plan.latents} latents, six seconds of silence after the window"
+            " included, as the model was trained; the stock pipeline is given them by"
+            f" silence_padding_duration, and without them, as it comes, makes {plan.heard_latents}."
+        ),
+        (
+            "Both have the same weights, each network in the same type. The stock side's block"
+            " norms, rotary frequencies and duration are repaired as ours are, which costs no time."
+        ),
     ]
     if subject.is_random:
         said.insert(0, "The weights are random, of real size: speed and memory don't depend on it.")

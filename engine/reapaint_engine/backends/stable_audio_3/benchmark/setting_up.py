@@ -195,5 +195,6 @@ def _with_codec(model: LoadedModel, codec: Codec) -> LoadedModel:
     other = copy.copy(model)
     other.codec = codec
     device = torch.device(model.plan.device)
-    other._context = ContextEncoder(codec, device, hide_replaced=False)
+    encoder = ContextEncoder(codec, device, hide_replaced=False)
+    other._context = encoder  # noqa: SLF001 - a model in the making
     return other

@@ -124,8 +124,9 @@ class View:
     def only(self, keep: slice) -> "View":
         """Return the same view with fewer tokens asking."""
         narrowed = replace(self, keep=keep)
-        asking = Rotation(narrowed._kept(self.asking.cos, 0), narrowed._kept(self.asking.sin, 0))
-        mask = None if self.mask is None else narrowed._kept(self.mask, 2)
+        kept = narrowed._kept  # noqa: SLF001 - another view
+        asking = Rotation(kept(self.asking.cos, 0), kept(self.asking.sin, 0))
+        mask = None if self.mask is None else kept(self.mask, 2)
         return replace(narrowed, asking=asking, mask=mask)
 
     def windows(self, rows: Tensor) -> Tensor:

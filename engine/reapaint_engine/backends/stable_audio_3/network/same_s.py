@@ -101,8 +101,9 @@ def _through(
     # Folds know nothing of each other, so a few at a time go through all layers while
     # they are in the processor's cache.
     for part in parts:
+        states = part
         for layer in layers[:-1]:
-            part = layer(part, view)
-        done.append(layers[-1](part, last))
+            states = layer(states, view)
+        done.append(layers[-1](states, last))
         on_progress(len(done) / len(parts))
     return torch.cat(done).reshape(batch, -1, dim)

@@ -146,8 +146,10 @@ def test_what_cannot_be_captured_runs_eagerly_after_one_warning(
             assert torch.equal(runner.run("double", double, [x]), 2 * x)
     assert capture.attempts == 1
     assert [record.message for record in caplog.records] == [
-        "a CUDA graph could not be captured, running without:"
-        " operation not permitted when stream is capturing"
+        (
+            "a CUDA graph could not be captured, running without:"
+            " operation not permitted when stream is capturing"
+        )
     ]
 
 
