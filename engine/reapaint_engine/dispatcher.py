@@ -8,7 +8,7 @@ import hmac
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,6 +32,8 @@ CLIENT_TIMEOUT_S = 10.0
 RESULT_KEPT_S = 60.0
 """How long a result waits for a client that comes back for it."""
 RESULTS_KEPT_BYTES = 64 << 20
+STATUS_PROMPT_CHARACTERS = 200
+"""Enough to know a job by; whole prompts of a full queue would not fit a message."""
 UNRECEIVED_BYTES = 128 << 20
 """What may be on its way to one client: who reads nothing would fill the memory with results."""
 
@@ -133,8 +135,7 @@ class Dispatcher:
             case messages.Cancel(job_id=job_id):
                 return self._cancel(client, job_id, now_s)
             case messages.Received(job_id=job_id):
-                self._kept.pop(job_id, None)
-                self._unreceived[client].pop(job_id, None)
+                self._note_received(client, job_id)
                 return []
             case messages.StatusRequest():
                 return [Outgoing(client, self._status(now_s))]
@@ -163,7 +164,7 @@ class Dispatcher:
         self._active_s = now_s
         return [Outgoing(client, self._welcome())]
 
-    def refuse(self, client: bytes, error: ProtocolError, job_id: str) -> list[Outgoing]:
+    def refuse(self, client: bytes, error: ReaPaintError, job_id: str) -> list[Outgoing]:
         """Return the answer to a message that could not be read."""
         self._refusals.warn("refused a message: %s [%s]", error.message, error.code)
         return [_rejection(client, error, job_id)]
@@ -177,7 +178,7 @@ class Dispatcher:
             if self.is_stopping:
                 raise _stopping()
             check_request(request, max_window_bytes=self._limits.max_window_bytes)
-            again = self._submitted_before(client, request, parts[0])
+            again = self._submitted_before(client, request, parts[0], now_s)
             if again is not None:
                 return again
             job = Job(request, parts[0], client, created_s=now_s)
@@ -191,17 +192,16 @@ class Dispatcher:
         return [*outgoing, Outgoing(client, messages.Accepted(job.job_id, position))]
 
     def _submitted_before(
-        self, client: bytes, request: messages.InpaintRequest, audio: Audio
+        self, client: bytes, request: messages.InpaintRequest, audio: Audio, now_s: float
     ) -> list[Outgoing] | None:
         """Answer a job that came twice, perhaps from a client that was restarted."""
         kept = self._kept.get(request.job_id)
         if kept is not None:
             kept.check_same(request, audio)
             _log.info("%s was done already: its result is sent again", request.job_id)
-            return [
-                Outgoing(client, messages.Accepted(request.job_id, 0)),
-                Outgoing(client, kept.outgoing.message, kept.outgoing.parts),
-            ]
+            outgoing = replace(kept.outgoing, client=client)
+            self._note_sent(request.job_id, replace(kept, outgoing=outgoing), now_s)
+            return [Outgoing(client, messages.Accepted(request.job_id, 0)), outgoing]
         job = self._find(request.job_id)
         if job is None:
             return None
@@ -226,7 +226,8 @@ class Dispatcher:
             )
             return [_rejection(client, unknown, job_id)]
         if job is self._running:
-            _log.info("%s is asked to end", job.job_id)
+            if not job.cancelled.is_set():
+                _log.info("%s is asked to end", job.job_id)
             job.cancelled.set()
             if client == job.client:
                 return []
@@ -249,7 +250,7 @@ class Dispatcher:
                     state=job.state,
                     stage=job.stage,
                     fraction=job.fraction,
-                    prompt=job.request.prompt,
+                    prompt=job.request.prompt[:STATUS_PROMPT_CHARACTERS],
                     age_s=now_s - job.created_s,
                 )
                 for job in self._jobs()
@@ -294,11 +295,21 @@ class Dispatcher:
         job = self._take_running(now_s)
         outgoing = self._end(job, message, JobState.DONE, parts)
         kept = _Kept(job.request, job.fingerprint, outgoing[0], now_s + RESULT_KEPT_S)
-        self._kept[job.job_id] = kept
-        if self.knows(job.client):
-            self._unreceived[job.client][job.job_id] = _Unreceived(kept.size_bytes, now_s)
+        self._note_sent(job.job_id, kept, now_s)
         self._drop_kept(now_s)
         return outgoing
+
+    def _note_sent(self, job_id: str, kept: _Kept, now_s: float) -> None:
+        client = kept.outgoing.client
+        self._kept[job_id] = kept
+        if self.knows(client):
+            self._unreceived[client][job_id] = _Unreceived(kept.size_bytes, now_s)
+
+    def _note_received(self, client: bytes, job_id: str) -> None:
+        self._unreceived[client].pop(job_id, None)
+        kept = self._kept.get(job_id)
+        if kept is not None and kept.outgoing.client == client:
+            del self._kept[job_id]
 
     def failed(self, error: ReaPaintError, *, now_s: float) -> list[Outgoing]:
         """Return what is told when the running job ended without a result."""

@@ -7,13 +7,12 @@ by the system's own figure for its socket, in a thread, and what goes too far is
 
 import contextlib
 import logging
-import os
 import socket as system_socket
 import struct
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import zmq
@@ -25,10 +24,18 @@ STRANGER_BYTES = 64 << 10
 """What somebody may send without being known: handshakes and a few tries at Hello."""
 STRANGER_PATIENCE_S = 10.0
 """How long somebody may be connected without being known."""
+STRANGER_TRIES = 16
+"""How many messages of somebody who is not known are looked at."""
 MAX_STRANGERS = 256
+FILES_PER_STRANGER = 8
+"""Of the files that a process may open: a connection takes two, and the engine needs its own."""
 LOOK_S = 0.02
-"""How often connections are looked at: loopback carries some 40 MB meanwhile."""
-IDLE_LOOK_S = 0.25
+"""How often strangers are looked at: loopback carries some 40 MB meanwhile."""
+KNOWN_LOOK_S = 0.25
+"""How often the connections are looked at where all are known: their limit is in gigabytes."""
+CATCH_UP_S = 1.0
+"""How long to wait until a connection that a message came through is told of."""
+EVENTS_AT_ONCE = 64
 
 _EVENTS = zmq.Event.ACCEPTED | zmq.Event.CLOSED | zmq.Event.DISCONNECTED
 _BYTES_RECEIVED_OFFSET = 128
@@ -45,6 +52,8 @@ class _Connection:
     since_s: float
     is_known: bool = False
     is_shut: bool = False
+    tries: int = 0
+    """How many messages it sent without being known."""
     at_last_read_bytes: int = 0
     """What it had sent when its last message was read."""
 
@@ -57,7 +66,7 @@ class _Connection:
 class Gatekeeper:
     """The connections of one ROUTER socket, by libzmq's file descriptors.
 
-    ``start``, ``stop``, ``admit`` and ``note_read`` are for the thread that reads the socket.
+    ``start`` and ``stop`` are for the thread that owns the socket.
     """
 
     socket: zmq.Socket[bytes]
@@ -65,7 +74,13 @@ class Gatekeeper:
     """What all known clients together may have sent that is not read."""
     clock: Callable[[], float] = time.monotonic
     _connections: dict[int, _Connection] = field(default_factory=dict, init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _lock: threading.Condition = field(default_factory=threading.Condition, init=False)
+    """Also tells that connections have come or gone."""
+    _max_strangers: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._max_strangers = _max_strangers()
+
     _is_stopped: threading.Event = field(default_factory=threading.Event, init=False)
     _log: LogBudget = field(default_factory=lambda: LogBudget(_log), init=False)
 
@@ -85,16 +100,23 @@ class Gatekeeper:
             connection.socket.close()
         self._connections.clear()
 
-    def __contains__(self, fd: int) -> bool:
-        """Tell whether a connection is still there."""
+    def may_try(self, fd: int) -> bool:
+        """Count a message of somebody who is not known; one that sends too many is shut."""
         with self._lock:
-            return fd in self._connections
+            # Its message may be read before its coming is: who is admitted must be here.
+            self._lock.wait_for(lambda: self._is_followed(fd), CATCH_UP_S)
+            if (connection := self._connections.get(fd)) is None:
+                return True
+            connection.tries += 1
+            if connection.tries > STRANGER_TRIES:
+                self._shut(connection, "it is not known and goes on trying")
+            return connection.tries <= STRANGER_TRIES
 
     def admit(self, fd: int) -> None:
         """Note that whoever is on a connection has shown that it may be there."""
         with self._lock:
             if (connection := self._connections.get(fd)) is not None:
-                connection.is_known = True
+                connection.is_known, connection.tries = True, 0
 
     def note_read(self, fd: int) -> None:
         """Note that a whole message of a connection was read."""
@@ -110,41 +132,73 @@ class Gatekeeper:
 
     def _watch(self) -> None:
         while not self._is_stopped.is_set():
-            # With nobody connected there is nothing to look at until somebody comes.
-            wait_s = LOOK_S if self._connections else IDLE_LOOK_S
             try:
-                if self._monitor.poll(round(wait_s * 1000)):
-                    self._follow_events()
+                self._look()
             except zmq.ContextTerminated:
                 return
-            with self._lock:
-                self._judge()
+            except Exception:  # noqa: BLE001 - without a watch libzmq itself would stand still
+                _log.exception("connections could not be looked at")
+                self._is_stopped.wait(KNOWN_LOOK_S)
+
+    def _look(self) -> None:
+        wait_s = LOOK_S if self._strangers() else KNOWN_LOOK_S
+        if self._monitor.poll(round(wait_s * 1000)):
+            self._follow_events()
+        with self._lock:
+            self._judge()
+        self._log.tick()
+
+    def _strangers(self) -> list[_Connection]:
+        """Return the connections of those who are not known, the oldest first."""
+        with self._lock:
+            connections = self._connections.values()
+            return [each for each in connections if not each.is_known and not each.is_shut]
 
     def _follow_events(self) -> None:
         with contextlib.suppress(zmq.Again):
-            while True:
+            for _ in range(EVENTS_AT_ONCE):
                 event = recv_monitor_message(self._monitor, zmq.NOBLOCK)
                 fd = event["value"]
                 with self._lock:
                     if (gone := self._connections.pop(fd, None)) is not None:
                         gone.socket.close()
                     if event["event"] == zmq.Event.ACCEPTED:
-                        self._note_accepted(fd)
+                        port = int(event["endpoint"].rpartition(b":")[2])
+                        self._note_accepted(fd, port)
+                    self._lock.notify_all()
 
-    def _note_accepted(self, fd: int) -> None:
-        # It may be closed by now, and its number somebody else's: only what stands at our own
-        # address is a connection of this socket.
-        with contextlib.suppress(OSError):
-            second = system_socket.socket(fileno=os.dup(fd))
-            if second.type == system_socket.SOCK_STREAM and _is_connected(second):
-                self._connections[fd] = _Connection(second, self.clock())
-            else:
-                second.close()
+    def _note_accepted(self, fd: int, port: int) -> None:
+        # It may be closed by now, and its number another file's, even another server's
+        # connection: only what stands at our own port is a connection of this socket.
+        with contextlib.suppress(OSError), _borrowed(fd) as accepted:
+            if accepted.type != system_socket.SOCK_STREAM or not accepted.getpeername():
+                return
+            if accepted.getsockname()[1] != port:
+                return
+            try:
+                second = accepted.dup()
+            except OSError:
+                # There is no file left for a second handle: what can't be watched can't stay.
+                self._log.warn("a connection is ended: too many files are open")
+                accepted.shutdown(system_socket.SHUT_RDWR)
+                return
+            self._connections[fd] = _Connection(second, self.clock())
+
+    def _is_followed(self, fd: int) -> bool:
+        """Tell whether the connection that has a number now is the one noted under it."""
+        connection = self._connections.get(fd)
+        try:
+            with _borrowed(fd) as now:
+                peer = now.getpeername()
+            return connection is not None and connection.socket.getpeername() == peer
+        except OSError:
+            return True  # it has ended: there is nothing to wait for
 
     def _judge(self) -> None:
         now_s = self.clock()
-        strangers = [each for each in self._connections.values() if not each.is_known]
-        for stranger in strangers[MAX_STRANGERS:]:
+        strangers = self._strangers()
+        # Who has a token shows it at once: those who have been here for long make room.
+        for stranger in strangers[: -self._max_strangers]:
             self._shut(stranger, "too many wait to be known")
         for stranger in strangers:
             if _received_bytes(stranger.socket) > STRANGER_BYTES:
@@ -164,12 +218,24 @@ class Gatekeeper:
             connection.socket.shutdown(system_socket.SHUT_RDWR)
 
 
-def _is_connected(socket: system_socket.socket) -> bool:
+@contextlib.contextmanager
+def _borrowed(fd: int) -> Iterator[system_socket.socket]:
+    """Give a socket's methods to a file descriptor that is libzmq's to close."""
+    socket = system_socket.socket(fileno=fd)
     try:
-        socket.getpeername()
-    except OSError:
-        return False
-    return True
+        yield socket
+    finally:
+        socket.detach()
+
+
+def _max_strangers() -> int:
+    if sys.platform == "win32":
+        return MAX_STRANGERS
+    import resource
+
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    is_limited = files != resource.RLIM_INFINITY
+    return min(MAX_STRANGERS, files // FILES_PER_STRANGER) if is_limited else MAX_STRANGERS
 
 
 def _received_bytes(socket: system_socket.socket) -> int:

@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -26,8 +25,9 @@ from reapaint_engine.protocol.codec import (
     encode,
     job_id_of,
 )
-from reapaint_engine.protocol.errors import ProtocolError, ReaPaintError
+from reapaint_engine.protocol.errors import ProtocolError, ReaPaintError, out_of_memory
 from reapaint_engine.protocol.logs import LogBudget
+from reapaint_engine.protocol.messages import Welcome
 from reapaint_engine.protocol.version import __version__
 from reapaint_engine.welcome import welcome_of
 from reapaint_engine.worker import Worker, WorkerDone, WorkerEvent, WorkerFailed, WorkerProgressed
@@ -39,9 +39,6 @@ STOP_PATIENCE_S = 5.0
 """How long a cancelled job may take to see it before it is given up."""
 LINGER_MS = 2_000
 """How long last words may take to leave."""
-
-MAX_TRIES = 16
-"""How many messages of somebody who is not known are looked at."""
 
 _log = logging.getLogger(__name__)
 
@@ -102,9 +99,7 @@ class Server:
         )
         self._gatekeeper = gatekeeper
         self._connections: dict[bytes, int] = {}
-        """The file descriptor that each client's last message came through."""
-        self._tries: Counter[bytes] = Counter()
-        """How many messages each client sent without being known."""
+        """The file descriptor of the connection on which each client said Hello."""
         self._unreachable = LogBudget(_log)
         self._signal = ""
 
@@ -147,6 +142,7 @@ class Server:
                 next_tick_s = now_s + TICK_S
                 self._send(self._dispatcher.tick(now_s=now_s))
                 self._let_go()
+                self._unreachable.tick()
             if reason := self._reason_to_stop(now_s):
                 return reason
             if (job := self._dispatcher.next_job(now_s=now_s)) is not None:
@@ -169,11 +165,14 @@ class Server:
                 client, frames = self._read_message()
             except zmq.Again:
                 return
+            fd = _connection_of(frames)
+            if fd is None:
+                continue
             try:
-                self._receive(client, frames)
+                self._receive(client, fd, frames)
             except Exception:  # noqa: BLE001 - the message boundary: no message ends the engine
                 _log.exception("a message could not be handled")
-                self._shut(client, "its message could not be handled")
+                self._gatekeeper.shut(fd, "its message could not be handled")
 
     def _read_message(self) -> tuple[bytes, list[zmq.Frame]]:
         """Return who sent the next message, and its parts; more than any has are not kept.
@@ -192,58 +191,46 @@ class Server:
                 frames.append(frame)
         return client, frames
 
-    def _note_connection(self, client: bytes, frame: zmq.Frame) -> None:
-        try:
-            fd: int = frame.get(zmq.SRCFD)
-        except zmq.ZMQError:
-            return  # a peer of ZeroMQ's first version, or of no version: it has no such property
-        self._gatekeeper.note_read(fd)
-        if self._connections.get(client) == fd:
+    def _receive(self, client: bytes, fd: int, frames: Sequence[zmq.Frame]) -> None:
+        # Another connection may take a client's name: who is on it must say Hello again.
+        is_known = self._dispatcher.knows(client) and self._connections.get(client) == fd
+        if is_known:
+            self._gatekeeper.note_read(fd)
+        elif not self._gatekeeper.may_try(fd):
             return
+        buffers = [frame.buffer for frame in frames]
+        try:
+            answers = self._answers(client, buffers, is_known=is_known)
+        except (ProtocolError, MemoryError) as error:
+            told = out_of_memory() if isinstance(error, MemoryError) else error
+            job_id = job_id_of(buffers) if is_known else ""
+            answers = self._dispatcher.refuse(client, told, job_id)
+        if not is_known and any(isinstance(sent.message, Welcome) for sent in answers):
+            self._note_welcomed(client, fd)
+        self._send(answers)
+
+    def _answers(
+        self, client: bytes, buffers: Sequence[memoryview], *, is_known: bool
+    ) -> list[Outgoing]:
+        now_s = time.monotonic()
+        if not is_known:
+            return self._dispatcher.greet(client, decode_hello(buffers), now_s=now_s)
+        message, parts = decode_from_client(buffers)
+        return self._dispatcher.receive(client, message, parts, now_s=now_s)
+
+    def _note_welcomed(self, client: bytes, fd: int) -> None:
         # The system gives the number of a connection that has ended to a new one.
         for other in [each for each, known_fd in self._connections.items() if known_fd == fd]:
             del self._connections[other]
         self._connections[client] = fd
-
-    def _receive(self, client: bytes, frames: Sequence[zmq.Frame]) -> None:
-        now_s = time.monotonic()
-        if frames:
-            self._note_connection(client, frames[0])
-        buffers = [frame.buffer for frame in frames]
-        is_known = self._dispatcher.knows(client)
-        if not is_known and not self._may_try(client):
-            return
-        try:
-            if is_known:
-                message, parts = decode_from_client(buffers)
-                answers = self._dispatcher.receive(client, message, parts, now_s=now_s)
-            else:
-                answers = self._dispatcher.greet(client, decode_hello(buffers), now_s=now_s)
-        except ProtocolError as error:
-            job_id = job_id_of(buffers) if is_known else ""
-            answers = self._dispatcher.refuse(client, error, job_id)
-        if not is_known and self._dispatcher.knows(client):
-            self._tries.pop(client, None)
-            if client in self._connections:
-                self._gatekeeper.admit(self._connections[client])
-        self._send(answers)
-
-    def _may_try(self, client: bytes) -> bool:
-        """Count a stranger's message, and end the connection of one who sends too many."""
-        self._tries[client] += 1
-        if self._tries[client] > MAX_TRIES:
-            self._shut(client, "it is not known and goes on trying")
-            return False
-        return True
+        self._gatekeeper.admit(fd)
 
     def _let_go(self) -> None:
         """End the connections of clients that take nothing, and forget those who left."""
         for client in self._dispatcher.take_dropped():
             self._shut(client, "it takes no results")
         for client in [each for each in self._connections if not self._dispatcher.knows(each)]:
-            if self._connections[client] not in self._gatekeeper:
-                del self._connections[client]
-                self._tries.pop(client, None)
+            del self._connections[client]
 
     def _shut(self, client: bytes, why: str) -> None:
         if (fd := self._connections.get(client)) is not None:
@@ -296,6 +283,18 @@ class Server:
         self._signal = signal.Signals(number).name
 
 
+def _connection_of(frames: Sequence[zmq.Frame]) -> int | None:
+    """Return the file descriptor that a message came through.
+
+    None for peers of ZeroMQ before 4.0, which can't be told apart and so are not heard.
+    """
+    try:
+        fd: int = frames[0].get(zmq.SRCFD)
+    except zmq.ZMQError:
+        return None
+    return fd
+
+
 @contextlib.contextmanager
 def _zmq_context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -320,7 +319,9 @@ def _router(
         stack.callback(socket.close)
         if not config.is_loopback:
             stack.enter_context(_authenticator(context, socket))
-        gatekeeper = Gatekeeper(socket, max_unread_bytes=config.limits.max_queued_bytes)
+        # A window that the queue has no room for is read too, and refused.
+        max_unread_bytes = config.limits.max_queued_bytes + largest_bytes
+        gatekeeper = Gatekeeper(socket, max_unread_bytes=max_unread_bytes)
         gatekeeper.start()
         stack.callback(gatekeeper.stop)
         try:
