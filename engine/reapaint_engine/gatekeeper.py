@@ -62,6 +62,16 @@ class _Connection:
         return _received_bytes(self.socket) - self.at_last_read_bytes
 
 
+def _strangers_for_files() -> int:
+    if sys.platform == "win32":
+        return MAX_STRANGERS
+    import resource
+
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    is_limited = files != resource.RLIM_INFINITY
+    return min(MAX_STRANGERS, files // FILES_PER_STRANGER) if is_limited else MAX_STRANGERS
+
+
 @dataclass
 class Gatekeeper:
     """The connections of one ROUTER socket, by libzmq's file descriptors.
@@ -72,15 +82,11 @@ class Gatekeeper:
     socket: zmq.Socket[bytes]
     max_unread_bytes: int
     """What all known clients together may have sent that is not read."""
+    max_strangers: int = field(default_factory=_strangers_for_files)
     clock: Callable[[], float] = time.monotonic
     _connections: dict[int, _Connection] = field(default_factory=dict, init=False)
     _lock: threading.Condition = field(default_factory=threading.Condition, init=False)
     """Also tells that connections have come or gone."""
-    _max_strangers: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._max_strangers = _max_strangers()
-
     _is_stopped: threading.Event = field(default_factory=threading.Event, init=False)
     _log: LogBudget = field(default_factory=lambda: LogBudget(_log), init=False)
 
@@ -176,7 +182,8 @@ class Gatekeeper:
             if accepted.getsockname()[1] != port:
                 return
             try:
-                second = accepted.dup()
+                # Not the socket's own dup(): it would have libzmq's thread block on reads.
+                second = system_socket.socket(fileno=system_socket.dup(fd))
             except OSError:
                 # There is no file left for a second handle: what can't be watched can't stay.
                 self._log.warn("a connection is ended: too many files are open")
@@ -198,7 +205,7 @@ class Gatekeeper:
         now_s = self.clock()
         strangers = self._strangers()
         # Who has a token shows it at once: those who have been here for long make room.
-        for stranger in strangers[: -self._max_strangers]:
+        for stranger in strangers[: -self.max_strangers]:
             self._shut(stranger, "too many wait to be known")
         for stranger in strangers:
             if _received_bytes(stranger.socket) > STRANGER_BYTES:
@@ -226,16 +233,6 @@ def _borrowed(fd: int) -> Iterator[system_socket.socket]:
         yield socket
     finally:
         socket.detach()
-
-
-def _max_strangers() -> int:
-    if sys.platform == "win32":
-        return MAX_STRANGERS
-    import resource
-
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    is_limited = files != resource.RLIM_INFINITY
-    return min(MAX_STRANGERS, files // FILES_PER_STRANGER) if is_limited else MAX_STRANGERS
 
 
 def _received_bytes(socket: system_socket.socket) -> int:
