@@ -106,11 +106,20 @@ class Gatekeeper:
             connection.socket.close()
         self._connections.clear()
 
+    def note_read(self, fd: int) -> bool:
+        """Note that a whole message of a connection was read; tell whether it was admitted."""
+        with self._lock:
+            # A message may be read before its connection, which may have another's old number,
+            # is told of.
+            self._lock.wait_for(lambda: self._is_followed(fd), CATCH_UP_S)
+            if (connection := self._connections.get(fd)) is None:
+                return False
+            connection.at_last_read_bytes = _received_bytes(connection.socket)
+            return connection.is_known
+
     def may_try(self, fd: int) -> bool:
         """Count a message of somebody who is not known; one that sends too many is shut."""
         with self._lock:
-            # Its message may be read before its coming is: who is admitted must be here.
-            self._lock.wait_for(lambda: self._is_followed(fd), CATCH_UP_S)
             if (connection := self._connections.get(fd)) is None:
                 return True
             connection.tries += 1
@@ -123,12 +132,6 @@ class Gatekeeper:
         with self._lock:
             if (connection := self._connections.get(fd)) is not None:
                 connection.is_known, connection.tries = True, 0
-
-    def note_read(self, fd: int) -> None:
-        """Note that a whole message of a connection was read."""
-        with self._lock:
-            if (connection := self._connections.get(fd)) is not None:
-                connection.at_last_read_bytes = _received_bytes(connection.socket)
 
     def shut(self, fd: int, why: str) -> None:
         """End a connection."""
