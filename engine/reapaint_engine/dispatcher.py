@@ -10,9 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from reapaint_engine.jobs import Job, JobQueue, fingerprint
+from reapaint_engine.jobs import Job, JobQueue
 from reapaint_engine.protocol import messages
 from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.discovery import is_loopback
@@ -31,7 +29,8 @@ CLIENT_TIMEOUT_S = 10.0
 """A client pings at least every second: one that is silent this long is gone."""
 RESULT_KEPT_S = 60.0
 """How long a result waits for a client that comes back for it."""
-RESULTS_KEPT_BYTES = 64 << 20
+RESULTS_KEPT_BYTES = 256 << 20
+"""Of results, and of the windows by which a job that comes again is known."""
 STATUS_PROMPT_CHARACTERS = 200
 """Enough to know a job by; whole prompts of a full queue would not fit a message."""
 UNRECEIVED_BYTES = 128 << 20
@@ -53,18 +52,13 @@ class Outgoing:
 class _Kept:
     """A result that its client has not yet said to have."""
 
-    asked: messages.InpaintRequest
-    fingerprint: bytes
+    job: Job
     outgoing: Outgoing
     until_s: float
 
-    def check_same(self, request: messages.InpaintRequest, audio: Audio) -> None:
-        """Refuse another job under the id of this one."""
-        if self.asked != request or self.fingerprint != fingerprint(audio):
-            raise _reused(request.job_id)
-
     @property
     def size_bytes(self) -> int:
+        """The bytes of its audio, without the window that it was made from."""
         return sum(part.nbytes for part in self.outgoing.parts)
 
 
@@ -197,7 +191,7 @@ class Dispatcher:
         """Answer a job that came twice, perhaps from a client that was restarted."""
         kept = self._kept.get(request.job_id)
         if kept is not None:
-            kept.check_same(request, audio)
+            kept.job.check_same(request, audio)
             _log.info("%s was done already: its result is sent again", request.job_id)
             outgoing = replace(kept.outgoing, client=client)
             self._note_sent(request.job_id, replace(kept, outgoing=outgoing), now_s)
@@ -205,8 +199,7 @@ class Dispatcher:
         job = self._find(request.job_id)
         if job is None:
             return None
-        if job.request != request or not np.array_equal(job.audio, audio):
-            raise _reused(request.job_id)
+        job.check_same(request, audio)
         job.client = client
         waiting = list(self._queue)
         position = waiting.index(job) if job in waiting else 0
@@ -294,7 +287,7 @@ class Dispatcher:
         """
         job = self._take_running(now_s)
         outgoing = self._end(job, message, JobState.DONE, parts)
-        kept = _Kept(job.request, job.fingerprint, outgoing[0], now_s + RESULT_KEPT_S)
+        kept = _Kept(job, outgoing[0], now_s + RESULT_KEPT_S)
         self._note_sent(job.job_id, kept, now_s)
         self._drop_kept(now_s)
         return outgoing
@@ -401,12 +394,12 @@ class Dispatcher:
         ]
 
     def _drop_kept(self, now_s: float) -> None:
-        size_bytes = sum(kept.size_bytes for kept in self._kept.values())
+        size_bytes = sum(kept.size_bytes + kept.job.audio.nbytes for kept in self._kept.values())
         for job_id, kept in tuple(self._kept.items()):
             is_crowded = size_bytes > RESULTS_KEPT_BYTES and len(self._kept) > 1
             if not is_crowded and kept.until_s > now_s:
                 continue
-            size_bytes -= kept.size_bytes
+            size_bytes -= kept.size_bytes + kept.job.audio.nbytes
             del self._kept[job_id]
 
     # Ends
@@ -441,14 +434,6 @@ class Dispatcher:
 
 def _rejection(client: bytes, error: ReaPaintError, job_id: str = "") -> Outgoing:
     return Outgoing(client, messages.Rejected(job_id, error.code, error.message, error.hint))
-
-
-def _reused(job_id: str) -> ProtocolError:
-    return ProtocolError(
-        ErrorCode.JOB_ID_REUSED,
-        f"Another job has the id {job_id}.",
-        hint="Give every job an id of its own.",
-    )
 
 
 def _stopping() -> ProtocolError:

@@ -1,10 +1,8 @@
 """Jobs and the bounded queue they wait in."""
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
@@ -34,21 +32,25 @@ class Job:
         """The id its client gave it."""
         return self.request.job_id
 
-    @cached_property
-    def fingerprint(self) -> bytes:
-        """What tells its audio from others'; takes a second for each GiB."""
-        return fingerprint(self.audio)
+    def check_same(self, request: InpaintRequest, audio: Audio) -> None:
+        """Refuse another job under the id of this one.
 
+        Parameters
+        ----------
+        request, audio
+            What came under its id; audio of shape (channels, audio_frames), float32.
 
-def fingerprint(audio: Audio) -> bytes:
-    """Return what tells audio from any other.
-
-    Parameters
-    ----------
-    audio
-        Shape (channels, frames), float32.
-    """
-    return hashlib.blake2b(np.ascontiguousarray(audio).data, digest_size=16).digest()
+        Raises
+        ------
+        ProtocolError
+            ``job_id_reused``: they are not this job's.
+        """
+        if self.request != request or not np.array_equal(self.audio, audio):
+            raise ProtocolError(
+                ErrorCode.JOB_ID_REUSED,
+                f"Another job has the id {self.job_id}.",
+                hint="Give every job an id of its own.",
+            )
 
 
 class JobQueue:

@@ -91,8 +91,6 @@ class Worker:
                 monitor=monitor,
                 queued_s=job.started_s - job.created_s,
             )
-            # Taken here, in the worker's thread: the server's has no time for it.
-            _ = job.fingerprint
         except Exception as error:  # noqa: BLE001 - the job boundary: the engine lives on
             return WorkerFailed(_as_job_error(error, job))
         return WorkerDone(message, parts)
