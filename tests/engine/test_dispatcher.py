@@ -8,16 +8,31 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from reapaint_engine.dispatcher import CLIENT_TIMEOUT_S, RESULT_KEPT_S, Dispatcher, Outgoing
+from reapaint_engine.dispatcher import (
+    CLIENT_TIMEOUT_S,
+    RESULT_KEPT_S,
+    UNRECEIVED_BYTES,
+    Dispatcher,
+    Outgoing,
+)
 from reapaint_engine.errors import JobCancelled, JobError
 from reapaint_engine.protocol import messages
-from reapaint_engine.protocol.errors import THE_PATH, ErrorCode
+from reapaint_engine.protocol.codec import MAX_HEADER_BYTES, encode
+from reapaint_engine.protocol.errors import (
+    THE_PATH,
+    ErrorCode,
+    not_authorised,
+    out_of_memory,
+)
 from reapaint_engine.protocol.messages import InpaintRequest, Limits, Placement, TakeReport
 from reapaint_engine.protocol.spans import Span
 from tests.scale import SCALE
 
 TOKEN = "secret"
 AUDIO = np.zeros((1, 100), np.float32)
+PATCH = np.zeros((1, 10), np.float32)
+LARGE_PATCH = np.broadcast_to(np.float32(0), (1, UNRECEIVED_BYTES // 4 + 1))
+"""A view without memory of its own, so large that its client may have no other on its way."""
 REQUEST = InpaintRequest(
     job_id="job",
     sample_rate=8000,
@@ -57,7 +72,9 @@ def _cancel(dispatcher: Dispatcher, client: bytes, job_id: str) -> list[Outgoing
     return dispatcher.receive(client, messages.Cancel(job_id), (), now_s=0.0)
 
 
-def _finish(dispatcher: Dispatcher, job_id: str, now_s: float = 0.0) -> list[Outgoing]:
+def _finish(
+    dispatcher: Dispatcher, job_id: str, now_s: float = 0.0, part: np.ndarray = PATCH
+) -> list[Outgoing]:
     request = replace(REQUEST, job_id=job_id)
     done = messages.Done(
         job_id=job_id,
@@ -69,7 +86,7 @@ def _finish(dispatcher: Dispatcher, job_id: str, now_s: float = 0.0) -> list[Out
         engine_version="0",
         takes=(TakeReport(1, ()),),
     )
-    return dispatcher.done(done, (np.zeros((1, 10), np.float32),), now_s=now_s)
+    return dispatcher.done(done, (part,), now_s=now_s)
 
 
 def _names(outgoing: list[Outgoing]) -> list[tuple[bytes, str]]:
@@ -340,6 +357,143 @@ def test_status_lists_jobs() -> None:
     assert sent.message.queued_bytes == 400
 
 
+def test_an_id_is_not_for_another_audio_once_its_job_is_done() -> None:
+    dispatcher = _greeted(b"c")
+    _submit(dispatcher, b"c", "a")
+    dispatcher.next_job(now_s=0.0)
+    _finish(dispatcher, "a")
+    (sent,) = _submit(dispatcher, b"c", "a", audio=np.ones((1, 100), np.float32))
+    assert sent.message.code == "job_id_reused"
+    assert _names(_submit(dispatcher, b"c", "a")) == [(b"c", "Accepted"), (b"c", "Done")]
+
+
+def test_nobody_else_can_say_that_a_result_has_come() -> None:
+    dispatcher = _greeted(b"c", b"d")
+    _submit(dispatcher, b"c", "a")
+    dispatcher.next_job(now_s=0.0)
+    _finish(dispatcher, "a")
+    assert dispatcher.receive(b"d", messages.Received("a"), (), now_s=0.0) == []
+    assert _names(_submit(dispatcher, b"c", "a")) == [(b"c", "Accepted"), (b"c", "Done")]
+
+
+def test_who_came_back_for_a_result_can_say_that_it_has_come() -> None:
+    dispatcher = _greeted(b"c", b"again")
+    _submit(dispatcher, b"c", "a")
+    dispatcher.next_job(now_s=0.0)
+    _finish(dispatcher, "a")
+    _submit(dispatcher, b"again", "a")
+    dispatcher.receive(b"again", messages.Received("a"), (), now_s=0.0)
+    assert _names(_submit(dispatcher, b"again", "a")) == [(b"again", "Accepted")]
+
+
+def test_a_client_is_known_from_its_hello_to_its_goodbye() -> None:
+    dispatcher = _dispatcher()
+    assert not dispatcher.knows(b"c")
+    dispatcher.greet(b"c", messages.Hello("wrong", "test"), now_s=0.0)
+    assert not dispatcher.knows(b"c")
+    (sent,) = dispatcher.greet(b"c", messages.Hello(TOKEN, "test"), now_s=0.0)
+    assert sent.message == WELCOME
+    assert dispatcher.knows(b"c")
+    dispatcher.receive(b"c", messages.Goodbye("done"), (), now_s=0.0)
+    assert not dispatcher.knows(b"c")
+
+
+def test_strangers_do_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    dispatcher = _dispatcher()
+    for number in range(1000):
+        dispatcher.greet(b"%d" % number, messages.Hello("wrong", "test"), now_s=0.0)
+        dispatcher.refuse(b"%d" % number, not_authorised(), "")
+    assert len(caplog.messages) <= 20
+
+
+def test_what_can_not_be_taken_for_want_of_memory_is_answered() -> None:
+    dispatcher = _greeted(b"c")
+    (sent,) = dispatcher.refuse(b"c", out_of_memory(), "a")
+    assert (sent.message.job_id, sent.message.code) == ("a", "out_of_memory")
+
+
+def test_asking_again_and_again_for_a_running_jobs_end_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    dispatcher = _greeted(b"c")
+    _submit(dispatcher, b"c", "a")
+    dispatcher.next_job(now_s=0.0)
+    before = len(caplog.messages)
+    for _ in range(100):
+        _cancel(dispatcher, b"c", "a")
+    assert len(caplog.messages) == before + 1
+
+
+def test_a_status_fits_a_message_however_long_the_prompts_are() -> None:
+    dispatcher = _greeted(b"c")
+    for number in range(WELCOME.limits.max_queued_jobs):
+        request = replace(REQUEST, job_id=f"job{number}", prompt="\x01" * 10_000)
+        dispatcher.receive(b"c", messages.Submit(request), (AUDIO,), now_s=0.0)
+    (sent,) = dispatcher.receive(b"c", messages.StatusRequest(), (), now_s=0.0)
+    assert len(sent.message.jobs) == WELCOME.limits.max_queued_jobs
+    jobs_of_the_default_limit = 64
+    size_bytes = len(encode(sent.message)[0]) / len(sent.message.jobs) * jobs_of_the_default_limit
+    assert size_bytes < MAX_HEADER_BYTES
+
+
+# Who takes no results
+
+
+def test_no_more_is_made_for_who_takes_no_results_and_others_go_on() -> None:
+    dispatcher = _greeted(b"deaf", b"d")
+    for job_id in ("first", "second"):
+        _submit(dispatcher, b"deaf", job_id)
+    _submit(dispatcher, b"d", "theirs")
+    dispatcher.next_job(now_s=0.0)
+    _finish(dispatcher, "first", part=LARGE_PATCH)
+    assert dispatcher.next_job(now_s=0.0).job_id == "theirs"
+    _finish(dispatcher, "theirs")
+    assert dispatcher.next_job(now_s=0.0) is None
+    dispatcher.receive(b"d", messages.Received("first"), (), now_s=0.0)
+    assert dispatcher.next_job(now_s=0.0) is None
+    dispatcher.receive(b"deaf", messages.Received("first"), (), now_s=0.0)
+    assert dispatcher.next_job(now_s=0.0).job_id == "second"
+
+
+def test_who_takes_no_results_is_let_go_after_a_while() -> None:
+    dispatcher = _greeted(b"deaf")
+    for job_id in ("first", "second"):
+        _submit(dispatcher, b"deaf", job_id)
+    dispatcher.next_job(now_s=0.0)
+    _finish(dispatcher, "first", part=LARGE_PATCH)
+    dispatcher.receive(b"deaf", messages.Ping(), (), now_s=RESULT_KEPT_S)
+    assert dispatcher.tick(now_s=RESULT_KEPT_S) == []
+    assert dispatcher.take_dropped() == []
+    dispatcher.receive(b"deaf", messages.Ping(), (), now_s=RESULT_KEPT_S + 1)
+    assert _names(dispatcher.tick(now_s=RESULT_KEPT_S + 1)) == [(b"deaf", "Cancelled")]
+    assert dispatcher.take_dropped() == [b"deaf"]
+    assert dispatcher.take_dropped() == []
+    assert not dispatcher.knows(b"deaf")
+
+
+def test_a_result_sent_again_is_on_its_way_again() -> None:
+    dispatcher = _greeted(b"c", b"again")
+    for client, job_id in ((b"c", "first"), (b"again", "next")):
+        _submit(dispatcher, client, job_id)
+    dispatcher.next_job(now_s=0.0)
+    _finish(dispatcher, "first", part=LARGE_PATCH)
+    _submit(dispatcher, b"again", "first")
+    assert dispatcher.next_job(now_s=0.0) is None
+    dispatcher.receive(b"again", messages.Received("first"), (), now_s=0.0)
+    assert dispatcher.next_job(now_s=0.0).job_id == "next"
+
+
+def test_many_small_results_may_be_on_their_way() -> None:
+    dispatcher = _greeted(b"c")
+    for number in range(200):
+        _submit(dispatcher, b"c", f"job{number}")
+        assert dispatcher.next_job(now_s=0.0) is not None
+        _finish(dispatcher, f"job{number}")
+    dispatcher.tick(now_s=RESULT_KEPT_S + 1)
+    assert dispatcher.take_dropped() == []
+
+
 class ManyClients(RuleBasedStateMachine):
     """Whatever clients do, every accepted job ends exactly once, and is told to its client."""
 
@@ -350,6 +504,7 @@ class ManyClients(RuleBasedStateMachine):
         self.owner: dict[str, bytes] = {}
         self.ended: dict[str, str] = {}
         self.running = ""
+        self.unreceived: dict[str, bytes] = {}
         self.count = 0
         self.now_s = 0.0
 
@@ -381,16 +536,46 @@ class ManyClients(RuleBasedStateMachine):
         job = self.dispatcher.next_job(now_s=self.now_s)
         if job is not None:
             assert not self.running, "two jobs at once"
+            assert job.client not in self.unreceived.values(), "more is made for who takes nothing"
             self.running = job.job_id
 
     @precondition(lambda self: self.running)
-    @rule(works=st.booleans())
-    def end(self, works: bool) -> None:
+    @rule(how=st.sampled_from(("done", "large", "cancelled")))
+    def end(self, how: str) -> None:
         job_id, self.running = self.running, ""
-        if works:
+        if how == "done":
             self._note(_finish(self.dispatcher, job_id, self.now_s))
+        elif how == "large":
+            self._note(_finish(self.dispatcher, job_id, self.now_s, LARGE_PATCH))
+            self.unreceived[job_id] = self.owner[job_id]
         else:
             self._note(self.dispatcher.failed(JobCancelled(), now_s=self.now_s))
+
+    @precondition(lambda self: self.unreceived)
+    @rule(data=st.data(), client=st.sampled_from((b"c", b"d", b"e")))
+    def say_that_a_result_has_come(self, data: st.DataObject, client: bytes) -> None:
+        job_id = data.draw(st.sampled_from(sorted(self.unreceived)))
+        self.dispatcher.receive(client, messages.Received(job_id), (), now_s=self.now_s)
+        if self.unreceived[job_id] == client:
+            del self.unreceived[job_id]
+
+    @rule()
+    def time_passes_while_all_ping(self) -> None:
+        self.now_s += RESULT_KEPT_S + 1
+        for client in self.clients:
+            self.dispatcher.receive(client, messages.Ping(), (), now_s=self.now_s)
+        self._note(self.dispatcher.tick(now_s=self.now_s))
+        dropped = set(self.dispatcher.take_dropped())
+        assert dropped == set(self.unreceived.values())
+        self._forget_results_of(dropped)
+        for client in dropped:
+            assert not self.dispatcher.knows(client)
+            self.dispatcher.receive(client, messages.Hello(TOKEN, "test"), (), now_s=self.now_s)
+
+    def _forget_results_of(self, clients: set[bytes]) -> None:
+        self.unreceived = {
+            job_id: client for job_id, client in self.unreceived.items() if client not in clients
+        }
 
     @rule(silent=st.sampled_from((b"c", b"d", b"e")))
     def one_client_falls_silent(self, silent: bytes) -> None:
@@ -399,6 +584,7 @@ class ManyClients(RuleBasedStateMachine):
             if client != silent:
                 self.dispatcher.receive(client, messages.Hello(TOKEN, "test"), (), now_s=self.now_s)
         self._note(self.dispatcher.tick(now_s=self.now_s))
+        self._forget_results_of({silent})
         self.dispatcher.receive(silent, messages.Hello(TOKEN, "test"), (), now_s=self.now_s)
 
     @invariant()

@@ -67,3 +67,18 @@ def test_one_large_job_fits_an_empty_queue() -> None:
 
 def test_an_empty_queue_has_no_next_job() -> None:
     assert _queue().take_next(lambda _: True) is None
+
+
+def test_the_same_job_is_known_again_and_no_other() -> None:
+    job = _job("a")
+    same = np.zeros((1, 100), np.float32)
+    job.check_same(replace(REQUEST, job_id="a"), same)
+    others = (
+        (replace(REQUEST, prompt="else"), same),
+        (REQUEST, np.full((1, 100), 1e-30, np.float32)),
+        (REQUEST, np.zeros((1, 99), np.float32)),
+    )
+    for request, audio in others:
+        with pytest.raises(ProtocolError) as caught:
+            job.check_same(request, audio)
+        assert caught.value.code == "job_id_reused"
