@@ -7,8 +7,8 @@ from pathlib import Path
 
 from reapaint.commands.terminal import Terminal
 from reapaint.errors import BridgeCode, InputError
+from reapaint.files.formats.targets import check_place
 from reapaint.files.media import probe, read_frames
-from reapaint.files.new_file import exists_error, no_folder_error
 from reapaint.link.engine import Engine
 from reapaint.link.in_process import InProcessEngine
 from reapaint.link.launcher import connect
@@ -159,10 +159,7 @@ def _check_picture(path: Path, *, force: bool) -> None:
             hint="Give --plot a name that ends in .png.",
             path=path,
         )
-    if path.exists() and not force:
-        raise exists_error(path)
-    if not path.absolute().parent.is_dir():
-        raise no_folder_error(path.parent)
+    check_place(path, force=force)
 
 
 def shown_around(report: Report) -> Span:

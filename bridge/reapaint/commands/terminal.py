@@ -58,7 +58,7 @@ class Terminal:
         for row in rows:
             table.add_row(*row)
         with _speaking():
-            self._console().print(table, markup=False)
+            self._console().print(table)
 
     def result(self, answer: object) -> None:
         """Print the one JSON object, if JSON was asked for."""
@@ -104,14 +104,13 @@ class Terminal:
     def _complain(self, text: str, style: str | None = None) -> None:
         """Write to standard error, if it takes anything: there is nobody else to tell."""
         with contextlib.suppress(OSError):
-            self._console(stderr=True).print(
-                text, style=style, markup=False, highlight=False, soft_wrap=True
-            )
+            self._console(stderr=True).print(text, style=style, soft_wrap=True)
 
     def _console(self, *, stderr: bool = False) -> "Console":
         from rich.console import Console
 
-        return Console(stderr=stderr)
+        # Text and names are shown as they are: no picture for a word between colons.
+        return Console(stderr=stderr, emoji=False, markup=False, highlight=False)
 
 
 @contextlib.contextmanager

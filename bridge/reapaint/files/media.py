@@ -37,7 +37,7 @@ def check_output(out_path: str | os.PathLike[str], info: AudioInfo, *, force: bo
     """
     path = Path(out_path)
     targets.choose_target(path, info)
-    targets.check_place(path, info, force=force)
+    targets.check_place(path, force=force, source=info.path)
 
 
 def write_spliced(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
@@ -156,7 +156,7 @@ async def read_multipart(request: Request, store: Store, limits: HttpLimits) -> 
                 parser.write(chunk)
                 await writer.flush()
             parser.finalize()
-        except (MultipartParseError, UnicodeError) as error:
+        except (FormParserError, UnicodeError) as error:
             raise bad_request("The multipart form is damaged.", "Send it again.") from error
         if not form.is_whole:
             raise bad_request(

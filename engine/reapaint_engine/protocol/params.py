@@ -244,6 +244,12 @@ def check_params(params: RequestParams) -> None:
     """
     for name, each in parameters(type(params)).items():
         value = getattr(params, name)
+        if isinstance(value, str) and not _is_text(value):
+            raise ProtocolError(
+                each.code,
+                f"The {each.title.lower()} is in another encoding than this system's.",
+                hint="Give it in UTF-8.",
+            )
         if value is None or each.allows(value):
             continue
         if each.type is str:
@@ -259,6 +265,15 @@ def check_params(params: RequestParams) -> None:
             f" not {value:.10g}.",
             hint="Choose a value in that range.",
         )
+
+
+def _is_text(value: str) -> bool:
+    """Tell whether text came whole: bytes that Python could not read stand as lone surrogates."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _plain_type(hint: Any) -> Any:

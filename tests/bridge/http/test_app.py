@@ -449,6 +449,12 @@ def test_forms_that_are_none(server: Server, body: bytes) -> None:
     assert not list(server.gateway.folder.iterdir())
 
 
+def test_a_boundary_that_is_too_long_is_the_clients_mistake(server: Server) -> None:
+    headers = {"Content-Type": f"multipart/form-data; boundary={'b' * 300}"}
+    answer = server.client.post("/api/v3/media/upload/binary", content=b"abcd", headers=headers)
+    assert answer.status_code == 400
+
+
 def test_a_form_needs_its_kind(server: Server) -> None:
     answer = server.client.post("/api/v3/media/upload/binary", content=b"abc")
     assert answer.status_code == 415

@@ -120,8 +120,17 @@ def resolve_output(path: Path) -> Path:
         raise _not_writable(path, reason_of(error)) from error
 
 
-def check_place(path: Path, info: AudioInfo, *, force: bool) -> None:
+def check_place(path: Path, *, force: bool, source: Path | None = None) -> None:
     """Refuse a place where no result can be put, by trying to put a file there.
+
+    Parameters
+    ----------
+    path
+        The file that is to be written.
+    force
+        Whether a file of that name is replaced.
+    source
+        A file that is never written, whatever it is called.
 
     Raises
     ------
@@ -136,7 +145,7 @@ def check_place(path: Path, info: AudioInfo, *, force: bool) -> None:
     except (OSError, ValueError) as error:
         raise _not_writable(path, reason_of(error)) from error
     if status is not None:
-        if os.path.samestat(status, info.path.stat()):
+        if source is not None and os.path.samestat(status, source.stat()):
             raise InputError(
                 ErrorCode.OUTPUT_NOT_WRITABLE,
                 f"{THE_PATH} is the input file, which is never written.",
