@@ -224,7 +224,7 @@ def test_bad_sources(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: s
         (("--start", "3", "--end", "2"), "invalid_time"),
         (("--start", "2", "--end", "2"), "invalid_time"),
         (("--start", "1", "--end", "2", "--prompt", "caf\udce9"), "invalid_prompt"),
-        (("--start", "1", "--end", "2", "--plot", "x" * 300 + ".png"), "output_not_writable"),
+        (("--start", "1", "--end", "2", "--plot", "no\0name.png"), "output_not_writable"),
         (("--start", "1", "--end", "2", "--plot", "no/folder.png"), "output_not_writable"),
         (("--start", "-1", "--end", "2"), "invalid_time"),
         (("--start", "nan", "--end", "2"), "invalid_time"),
