@@ -387,6 +387,7 @@ class Dispatcher:
     def _forget(self, client: bytes) -> list[Outgoing]:
         del self._last_seen_s[client]
         del self._unreceived[client]
+        self._queue.forget(client)
         if self._running is not None and self._running.client == client:
             self._running.cancelled.set()
         return [

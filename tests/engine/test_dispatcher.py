@@ -426,10 +426,11 @@ def test_asking_again_and_again_for_a_running_jobs_end_is_logged_once(
 
 
 def test_a_status_fits_a_message_however_long_the_prompts_are() -> None:
-    dispatcher = _greeted(b"c")
+    dispatcher = _greeted(b"c", b"d")
     for number in range(WELCOME.limits.max_queued_jobs):
         request = replace(REQUEST, job_id=f"job{number}", prompt="\x01" * 10_000)
-        dispatcher.receive(b"c", messages.Submit(request), (AUDIO,), now_s=0.0)
+        client = (b"c", b"d")[number % 2]
+        dispatcher.receive(client, messages.Submit(request), (AUDIO,), now_s=0.0)
     (sent,) = dispatcher.receive(b"c", messages.StatusRequest(), (), now_s=0.0)
     assert len(sent.message.jobs) == WELCOME.limits.max_queued_jobs
     jobs_of_the_default_limit = 64
