@@ -107,9 +107,9 @@ class JobScheduler:
         self.commit_late()
         for job in self._jobs.values():
             _log.info("%s waits for the next bridge", job.job_id)
-            # A bridge that ends in order has not died of it.
-            record = msgspec.structs.replace(job.record, attempts=job.record.attempts - 1)
-            self._spool.remember(job.job_id, record)
+            if job.phase is not JobPhase.WAITING:
+                # A bridge that ends in order has not died of it.
+                self._count_attempts(job, -1)
 
     def handle(self, event: SchedulerEvent) -> None:
         """Take note of what happened."""
@@ -151,7 +151,7 @@ class JobScheduler:
             for each in (request.settings.seed, record.seed, secrets.randbelow(MAX_SEED + 1))
             if each is not None
         )
-        record = msgspec.structs.replace(record, seed=seed, attempts=record.attempts + 1)
+        record = msgspec.structs.replace(record, seed=seed)
         self._spool.remember(job_id, record)
         job = RunningJob(request, record, seen_s)
         _log.info(
@@ -223,6 +223,8 @@ class JobScheduler:
         for job in self._jobs.values():
             if room > 0 and job.phase is JobPhase.WAITING:
                 job.move(JobPhase.PLANNING)
+                # From here on a bridge may die of it; of a job that only waits none does.
+                self._count_attempts(job, 1)
                 room -= 1
                 self._plan(job)
             for window in job.windows:
@@ -230,6 +232,10 @@ class JobScheduler:
                     window.state = WindowState.READING
                     room -= 1
                     self._work.read(job, window)
+
+    def _count_attempts(self, job: RunningJob, change: int) -> None:
+        job.record = msgspec.structs.replace(job.record, attempts=job.record.attempts + change)
+        self._spool.remember(job.job_id, job.record)
 
     def _plan(self, job: RunningJob) -> None:
         assert self.engine.welcome is not None

@@ -80,8 +80,8 @@ _log = logging.getLogger(__name__)
 class JobRecord(msgspec.Struct, frozen=True):
     """What must outlive a bridge: the seed that was drawn, how often a job went wrong, its age.
 
-    ``attempts`` counts the bridges that took the job up, ``engine_deaths`` the engines that
-    died while it ran, ``age_hours`` the hours that an answer, or a
+    ``attempts`` counts the bridges that began to work on the job, ``engine_deaths`` the engines
+    that died while it ran, ``age_hours`` the hours that an answer, or a
     folder without a request, lay here.
     """
 

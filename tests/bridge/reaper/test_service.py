@@ -544,6 +544,23 @@ def test_a_job_that_ends_bridges_is_given_up(bench: Bench) -> None:
     assert bench.scripts.result(job_id)["error"]["code"] == "bridge_died"
 
 
+def test_a_job_that_only_waited_is_not_blamed_for_the_death_of_bridges(bench: Bench) -> None:
+    """Twenty jobs, and bridges that are killed before and after an engine is there."""
+    jobs = [bench.send() for _ in range(20)]
+    for number in range(MAX_ATTEMPTS + 2):
+        killed = Bench(bench.spool, bench.scripts, bench.source)
+        for job_id in jobs:
+            killed.scheduler.take_up(job_id)
+        if number < MAX_ATTEMPTS:
+            killed.connect()
+            killed.until_sent(1)
+        attempts = [bench.spool.record(job_id).attempts for job_id in jobs]
+        assert sum(each > 0 for each in attempts) <= MAX_WINDOWS
+        killed.scheduler.close()
+    # Whatever the first ones are blamed for, those that only waited are as good as new.
+    assert attempts[MAX_WINDOWS:] == [0] * (20 - MAX_WINDOWS)
+
+
 def test_a_bridge_that_ends_in_order_does_not_count_as_dead(bench: Bench) -> None:
     job_id = bench.send()
     for _ in range(MAX_ATTEMPTS + 2):
