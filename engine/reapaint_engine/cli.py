@@ -1,6 +1,7 @@
 """The engine's own command line: ``reapaint serve``."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -52,6 +53,9 @@ def _config_of(options: argparse.Namespace) -> EngineConfig:
 
 
 def _run(config: EngineConfig, *, is_trial: bool) -> None:
+    # Before NumPy is loaded: its matrices are small here, and a second thread of OpenBLAS doubles
+    # the CPU time of a job without an earlier end. Models have threads of their own.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # What computes takes a second to load: whoever asks for help doesn't wait for it.
     from reapaint_engine.backends.registry import at_work, make_backends, preferred_backend
     from reapaint_engine.server import serve

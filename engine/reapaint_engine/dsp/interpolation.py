@@ -201,10 +201,11 @@ def _factor(matrix: Float64Array) -> Factor:
     for jitter in JITTERS:
         matrix[np.diag_indices_from(matrix)] += jitter * scale
         try:
-            factor: Factor = scipy.linalg.cho_factor(matrix, lower=True, check_finite=False)
-        except scipy.linalg.LinAlgError:
+            # SciPy's holds the interpreter's lock meanwhile, and the engine could not answer.
+            factor: Float64Array = np.linalg.cholesky(matrix)
+        except np.linalg.LinAlgError:
             continue
-        return factor
+        return factor, True
     raise AssertionError("a matrix of products with itself is not far from positive definite")
 
 
