@@ -202,7 +202,7 @@ def _factor(matrix: Float64Array) -> Factor:
         matrix[np.diag_indices_from(matrix)] += jitter * scale
         try:
             # SciPy's holds the interpreter's lock meanwhile, and the engine could not answer.
-            factor: Float64Array = np.linalg.cholesky(matrix)
+            factor = np.linalg.cholesky(matrix).astype(np.float64, copy=False)
         except np.linalg.LinAlgError:
             continue
         return factor, True
