@@ -27,9 +27,10 @@ from reapaint_engine.backends.stable_audio_3.benchmark.setting_up import (
     open_subject,
 )
 from reapaint_engine.backends.stable_audio_3.benchmark.sides import STAGES, BenchJob, make_job
-from reapaint_engine.backends.stable_audio_3.device.memory import is_out_of_memory
-from reapaint_engine.errors import JobError
-from reapaint_engine.protocol.errors import ErrorCode
+from reapaint_engine.backends.stable_audio_3.device.memory import (
+    is_out_of_memory,
+    out_of_memory,
+)
 from reapaint_engine.protocol.progress import OnProgress
 
 
@@ -84,11 +85,8 @@ def _enough_memory() -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise JobError(
-            ErrorCode.OUT_OF_MEMORY,
-            "The device has too little memory for both sides at once.",
-            hint="Choose --size small, a shorter --window, or another --device.",
-        ) from error
+        hint = "Choose --size small, a shorter --window, or another --device."
+        raise out_of_memory("for both sides at once", hint=hint) from error
 
 
 def _memory(subject: Subject, on_progress: OnProgress) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from torch import Tensor
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
 
+LESS_OR_SMALLER = "Select less, ask for less --context, or choose a smaller --model."
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether a device or the machine had too little memory; torch has no one error for it."""
@@ -50,10 +52,7 @@ def free(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
-def out_of_memory(for_what: str) -> JobError:
+def out_of_memory(for_what: str, *, hint: str = LESS_OR_SMALLER) -> JobError:
     """Return the error for a device that is too small."""
-    return JobError(
-        ErrorCode.OUT_OF_MEMORY,
-        f"The device has too little memory {for_what}.",
-        hint="Select less, ask for less --context, or choose a smaller --model.",
-    )
+    message = f"The device has too little memory {for_what}."
+    return JobError(ErrorCode.OUT_OF_MEMORY, message, hint=hint)
