@@ -1,10 +1,11 @@
-"""Carrying any number of channels through a backend that has another number.
+"""Carry any number of channels through a backend that has another number.
 
-Where a backend has more channels, they hold copies. Where it has fewer, they hold the
-context's principal components, turned so that they sound as much like the first channels
-as they can: a 5.1 bed's front pair, an upmixed pair as it was. What comes back is panned
-to where these components were in the context. What they couldn't carry, the diffuse rest,
-is made from decorrelated copies at the level it had, so that a wide recording stays wide.
+Where a backend has more channels, they hold copies. Where it has fewer, they hold the context's
+principal components, rotated so that they sound as much like the first channels as they can:
+like a 5.1 bed's front pair, or like an upmixed pair as it was. What comes back is panned to
+where these components were in the context. The components that a backend can't carry, the
+diffuse rest, are made from decorrelated copies at the level they had, so that a wide recording
+stays wide.
 """
 
 from dataclasses import dataclass
@@ -14,12 +15,12 @@ import scipy
 
 from reapaint_engine.protocol.arrays import Audio, Float64Array
 
-PREFERENCE = 1e-6
-"""Share of the context's power by which the first channels are preferred: it decides where
-the context doesn't, as in silence or identical channels."""
+PREFERRED_POWER_SHARE = 1e-6
+"""Share of the context's power by which the first channels are preferred. It decides where the
+context doesn't, as in silence or identical channels."""
 
-NEGLIGIBLE = 1e-6
-"""Share of the context's power (-60 dB) below which a component of the rest is left out."""
+NEGLIGIBLE_POWER_SHARE = 1e-6
+"""A component of the rest is left out below this share of the context's power (-60 dB)."""
 
 DECORRELATION_FRAMES = 1024
 """Length of the decorrelating filters: some 20 ms, below what is heard as an echo."""
@@ -71,7 +72,7 @@ class ChannelMap:
             return audio
         mixed: Audio = self.up.astype(np.float32) @ audio
         if self.rest.shape[1]:
-            mixed += self.rest.astype(np.float32) @ _decorrelated(audio, self.rest.shape[1])
+            mixed += self.rest.astype(np.float32) @ _decorrelate(audio, self.rest.shape[1])
         return mixed
 
     @property
@@ -98,11 +99,13 @@ def map_channels(context: Audio, backend_channels: int) -> ChannelMap:
     """
     channels = context.shape[0]
     if backend_channels >= channels:
-        return _copying(channels, backend_channels)
+        return _map_by_copying(channels, backend_channels)
     covariance = _covariance(context)
     total = float(np.trace(covariance))
     favoured = _favoured(channels, backend_channels)
-    preference = max(PREFERENCE * total, np.finfo(np.float64).tiny / PREFERENCE)
+    preference = max(
+        PREFERRED_POWER_SHARE * total, np.finfo(np.float64).tiny / PREFERRED_POWER_SHARE
+    )
     _, vectors = np.linalg.eigh(covariance + preference * favoured.T @ favoured)
     carried, uncarried = vectors[:, -backend_channels:], vectors[:, :-backend_channels]
     left, _, right = np.linalg.svd(favoured @ carried)
@@ -114,7 +117,7 @@ def map_channels(context: Audio, backend_channels: int) -> ChannelMap:
     )
 
 
-def _copying(channels: int, backend_channels: int) -> ChannelMap:
+def _map_by_copying(channels: int, backend_channels: int) -> ChannelMap:
     """Spread channels over as many or more; the way back is the mean of the copies."""
     down = np.zeros((backend_channels, channels))
     down[np.arange(backend_channels), np.arange(backend_channels) % channels] = 1.0
@@ -148,9 +151,9 @@ def _loudness_scale(turned: Float64Array, covariance: Float64Array) -> float:
 def _rest(
     uncarried: Float64Array, covariance: Float64Array, down: Float64Array, total: float
 ) -> Float64Array:
-    """Return how loud each uncarried component is, against the channel it is made from."""
+    """Return the gain of each component that isn't carried, relative to its source channel."""
     powers = np.diag(uncarried.T @ covariance @ uncarried)
-    kept = powers > NEGLIGIBLE * total
+    kept = powers > NEGLIGIBLE_POWER_SHARE * total
     sources = np.diag(down @ covariance @ down.T)[np.arange(kept.sum()) % down.shape[0]]
     gains = np.sqrt(
         np.divide(powers[kept], sources, where=sources > 0.0, out=np.zeros_like(sources))
@@ -158,8 +161,8 @@ def _rest(
     return np.asarray(uncarried[:, kept] * gains, dtype=np.float64)
 
 
-def _decorrelated(audio: Audio, components: int) -> Audio:
-    """Return sounds as loud as the given channels in turn, but unrelated to them."""
+def _decorrelate(audio: Audio, components: int) -> Audio:
+    """Return unrelated sounds, as loud as the given channels taken in turn."""
     rest = np.empty((components, audio.shape[1]), dtype=np.float32)
     for component, samples in enumerate(rest):
         source = audio[component % audio.shape[0]]
@@ -170,7 +173,7 @@ def _decorrelated(audio: Audio, components: int) -> Audio:
 
 
 def _all_pass(component: int) -> Audio:
-    """Return a filter of flat spectrum and arbitrary, but always the same, phases."""
+    """Return a filter with a flat spectrum and arbitrary phases, the same in every call."""
     phases = np.random.default_rng(component).uniform(-np.pi, np.pi, DECORRELATION_FRAMES // 2 + 1)
     # A real signal's phases at 0 Hz and at half the rate are 0 or pi.
     phases[[0, -1]] = 0.0

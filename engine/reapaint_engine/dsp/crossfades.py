@@ -1,4 +1,4 @@
-"""Going from old to new audio without a dip or a swell."""
+"""Crossfade from old to new audio without a dip or a swell."""
 
 from dataclasses import dataclass
 
@@ -6,21 +6,21 @@ import numpy as np
 
 from reapaint_engine.protocol.arrays import Audio, Float64Array
 
-LOWEST_CORRELATION = -0.6
-"""Signals more opposed than this are treated as this much: the law's gain would run away."""
+MIN_CORRELATION = -0.6
+"""A lower correlation counts as this one: otherwise the law's gain would grow without limit."""
 
-MAX_SCALE = 2.25
-"""Bound of the law's gain (+7 dB): that of equally loud sounds at the lowest correlation."""
+MAX_GAIN = 2.25
+"""Largest gain of the law (+7 dB): that of equally loud sounds at the lowest correlation."""
 
 COMPLEMENTARY = "complementary"
 EQUAL_POWER = "equal-power"
 ADAPTIVE = "adaptive"
 
 ALIKE_CORRELATION = 0.95
-"""From here on the law is complementary to within 0.1 dB, and is called so."""
+"""From this correlation on, the law is complementary to within 0.1 dB and is called so."""
 
 UNRELATED_CORRELATION = 0.05
-"""Up to here, either way, the law is equal power to within 0.25 dB, and is called so."""
+"""Up to this absolute correlation, the law is equal power to within 0.25 dB and is called so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def crossfade(old: Audio, new: Audio) -> Crossfade:
     """
     old_power, new_power, correlation = _likeness(old, new)
     share = fade_in_gains(old.shape[1])
-    scale = _scale(share, old_power, new_power, max(correlation, LOWEST_CORRELATION))
+    scale = _scale(share, old_power, new_power, max(correlation, MIN_CORRELATION))
     mix = (old + share.astype(np.float32) * (new - old)) * scale.astype(np.float32)
     return Crossfade(audio=mix, correlation=correlation, law=_law_name(correlation))
 
@@ -96,7 +96,7 @@ def _scale(
     mixed = kept**2 * old_power + share**2 * new_power + 2.0 * share * kept * cross
     # Silence against silence needs no gain, and a mix that cancels out has none that helps.
     ratio = np.divide(wanted, mixed, out=np.ones_like(share), where=mixed > 0.0)
-    scale: Float64Array = np.minimum(np.sqrt(ratio), MAX_SCALE)
+    scale: Float64Array = np.minimum(np.sqrt(ratio), MAX_GAIN)
     return scale
 
 

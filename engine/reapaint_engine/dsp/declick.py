@@ -1,4 +1,4 @@
-"""Taking a click out of a seam: the new audio's first moments, made anew to fit both sides."""
+"""Remove a click from a seam: replace the first moments of the new audio to fit both sides."""
 
 from dataclasses import dataclass
 
@@ -8,33 +8,33 @@ from reapaint_engine.dsp.interpolation import interpolate
 from reapaint_engine.dsp.prediction import lpc
 from reapaint_engine.dsp.seams import (
     CLICK_REACH_S,
-    INAUDIBLE,
-    ORDER,
+    INAUDIBLE_AMPLITUDE,
+    PREDICTOR_ORDER,
     USUAL_PERCENTILE,
     neighbourhood_frames,
 )
 from reapaint_engine.protocol.arrays import Audio, Float64Array
 
-CALM = 1.25
-"""A seam is left as it is while no prediction error exceeds this many times the kept sound's
-own largest ones. Noise does so by chance at one seam in a hundred; what may be heard as a
-click begins at 1.5."""
+MAX_CLEAN_RATIO = 1.25
+"""A seam is left alone while no prediction residual exceeds this many times the kept sound's
+usual largest one. Noise exceeds it by chance at one seam in a hundred; a click may be heard
+from 1.5."""
 
 WIDTHS_S = (0.001, 0.002, 0.004, 0.008)
-"""How much is made anew: more of it bends further, and is the duller for it."""
+"""How much audio is replaced, tried in turn. A longer stretch bends further but sounds duller."""
 
-GAIN = 0.8
-"""It must bring the largest error down to this share, or it isn't worth its dullness."""
+MAX_REMAINING_SHARE = 0.8
+"""A repair must bring the largest residual down to this share, or it isn't worth its dullness."""
 
 
 def declick(before: Audio, new_audio: Audio, after: Audio, sample_rate: int) -> Audio:
-    """Return the beginning of new audio without the click that it makes with what precedes.
+    """Return the beginning of new audio without the click at its seam.
 
     Parameters
     ----------
     before, after
-        The kept audio on both sides, each of shape (channels, any frames), float32: what
-        it can't foresee of itself is the measure of a click.
+        The kept audio on both sides, each of shape (channels, any frames), float32. A
+        click is measured against the prediction residual of this audio.
     new_audio
         Shape (channels, frames), float32.
     sample_rate
@@ -43,9 +43,9 @@ def declick(before: Audio, new_audio: Audio, after: Audio, sample_rate: int) -> 
     Returns
     -------
     numpy.ndarray
-        What is changed of the beginning, shape (channels, changed frames), float32, 8 ms
-        at most. It has no frame where nothing clicks, or where new audio doesn't help: a
-        click that the kept audio has beside the seam stays.
+        The changed beginning, shape (channels, changed frames), float32, 8 ms at most. It
+        has no frame where nothing clicks, or where a change doesn't help: a click in the
+        kept audio beside the seam stays.
 
     Notes
     -----
@@ -53,53 +53,57 @@ def declick(before: Audio, new_audio: Audio, after: Audio, sample_rate: int) -> 
     records (Godsill and Rayner, Digital Audio Restoration, 1998).
     """
     best = new_audio[:, :0]
-    if before.shape[1] < 2 * ORDER:
+    if before.shape[1] < 2 * PREDICTOR_ORDER:
         return best
-    sound = _habits(before, after, sample_rate)
-    least = sound.surprise(before, new_audio, 0)
+    sound = _measure_kept_sound(before, after, sample_rate)
+    lowest = sound.residual_ratio(before, new_audio, 0)
     for width in (max(round(width_s * sample_rate), 1) for width_s in WIDTHS_S):
-        if least <= CALM or new_audio.shape[1] < width + ORDER:
+        if lowest <= MAX_CLEAN_RATIO or new_audio.shape[1] < width + PREDICTOR_ORDER:
             break
         bridge = sound.bridge(before, new_audio, width)
         tried = np.concatenate((bridge, new_audio[:, width:]), axis=1)
-        surprise = sound.surprise(before, tried, width)
-        if surprise < GAIN * least:
-            best, least = bridge, surprise
+        ratio = sound.residual_ratio(before, tried, width)
+        if ratio < MAX_REMAINING_SHARE * lowest:
+            best, lowest = bridge, ratio
     return best
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Habits:
-    """How kept sound goes on, and how far it departs from that.
+class _KeptSound:
+    """The linear predictors of kept sound, and their usual largest residuals.
 
-    ``predictors`` has shape (channels, ORDER + 1); ``largest`` is each channel's usual
-    largest error, shape (channels,); ``reach`` is how near to a seam a click belongs to it.
+    ``predictors`` has shape (channels, PREDICTOR_ORDER + 1); ``largest`` is each channel's usual
+    largest residual, shape (channels,). A click within ``reach`` frames of a seam belongs to it.
     """
 
     predictors: Float64Array
     largest: Float64Array
     reach: int
 
-    def surprise(self, before: Audio, new_audio: Audio, width: int) -> float:
-        """Return the largest error at a seam, in either direction, over the usual one.
+    def residual_ratio(self, before: Audio, new_audio: Audio, width: int) -> float:
+        """Return the largest residual at a seam, in either direction, over the usual one.
 
-        A bridge of some width has a second end, where it must not click either.
+        A bridge ``width`` frames wide has a second end, where it must not click either.
         """
-        near, judged = self.reach + ORDER, self.reach + width
-        joined = np.concatenate((before[:, -near:], new_audio[:, : judged + ORDER]), axis=1)
+        near, judged = self.reach + PREDICTOR_ORDER, self.reach + width
+        joined = np.concatenate(
+            (before[:, -near:], new_audio[:, : judged + PREDICTOR_ORDER]), axis=1
+        )
         seam = min(near, before.shape[1])
-        surprises = []
+        largest = []
         for samples, predictor in zip(joined, self.predictors, strict=True):
-            ahead = _errors(samples, predictor)[: seam - ORDER + judged]
-            back = _errors(samples, predictor[::-1])[max(seam - self.reach, 0) :]
-            surprises.append(max(ahead.max(initial=0.0), back.max(initial=0.0)))
-        return float(np.max(surprises / self.largest))
+            ahead = _residuals(samples, predictor)[: seam - PREDICTOR_ORDER + judged]
+            back = _residuals(samples, predictor[::-1])[max(seam - self.reach, 0) :]
+            largest.append(max(ahead.max(initial=0.0), back.max(initial=0.0)))
+        return float(np.max(largest / self.largest))
 
     def bridge(self, before: Audio, new_audio: Audio, width: int) -> Audio:
-        """Return what prediction from both sides puts in the place of the first frames."""
-        around = np.concatenate((before[:, -ORDER:], new_audio[:, : width + ORDER]), axis=1)
+        """Return the first frames as predicted from both sides."""
+        around = np.concatenate(
+            (before[:, -PREDICTOR_ORDER:], new_audio[:, : width + PREDICTOR_ORDER]), axis=1
+        )
         missing = np.zeros(around.shape[1], dtype=np.bool_)
-        missing[ORDER : ORDER + width] = True
+        missing[PREDICTOR_ORDER : PREDICTOR_ORDER + width] = True
         bridges = [
             interpolate(samples[np.newaxis].astype(np.float64), missing, predictor)[:, missing]
             for samples, predictor in zip(around, self.predictors, strict=True)
@@ -107,20 +111,26 @@ class _Habits:
         return np.concatenate(bridges).astype(np.float32)
 
 
-def _habits(before: Audio, after: Audio, sample_rate: int) -> _Habits:
+def _measure_kept_sound(before: Audio, after: Audio, sample_rate: int) -> _KeptSound:
     """Measure the kept sound near a seam."""
     near = neighbourhood_frames(sample_rate)
-    sides = [side for side in (before[:, -near:], after[:, :near]) if side.shape[1] >= 2 * ORDER]
-    predictors = np.stack([lpc(samples, ORDER) for samples in np.concatenate(sides, axis=1)])
-    errors = [
-        np.concatenate([_errors(side[channel], predictor) for side in sides])
+    sides = [
+        side
+        for side in (before[:, -near:], after[:, :near])
+        if side.shape[1] >= 2 * PREDICTOR_ORDER
+    ]
+    predictors = np.stack(
+        [lpc(samples, PREDICTOR_ORDER) for samples in np.concatenate(sides, axis=1)]
+    )
+    residuals = [
+        np.concatenate([_residuals(side[channel], predictor) for side in sides])
         for channel, predictor in enumerate(predictors)
     ]
-    largest = np.percentile(errors, USUAL_PERCENTILE, axis=1)
+    largest = np.percentile(residuals, USUAL_PERCENTILE, axis=1)
     reach = max(round(CLICK_REACH_S * sample_rate), 1)
-    return _Habits(predictors, np.maximum(largest, INAUDIBLE), reach)
+    return _KeptSound(predictors, np.maximum(largest, INAUDIBLE_AMPLITUDE), reach)
 
 
-def _errors(samples: Audio, predictor: Float64Array) -> Float64Array:
-    """Return how far each frame with a whole past is from what was foreseen."""
+def _residuals(samples: Audio, predictor: Float64Array) -> Float64Array:
+    """Return |residual| of each frame whose whole past is known."""
     return np.asarray(np.abs(np.convolve(samples, predictor, mode="valid")), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Missing frames from the sound on both sides, by least squares under linear prediction."""
+"""Fill missing frames from the sound on both sides, by least squares under linear prediction."""
 
 from collections.abc import Callable
 
@@ -9,27 +9,28 @@ from reapaint_engine.dsp.prediction import autocorrelation
 from reapaint_engine.protocol.arrays import Float64Array, IndexArray, Mask
 
 Solver = Callable[[Float64Array], Float64Array]
-"""From prediction errors with the unknowns at zero, (signals, frames), to the unknowns."""
+"""Takes residuals with the unknowns at zero, (signals, frames), and returns the unknowns."""
 
 Interpolator = Callable[[Float64Array, Float64Array], Float64Array]
-"""From audio and wanted prediction errors, each (signals, frames), to the filled audio."""
+"""Takes audio and wanted residuals, each (signals, frames), and returns the filled audio."""
 
 Factor = tuple[Float64Array, bool]
 
-JITTERS = (0.0, 1e-12, 1e-9, 1e-6, 1e-3)
-"""Shares of the diagonal added in turn where rounding hides that a matrix is positive."""
+JITTER_SHARES = (0.0, 1e-12, 1e-9, 1e-6, 1e-3)
+"""Shares of the diagonal that are added in turn where a matrix isn't positive for rounding."""
 
-DIRECT_FRAMES = 1000
-"""Most unknowns that are solved at once: time grows with their cube, 0.02 s for this many."""
+MAX_DIRECT_FRAMES = 1000
+"""At most this many unknowns are solved at once: the time grows with their cube, and this many
+take 0.02 s."""
 
-ROUNDS = 50
-"""Most rounds of conjugate gradients over groups of gaps that reach into each other."""
+MAX_ROUNDS = 50
+"""Most rounds of conjugate gradients over groups of gaps within each other's reach."""
 
-SETTLED = 1e-4
-"""Rounds end when no frame moves by more than this share of the largest one."""
+MAX_CHANGE_SHARE = 1e-4
+"""The rounds end when no frame changes by more than this share of the largest one."""
 
-TINY = 1e-300
-"""Keeps silence from being divided by."""
+MIN_DIVISOR = 1e-300
+"""Keeps a division defined in silence."""
 
 
 def interpolate(
@@ -38,7 +39,7 @@ def interpolate(
     coefficients: Float64Array,
     excitation: Float64Array | None = None,
 ) -> Float64Array:
-    """Fill missing frames so that the prediction error of the whole is least.
+    """Fill missing frames so that the power of the whole residual is least.
 
     Parameters
     ----------
@@ -51,9 +52,9 @@ def interpolate(
         Shape (order + 1,), float64, from ``lpc``. A known stretch of ``order`` frames on
         one side makes the result exact; zeros are assumed where it is shorter on both.
     excitation
-        Shape (signals, frames), float64: the prediction error that the result shall have,
-        as far as both sides allow; none is silence. White noise with the power of the
-        sound's own prediction error makes the fill a draw from all sounds that fit.
+        Shape (signals, frames), float64: the residual that the result should have, as far as
+        both sides allow; None is silence. White noise with the power of the sound's own
+        residual makes the fill a random draw from all sounds that fit.
 
     Returns
     -------
@@ -62,7 +63,7 @@ def interpolate(
 
     Notes
     -----
-    Least squares after Janssen, Veldhuis and Vries (1986). With white innovation the
+    The method is that of Janssen, Veldhuis and Vries (1986). With a white excitation the
     least-squares solution is a sample of the conditional distribution (perturb and
     maximise; Papandreou and Yuille, 2010).
     """
@@ -90,14 +91,14 @@ def interpolator(missing: Mask, coefficients: Float64Array) -> Interpolator:
         return lambda audio, _: audio.copy()
     first, last = np.flatnonzero(missing)[[0, -1]]
     if first < missing.size - 1 - last:
-        # Prediction runs from the longer side; a stationary sound reversed is its own kind.
+        # Predict from the longer side: a stationary sound has the same predictor in reverse.
         turned = interpolator(missing[::-1], coefficients)
         return lambda audio, wanted: turned(audio[:, ::-1], wanted[:, ::-1])[:, ::-1]
     solve = _solver_of_all(missing, coefficients)
 
     def fill(audio: Float64Array, wanted: Float64Array) -> Float64Array:
         filled = np.where(missing, 0.0, audio)
-        filled[:, missing] = solve(_prediction_errors(filled, coefficients) - wanted)
+        filled[:, missing] = solve(_residuals(filled, coefficients) - wanted)
         return filled
 
     return fill
@@ -120,13 +121,13 @@ def runs(mask: Mask) -> list[tuple[int, int]]:
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 
 
-def _prediction_errors(signals: Float64Array, coefficients: Float64Array) -> Float64Array:
+def _residuals(signals: Float64Array, coefficients: Float64Array) -> Float64Array:
     errors: Float64Array = scipy.signal.oaconvolve(signals, coefficients[np.newaxis], axes=1)
     return errors[:, : signals.shape[1]]
 
 
-def _weighed(errors: Float64Array, coefficients: Float64Array) -> Float64Array:
-    """Return, for each frame, the errors that it takes part in, weighed by how much."""
+def _weigh(errors: Float64Array, coefficients: Float64Array) -> Float64Array:
+    """Return for each frame the weighed sum of the residuals that it takes part in."""
     padded = np.pad(errors, ((0, 0), (0, coefficients.size - 1)))
     weighed: Float64Array = scipy.signal.correlate(
         padded, coefficients[np.newaxis], mode="valid", method="fft"
@@ -149,40 +150,40 @@ def _solver_of_all(missing: Mask, coefficients: Float64Array) -> Solver:
         return np.concatenate([solve(errors) for solve in solvers], axis=1)
 
     def solve(errors: Float64Array) -> Float64Array:
-        return _joined(errors, missing, coefficients, solve_apart)
+        return _solve_jointly(errors, missing, coefficients, solve_apart)
 
     return solve
 
 
-def _joined(
+def _solve_jointly(
     errors: Float64Array, missing: Mask, coefficients: Float64Array, solve_apart: Solver
 ) -> Float64Array:
     """Solve by conjugate gradients, with the groups' own solutions as preconditioner."""
     solution = np.zeros((errors.shape[0], int(missing.sum())))
     direction, slope = solution, np.ones((errors.shape[0], 1))
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ROUNDS):
         step = solve_apart(errors)
-        descent = -_weighed(errors, coefficients)[:, missing]
+        descent = -_weigh(errors, coefficients)[:, missing]
         new_slope = np.sum(step * descent, axis=1, keepdims=True)
-        direction = step + new_slope / np.maximum(slope, TINY) * direction
+        direction = step + new_slope / np.maximum(slope, MIN_DIVISOR) * direction
         slope = new_slope
         moved = np.zeros_like(errors)
         moved[:, missing] = direction
-        moved = _prediction_errors(moved, coefficients)
-        length = slope / np.maximum(np.sum(moved**2, axis=1, keepdims=True), TINY)
+        moved = _residuals(moved, coefficients)
+        length = slope / np.maximum(np.sum(moved**2, axis=1, keepdims=True), MIN_DIVISOR)
         solution = solution + length * direction
         errors = errors + length * moved
-        if np.all(np.abs(length * direction).max(1) <= SETTLED * np.abs(solution).max(1)):
+        if np.all(np.abs(length * direction).max(1) <= MAX_CHANGE_SHARE * np.abs(solution).max(1)):
             break
     return solution
 
 
 def _groups(missing: Mask) -> list[IndexArray]:
-    """Gather neighbouring gaps as long as they can be solved at once."""
+    """Group neighbouring gaps, as many as can be solved at once."""
     groups: list[IndexArray] = []
     for start, end in runs(missing):
         gap = np.arange(start, end)
-        if groups and groups[-1].size + gap.size <= DIRECT_FRAMES:
+        if groups and groups[-1].size + gap.size <= MAX_DIRECT_FRAMES:
             groups[-1] = np.concatenate([groups[-1], gap])
         else:
             groups.append(gap)
@@ -190,15 +191,15 @@ def _groups(missing: Mask) -> list[IndexArray]:
 
 
 def _solver(frames: int, unknowns: IndexArray, coefficients: Float64Array) -> Solver:
-    if unknowns.size <= DIRECT_FRAMES:
+    if unknowns.size <= MAX_DIRECT_FRAMES:
         return _direct_solver(frames, unknowns, coefficients)
     return _recursive_solver(frames, unknowns, coefficients)
 
 
 def _factor(matrix: Float64Array) -> Factor:
-    """Factor a matrix that is positive definite but for rounding."""
+    """Factor a matrix that is positive definite except for rounding."""
     scale = float(np.mean(np.diag(matrix)))
-    for jitter in JITTERS:
+    for jitter in JITTER_SHARES:
         matrix[np.diag_indices_from(matrix)] += jitter * scale
         try:
             # SciPy's holds the interpreter's lock meanwhile, and the engine could not answer.
@@ -217,7 +218,7 @@ def _direct_solver(frames: int, unknowns: IndexArray, coefficients: Float64Array
     matrix = products[np.minimum(distances, order + 1)]
     beyond = int(unknowns[-1]) + order + 1 - frames
     if beyond > 0:
-        # These equations would reach past the end of the audio: they don't exist.
+        # Equations that would reach past the end of the audio don't exist.
         delays = np.arange(frames, frames + beyond)[:, np.newaxis] - unknowns
         padded = np.append(coefficients, 0.0)
         absent = padded[np.minimum(delays, order + 1)]
@@ -225,7 +226,7 @@ def _direct_solver(frames: int, unknowns: IndexArray, coefficients: Float64Array
     factor = _factor(matrix)
 
     def solve(errors: Float64Array) -> Float64Array:
-        weighed = _weighed(errors, coefficients)[:, unknowns]
+        weighed = _weigh(errors, coefficients)[:, unknowns]
         solution: Float64Array = -scipy.linalg.cho_solve(factor, weighed.T, check_finite=False).T
         return solution
 
@@ -233,15 +234,15 @@ def _direct_solver(frames: int, unknowns: IndexArray, coefficients: Float64Array
 
 
 def _recursive_solver(frames: int, unknowns: IndexArray, coefficients: Float64Array) -> Solver:
-    """Predict one gap from the left, then correct it by what stands on its right.
+    """Predict one gap from the left, then correct it by the sound on its right.
 
-    The same solution as the direct one's, in time proportional to the gap: the
-    normal matrix is that of the prediction alone plus one of the rank of the order,
-    which Woodbury's identity turns into equations over the right context.
+    The result is that of the direct solver, in time proportional to the gap. The normal matrix
+    is the matrix of prediction alone plus one whose rank is the order. Woodbury's identity
+    turns it into equations over the right context.
     """
     start, end = int(unknowns[0]), int(unknowns[-1]) + 1
-    # Over a stretch the recursive filter is its impulse response, and transforms are
-    # many times quicker than hundreds of products for each frame.
+    # Convolution with the recursive filter's impulse response gives the same over a
+    # stretch, and by transforms it is many times quicker.
     response = scipy.signal.lfilter([1.0], coefficients, np.eye(1, end - start)[0])[np.newaxis]
 
     def synthesised(errors: Float64Array) -> Float64Array:
@@ -274,12 +275,11 @@ def _recursive_solver(frames: int, unknowns: IndexArray, coefficients: Float64Ar
 
 
 def _prediction_covariance(coefficients: Float64Array, frames: int, reach: int) -> Float64Array:
-    """Return the covariance of the errors that meet a prediction after its gap.
+    """Return the covariance of the residuals right after a gap that was predicted.
 
-    Entry (i, j) belongs to the i-th and j-th frame after a gap of ``frames`` that was
-    filled by prediction alone, for white prediction errors of power 1. Neighbouring
-    diagonal entries differ by products of coefficients, so the whole matrix costs
-    ``reach`` squared.
+    Entry (i, j) belongs to the i-th and j-th frame after a gap of ``frames`` that was filled by
+    prediction alone, for white residuals of power 1 in the gap. Neighbouring diagonal entries
+    differ by products of coefficients, so the whole matrix costs ``reach`` squared.
     """
     impulse = np.zeros(frames + reach + 1)
     impulse[0] = 1.0

@@ -1,4 +1,4 @@
-"""How loud audio is, and how new audio gets as loud as its surroundings."""
+"""Measure how loud audio is, and bring new audio to the level of its surroundings."""
 
 from dataclasses import dataclass
 
@@ -11,39 +11,40 @@ FLOOR_DB = -100.0
 """Level reported for digital silence, so that every figure stays finite."""
 
 SILENCE_DB = -90.0
-"""Below this, in dB of full scale, there is nothing that a level could be matched to."""
+"""Audio below this level, in dB of full scale, is silence: no level is matched to it."""
 
 SEAM_S = 0.05
-"""What is heard as the level at a seam: the step is measured over this long on each side."""
+"""The level at a seam is measured over this long on each side."""
 
 SURROUNDINGS_S = 0.4
-"""What is taken as the level around a seam: about a syllable or a beat."""
+"""The level around a seam is measured over this long: about a syllable or a beat."""
 
-LOWEST_HEARD_HZ = 40.0
-"""Rumble and wind below this move the level by many dB, but not what is heard as loud: it
-is the corner of the second-order high-pass that Rec. ITU-R BS.1770 measures loudness with,
-rounded."""
+MIN_HEARD_HZ = 40.0
+"""Levels are measured above this frequency. Rumble and wind below it move a level by many dB,
+but aren't heard as loud. It is, rounded, the corner of the second-order high-pass that Rec.
+ITU-R BS.1770 measures loudness with."""
 
 RELAX_S = 0.2
-"""How long the correction at a seam takes to give way to that of the surroundings."""
+"""How long the gain at a seam takes to become that of the surroundings."""
 
 MAX_GAIN_DB = 12.0
-"""Bound of every gain: what differs by more is meant to, or is not worth raising."""
+"""Limit of every gain: a larger difference is intended, or is not worth raising."""
 
 SETTLE_RISE_S = 0.01
-"""How long the last correction takes to set in, so that a seam's own frame stays as it is."""
+"""How long the last correction takes to set in, so that the first frame after a seam is
+unchanged."""
 
-SETTLE_GAIN = 1.1
-"""Makes up for that time, in which it does less."""
+SETTLE_GAIN_FACTOR = 1.1
+"""The last correction is this much larger, since it does less while it sets in."""
 
 UNHEARD_STEP_DB = 0.5
-"""A step up to this is left: about what can just be told apart."""
+"""A step in level up to this is left alone: about the smallest that is heard."""
 
 MAX_SETTLE_DB = 6.0
-"""Bound of the last correction: more of a step belongs to the sound."""
+"""Limit of the last correction: a larger step belongs to the sound."""
 
 KNOT_FRAMES = 64
-"""A gain is computed once for this many frames, and drawn as a straight line between."""
+"""A gain is computed every so many frames and interpolated linearly between."""
 
 
 def level_db(audio: Audio | Float64Array) -> float:
@@ -83,12 +84,12 @@ def level_step_db(audio: Audio, frame: int, sample_rate: int) -> float:
 
 
 def match_level(new_audio: Audio, before: Audio, after: Audio, sample_rate: int) -> Audio:
-    """Return new audio at the level of what it will stand between.
+    """Return new audio at the level of the audio on both sides of it.
 
-    At each end the first 50 ms get the level of the 50 ms beside them. Within
-    ``RELAX_S`` this gives way to a slow gain that brings the end's 0.4 s to the level
-    of the 0.4 s beside it, and that moves across the audio from one end's to the
-    other's. Everything moves smoothly in dB.
+    At each end the first 50 ms get the level of the 50 ms beside them. Within ``RELAX_S`` this
+    gain becomes a slow one, which brings the 0.4 s at this end to the level of the 0.4 s beside
+    them. Across the audio, the slow gain goes from that of one end to that of the other. All
+    gains change smoothly in dB.
 
     Parameters
     ----------
@@ -125,10 +126,10 @@ def match_level(new_audio: Audio, before: Audio, after: Audio, sample_rate: int)
 
 
 def settle_level(joined: Audio, before: Audio, sample_rate: int) -> Audio:
-    """Return the beginning of joined audio without the level step that joining left.
+    """Return the beginning of joined audio without the level step that is left at its seam.
 
-    A crossfade starts from a sound that may itself have another level than the 50 ms
-    before it.
+    A crossfade starts from a sound whose level may itself differ from that of the 50 ms before
+    it.
 
     Parameters
     ----------
@@ -143,7 +144,7 @@ def settle_level(joined: Audio, before: Audio, sample_rate: int) -> Audio:
     -------
     numpy.ndarray
         The changed beginning as a new array, shape (channels, at most half the frames),
-        float32. Its first frame is as it was.
+        float32. Its first frame is unchanged.
     """
     hold, relax = _reach(joined.shape[1], sample_rate)
     head = joined[:, : int(hold + relax)]
@@ -156,13 +157,15 @@ def settle_level(joined: Audio, before: Audio, sample_rate: int) -> Audio:
     wanted_db = float(np.copysign(heard_db, lacking_db))
     knots = np.arange(0, head.shape[1] + KNOT_FRAMES, KNOT_FRAMES, dtype=np.float64)
     rise = 1.0 - _falling(knots / min(SETTLE_RISE_S * sample_rate, max(hold, 1.0)))
-    gains_db = SETTLE_GAIN * wanted_db * rise * _relaxation(knots, joined.shape[1], sample_rate)
+    gains_db = (
+        SETTLE_GAIN_FACTOR * wanted_db * rise * _relaxation(knots, joined.shape[1], sample_rate)
+    )
     return head * _line_through(10.0 ** (gains_db / 20.0), head.shape[1])
 
 
 @dataclass(frozen=True, slots=True)
 class _EndGains:
-    """What one end of new audio lacks: over its surroundings, and more at the seam."""
+    """The gains that one end of new audio needs: over its surroundings, and more at the seam."""
 
     slow_db: float
     correction_db: float
@@ -182,19 +185,19 @@ def _gains_beside(context: Audio, new_audio: Audio, sample_rate: int) -> _EndGai
 
 
 def _levels_from_seam(audio: Audio, sample_rate: int) -> tuple[float, float]:
-    """Return how loud the first 50 ms and 0.4 s are, for the part that is heard."""
+    """Return the levels of the first 50 ms and 0.4 s, without inaudible rumble."""
     near = audio[:, : max(round(SURROUNDINGS_S * sample_rate), 1)]
-    heard = _heard(near[:, ::-1], sample_rate)
+    heard = _remove_rumble(near[:, ::-1], sample_rate)
     seam = heard[:, -max(round(SEAM_S * sample_rate), 1) :]
     return _to_db(_power(seam)), _to_db(_power(heard))
 
 
-def _heard(audio: Audio, sample_rate: int) -> Float64Array:
-    """Return audio without constant offset and infrasound; its end is the most exact."""
-    if audio.size == 0 or sample_rate <= 4 * LOWEST_HEARD_HZ:
+def _remove_rumble(audio: Audio, sample_rate: int) -> Float64Array:
+    """Return audio without constant offset and infrasound; it is most exact at its end."""
+    if audio.size == 0 or sample_rate <= 4 * MIN_HEARD_HZ:
         return audio.astype(np.float64)
-    sections = scipy.signal.butter(2, LOWEST_HEARD_HZ, "highpass", fs=sample_rate, output="sos")
-    # As if the first frame had stood there for ever.
+    sections = scipy.signal.butter(2, MIN_HEARD_HZ, "highpass", fs=sample_rate, output="sos")
+    # The filter starts as if the first frame had been there for ever.
     settled = scipy.signal.sosfilt_zi(sections)[:, np.newaxis] * audio[:, :1].astype(np.float64)
     heard, _ = scipy.signal.sosfilt(sections, audio.astype(np.float64), axis=1, zi=settled)
     return np.asarray(heard, dtype=np.float64)

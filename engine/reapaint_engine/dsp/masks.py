@@ -1,4 +1,4 @@
-"""Masks as spans and as arrays, and what is kept between them."""
+"""Masks as spans and as arrays, and the kept stretches between them."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -80,7 +80,7 @@ def grow_to_grid(spans: Sequence[Span], grid_frames: int, frames: int) -> tuple[
 
 
 def merge_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """Return the same frames as spans in the order of time that neither overlap nor touch."""
+    """Return spans of the same frames, in the order of time, that neither overlap nor touch."""
     merged: list[Span] = []
     for span in sorted(spans):
         if merged and span.start <= merged[-1].end:
@@ -91,7 +91,7 @@ def merge_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 
 def kept_stretches(spans: Sequence[Span], frames: int) -> tuple[Span, ...]:
-    """Return what lies before, between and after spans: the context.
+    """Return the stretches before, between and after spans: the context.
 
     Parameters
     ----------

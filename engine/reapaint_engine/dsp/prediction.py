@@ -1,4 +1,4 @@
-"""Linear prediction: what a sound's past says about its next frame."""
+"""Linear prediction: estimate a sound's next frame from its past."""
 
 import functools
 from collections.abc import Sequence
@@ -9,21 +9,22 @@ import scipy
 
 from reapaint_engine.protocol.arrays import Audio, Float64Array, Samples
 
-NOISE_FLOOR = 1e-9
+NOISE_FLOOR_SHARE = 1e-9
 """White noise assumed under every signal, as a share of its power (-90 dB): it keeps the
 equations solvable for band-limited sound, whose empty bands make them singular."""
 
-PATIENCE = 150
-"""So many orders in a row without a gain, and no higher one is expected to bring any."""
+MAX_USELESS_ORDERS = 150
+"""The search ends after this many orders in a row without a gain."""
 
-DIRECT_LAGS = 64
-"""Up to here sums of products are quicker than transforms."""
+MAX_DIRECT_LAGS = 64
+"""Up to this many lags, sums of products are quicker than transforms."""
 
-CONTINUATION_FLOORS = (NOISE_FLOOR, 1e-6, 1e-3)
-"""Assumed noise of a continuation's successive attempts: more of it tames the predictor."""
+CONTINUATION_FLOOR_SHARES = (NOISE_FLOOR_SHARE, 1e-6, 1e-3)
+"""Assumed noise floors of a continuation's attempts, in turn: more noise makes the predictor
+more stable."""
 
-CONTINUATION_HEADROOM = 2.0
-"""How far a continuation may rise above the peak of what it continues."""
+MAX_CONTINUATION_PEAK_RATIO = 2.0
+"""How far a continuation may rise above the peak of its context."""
 
 
 def autocorrelation(signal: npt.ArrayLike, lags: int) -> Float64Array:
@@ -42,7 +43,7 @@ def autocorrelation(signal: npt.ArrayLike, lags: int) -> Float64Array:
         Shape (lags + 1,), float64; the first entry is the signal's energy.
     """
     samples = np.asarray(signal, dtype=np.float64)
-    if lags <= DIRECT_LAGS:
+    if lags <= MAX_DIRECT_LAGS:
         padded = np.concatenate((samples, np.zeros(lags)))
         return np.array([samples @ padded[lag : lag + samples.size] for lag in range(lags + 1)])
     size = scipy.fft.next_fast_len(samples.size + lags, real=True)
@@ -51,7 +52,9 @@ def autocorrelation(signal: npt.ArrayLike, lags: int) -> Float64Array:
     return products
 
 
-def lpc(signal: npt.ArrayLike, order: int, *, noise_floor: float = NOISE_FLOOR) -> Float64Array:
+def lpc(
+    signal: npt.ArrayLike, order: int, *, noise_floor: float = NOISE_FLOOR_SHARE
+) -> Float64Array:
     """Return the coefficients of the linear predictor of a signal.
 
     Parameters
@@ -77,7 +80,7 @@ def lpc(signal: npt.ArrayLike, order: int, *, noise_floor: float = NOISE_FLOOR) 
     Autocorrelation method with a Hann window, solved by Levinson's recursion
     (Makhoul, Linear prediction: a tutorial review, 1975). The window keeps a tone
     from leaking over the whole spectrum; the noise floor keeps the matrix positive
-    definite, hence the predictor stable.
+    definite, and so the predictor stable.
     """
     samples = np.asarray(signal, dtype=np.float64)
     coefficients = np.zeros(order + 1)
@@ -102,7 +105,7 @@ def _window(frames: int) -> Float64Array:
 def burg(stretches: Sequence[Samples], order: int, *, penalty: float = 0.0) -> Float64Array:
     """Return one predictor for several stretches of sound.
 
-    It makes more of short stretches than ``lpc`` does, at a hundred times its cost.
+    It is more exact than ``lpc`` for short stretches, at a hundred times the cost.
 
     Parameters
     ----------
@@ -112,9 +115,9 @@ def burg(stretches: Sequence[Samples], order: int, *, penalty: float = 0.0) -> F
     order
         How many past frames predict the next one, at most.
     penalty
-        What each further coefficient must gain, in units of the likelihood's logarithm
-        (twice): with 0 all are kept. Noise gains little from any, and a high order would
-        give it peaks that only chance made.
+        How much each further coefficient must add to twice the log likelihood; with 0 all
+        are kept. Noise gains little from any, and a high order would give it peaks that
+        are there only by chance.
 
     Returns
     -------
@@ -133,12 +136,12 @@ def burg(stretches: Sequence[Samples], order: int, *, penalty: float = 0.0) -> F
     energy = sum(float(np.sum(np.square(each, dtype=np.float64))) for each in stretches)
     if energy == 0.0:
         return coefficients[:1]
-    # Real noise, since a bound on the reflections alone would leave empty bands empty.
+    # Add real noise: a limit on the reflections alone would leave empty bands empty.
     count = sum(each.size for each in stretches)
-    floor = np.sqrt(NOISE_FLOOR * energy / count)
+    floor = np.sqrt(NOISE_FLOOR_SHARE * energy / count)
     rng = np.random.default_rng(0)
     noisy = [each + floor * rng.standard_normal(each.size) for each in stretches]
-    # Side by side, stretches of one length cost no more calls than one.
+    # Stretches of one length are stacked, so that they cost no more calls than one.
     lengths = sorted({each.size for each in noisy})
     stacks = [np.stack([each for each in noisy if each.size == size], 1) for size in lengths]
     errors = [(stack, stack.copy()) for stack in stacks]
@@ -152,12 +155,12 @@ def burg(stretches: Sequence[Samples], order: int, *, penalty: float = 0.0) -> F
         )
         if whole == 0.0:
             break
-        reflection = -2.0 * shared / (whole * (1.0 + NOISE_FLOOR))
+        reflection = -2.0 * shared / (whole * (1.0 + NOISE_FLOOR_SHARE))
         coefficients[1 : step + 1] += reflection * coefficients[step - 1 :: -1]
         cost += count * np.log1p(-(reflection**2)) + penalty
         if cost <= least:
             least, best = cost, coefficients[: step + 1].copy()
-        elif step - best.size >= PATIENCE:
+        elif step - best.size >= MAX_USELESS_ORDERS:
             break
         for ahead, behind in errors:
             before = reflection * ahead
@@ -167,7 +170,7 @@ def burg(stretches: Sequence[Samples], order: int, *, penalty: float = 0.0) -> F
 
 
 def residual(audio: Samples, coefficients: Float64Array) -> Float64Array:
-    """Return what a predictor did not foresee in each frame.
+    """Return the prediction residual of each frame.
 
     Parameters
     ----------
@@ -192,10 +195,10 @@ def residual(audio: Samples, coefficients: Float64Array) -> Float64Array:
 
 
 def continue_audio(context: Samples, frames: int, *, order: int = 512) -> Audio:
-    """Return how a sound goes on by its own prediction.
+    """Return the continuation of a sound by linear prediction.
 
-    Tones ring on, noise dies away. To continue backwards, flip the context and the
-    result in time.
+    Tones ring on, noise dies away. To continue backwards, flip the context and the result in
+    time.
 
     Parameters
     ----------
@@ -212,7 +215,7 @@ def continue_audio(context: Samples, frames: int, *, order: int = 512) -> Audio:
     -------
     numpy.ndarray
         Shape (channels, frames), float32, C-contiguous. No sample is larger than
-        ``CONTINUATION_HEADROOM`` times the context channel's peak.
+        ``MAX_CONTINUATION_PEAK_RATIO`` times the context channel's peak.
     """
     continued = np.zeros((context.shape[0], frames), dtype=np.float32)
     usable_order = min(order, context.shape[1] // 2)
@@ -224,12 +227,12 @@ def continue_audio(context: Samples, frames: int, *, order: int = 512) -> Audio:
 
 
 def _continue_channel(samples: Float64Array, frames: int, order: int) -> Float64Array:
-    limit = CONTINUATION_HEADROOM * np.max(np.abs(samples))
+    limit = MAX_CONTINUATION_PEAK_RATIO * np.max(np.abs(samples))
     going_on = np.zeros(frames)
     if limit == 0.0:
         return going_on
     # A stable predictor dies away in the end, but may swell before it does.
-    for noise_floor in CONTINUATION_FLOORS:
+    for noise_floor in CONTINUATION_FLOOR_SHARES:
         coefficients = lpc(samples, order, noise_floor=noise_floor)
         past = scipy.signal.lfiltic([1.0], coefficients, samples[: -order - 1 : -1])
         going_on, _ = scipy.signal.lfilter([1.0], coefficients, np.zeros(frames), zi=past)

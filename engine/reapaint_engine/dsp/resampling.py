@@ -1,4 +1,4 @@
-"""Audio at another sample rate."""
+"""Convert audio to another sample rate."""
 
 import numpy as np
 import soxr  # type: ignore[import-untyped]  # ships no type information
@@ -6,17 +6,19 @@ import soxr  # type: ignore[import-untyped]  # ships no type information
 from reapaint_engine.protocol.arrays import Audio
 
 MIN_SAMPLE_RATE = 8_000
+"""Lowest sample rate in Hz: that of telephone speech."""
+
 MAX_SAMPLE_RATE = 384_000
-"""Limits in Hz: telephone speech to the fastest converters in use."""
+"""Highest sample rate in Hz: that of the fastest converters in use."""
 
 
 def resampled_frames(frames: int, from_rate: int, to_rate: int) -> int:
-    """Return how many frames a length has at another rate: the nearest, halves upward."""
+    """Return how many frames a length has at another rate, rounded to the nearest, halves up."""
     return (2 * frames * to_rate + from_rate) // (2 * from_rate)
 
 
 def resample(audio: Audio, from_rate: int, to_rate: int, *, frames: int | None = None) -> Audio:
-    """Return audio at another sample rate, in time with what it was.
+    """Return audio at another sample rate, without delay.
 
     Parameters
     ----------

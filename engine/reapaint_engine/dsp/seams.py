@@ -1,4 +1,4 @@
-"""What can be heard at a seam, as figures."""
+"""Measure what can be heard at a seam."""
 
 from dataclasses import dataclass
 
@@ -9,28 +9,28 @@ from reapaint_engine.dsp.prediction import lpc
 from reapaint_engine.protocol.arrays import Audio, Float64Array
 
 NEIGHBOURHOOD_S = 0.1
-"""How far around a seam its click is compared with the sound's own irregularities."""
+"""A seam's click is compared with the residuals this far around it."""
 
 CLICK_REACH_S = 0.001
-"""A click belongs to the seam when it lies this near."""
+"""A click this near to the seam belongs to it."""
 
-ORDER = 32
-"""Of the predictor: enough for the spectrum's shape, few enough to leave a click standing."""
+PREDICTOR_ORDER = 32
+"""High enough for the spectrum's shape, low enough that a click stays in the residual."""
 
 USUAL_PERCENTILE = 99.9
-"""What counts as the sound's own largest irregularities."""
+"""This percentile of the residuals counts as the sound's usual largest one."""
 
-INAUDIBLE = 2.0**-16
-"""Residuals below half a step of 16 bits are no click, whatever surrounds them."""
+INAUDIBLE_AMPLITUDE = 2.0**-16
+"""A residual or jump below half a step of 16 bits is no click, whatever surrounds it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeamFigures:
-    """How a seam came out.
+    """The figures of a seam.
 
     ``level_step_db`` is the level of the 50 ms after it over that of the 50 ms before.
-    ``click_ratio`` is how unpredictable the sound is at the seam, compared with its
-    neighbourhood: above 1.5 a click may be heard.
+    ``click_ratio`` is the largest prediction residual at the seam over the usual largest one
+    around it: above 1.5 a click may be heard.
     """
 
     level_step_db: float
@@ -62,16 +62,15 @@ def measure_seam(audio: Audio, frame: int, sample_rate: int) -> SeamFigures:
 
 
 def neighbourhood_frames(sample_rate: int) -> int:
-    """Return how many frames on each side of a seam are looked at."""
-    return max(round(NEIGHBOURHOOD_S * sample_rate), 2 * ORDER)
+    """Return how many frames on each side of a seam are measured."""
+    return max(round(NEIGHBOURHOOD_S * sample_rate), 2 * PREDICTOR_ORDER)
 
 
 def click_ratio(audio: Audio, frame: int, sample_rate: int) -> float:
-    """Return how far a seam stands out as a click, in the channel where it does most.
+    """Return how far a seam stands out as a click, in the channel where this is largest.
 
     It is the largest linear-prediction residual within 1 ms of the seam over the 99.9th
-    percentile of the residual around it, in the direction of time or against it,
-    whichever is larger.
+    percentile of the residual around it. Of both directions in time, the larger ratio counts.
 
     Parameters
     ----------
@@ -89,8 +88,8 @@ def click_ratio(audio: Audio, frame: int, sample_rate: int) -> float:
 
     Notes
     -----
-    Both directions, because a sound that breaks off into silence is foreseeable
-    forwards, and one that sets in from silence is backwards.
+    Both directions are needed: a sound that breaks off into silence can be predicted
+    forwards, and one that sets in from silence backwards.
     """
     if not 0 < frame < audio.shape[1]:
         return 0.0
@@ -121,7 +120,7 @@ def jump_ratio(audio: Audio, frame: int, usual_jumps: Float64Array) -> float:
     if not 0 < frame < audio.shape[1]:
         return 0.0
     jumps = np.abs(audio[:, frame].astype(np.float64) - audio[:, frame - 1])
-    return float(np.max(jumps / np.maximum(usual_jumps, INAUDIBLE)))
+    return float(np.max(jumps / np.maximum(usual_jumps, INAUDIBLE_AMPLITUDE)))
 
 
 def usual_jumps(audio: Audio) -> Float64Array:
@@ -144,17 +143,17 @@ def usual_jumps(audio: Audio) -> Float64Array:
 
 
 def _channel_click_ratio(samples: Float64Array, seam: int, reach: int) -> float:
-    order = min(ORDER, samples.size // 4)
+    order = min(PREDICTOR_ORDER, samples.size // 4)
     coefficients = lpc(samples, order)
     residuals = _two_way_residuals(samples, coefficients)
     at_seam = residuals[:, max(seam - reach, 0) : seam + reach]
-    # What a click leaves in the filter belongs to it, not to its surroundings.
+    # The filter's response to a click belongs to the click, not to its surroundings.
     skirt = reach + order
     around = np.concatenate(
         (residuals[:, : max(seam - skirt, 0)], residuals[:, seam + skirt :]), axis=1
     )
     usual = _usual_largest(around if around.size else residuals)
-    return float(np.max(at_seam)) / max(usual, INAUDIBLE)
+    return float(np.max(at_seam)) / max(usual, INAUDIBLE_AMPLITUDE)
 
 
 def _two_way_residuals(samples: Float64Array, coefficients: Float64Array) -> Float64Array:

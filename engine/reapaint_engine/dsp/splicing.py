@@ -1,4 +1,4 @@
-"""Putting new audio in the place of a span."""
+"""Put new audio in the place of a span."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,35 +14,35 @@ from reapaint_engine.dsp.seams import measure_seam, neighbourhood_frames
 from reapaint_engine.protocol.arrays import Audio, is_finite
 from reapaint_engine.protocol.spans import Span
 
-LARGEST_CROSSFADE_SHARE = 4
-"""A crossfade takes at most one part in this many of its span, so that half is all new."""
+MIN_CROSSFADES_PER_SPAN = 4
+"""A span is at least this many times as long as a crossfade, so that half of it is all new."""
 
 HARD = "hard"
-"""Law of a seam without a crossfade, because none was asked for or there is no room."""
+"""Law of a seam without a crossfade: none was asked for, or there is no room for one."""
 
 CONTINUOUS = "continuous"
-"""Law of a seam without a crossfade, because the new audio already meets its edge."""
+"""Law of a seam without a crossfade: the new audio already continues the context."""
 
 
 class Levelling(StrEnum):
     """How far new audio is brought to the level of what is beside it."""
 
     MATCH = "match"
-    """As a whole, and at its edges."""
+    """The new audio is levelled as a whole and at its edges."""
 
     SETTLE = "settle"
-    """At its edges: as a whole it has its level, which an event beside it must not change."""
+    """Only the edges are levelled: an event beside the span must not change the whole."""
 
     LEAVE = "leave"
-    """Not at all."""
+    """The new audio keeps its level."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seam:
-    """How one edge of the span came out.
+    """The result at one edge of the span.
 
-    ``frame`` is the first frame after the edge, in the window. ``law`` names how old and
-    new were joined over ``crossfade_frames``; ``correlation`` is that of both there.
+    ``frame`` is the first frame after the edge, in the window. ``law`` names how old and new
+    were joined over ``crossfade_frames``; ``correlation`` is that of both there.
     """
 
     frame: int
@@ -55,7 +55,7 @@ class Seam:
 
 @dataclass(frozen=True, slots=True)
 class Splice:
-    """What belongs in the span's place, and its seams; None where nothing adjoins."""
+    """The patch for the span, and its seams. A seam is None where nothing is beside the edge."""
 
     patch: Audio
     left: Seam | None
@@ -64,9 +64,9 @@ class Splice:
 
 @dataclass(frozen=True, slots=True)
 class _Join:
-    """The new audio's first frames, joined to what precedes them.
+    """The first frames of new audio, joined to the audio before them.
 
-    ``is_as_it_was`` where the join begins with the original, or nothing shall smooth it.
+    ``is_as_it_was`` is True where the join begins with the original, or must not be smoothed.
     """
 
     head: Audio
@@ -91,13 +91,12 @@ def splice(
     continuous: bool = False,
     within: Span | None = None,
 ) -> Splice:
-    """Return the patch that replaces a span, joined to what is beside it.
+    """Return the patch that replaces a span, joined to the audio on both sides.
 
-    The crossfades lie inside the span, so nothing outside changes. They start from the
-    original audio where that goes on naturally from its context: then the edge frame is
-    the original's. Where it does not (it holds what is to be removed, or does not
-    exist), they start from a continuation of the context. What still clicks then is made
-    anew over the first milliseconds.
+    The crossfades lie inside the span, so nothing outside changes. They start from the original
+    audio where it continues its context naturally: then the edge frame is the original's. Where
+    it doesn't (it holds the unwanted sound, or does not exist), they start from a continuation
+    of the context. If the seam still clicks, the first milliseconds are replaced.
 
     Parameters
     ----------
@@ -130,7 +129,7 @@ def splice(
     """
     _check(window_audio, span, new_audio)
     within = within or Span(0, window_audio.shape[1])
-    # Between the source's end and a span that begins after it there is nothing to join.
+    # A span that begins after the source's end has nothing before it to join.
     before = window_audio[:, within.start : span.start if span.start <= audio_frames else 0]
     original = window_audio[:, span.start : min(span.end, audio_frames)]
     after = window_audio[:, span.end : min(within.end, audio_frames)]
@@ -138,7 +137,7 @@ def splice(
         levelling = Levelling.LEAVE
     is_matched = levelling is Levelling.MATCH
     patch = matched(new_audio, before, after, sample_rate) if is_matched else new_audio.copy()
-    fade = min(crossfade_frames, span.length // LARGEST_CROSSFADE_SHARE)
+    fade = min(crossfade_frames, span.length // MIN_CROSSFADES_PER_SPAN)
     left = _join(
         before,
         original=original,
@@ -198,7 +197,7 @@ def _join(
     sample_rate: int,
     continuous: bool,
 ) -> _Join | None:
-    """Join new audio to the context that precedes it; None where nothing does."""
+    """Return new audio joined to the context before it; None where there is none."""
     if context.shape[1] == 0:
         return None
     head = new_audio[:, :fade]
@@ -223,7 +222,7 @@ def _settle(patch: Audio, before: Audio, sample_rate: int) -> None:
 def _declick(
     join: _Join | None, *, before: Audio, patch: Audio, after: Audio, sample_rate: int
 ) -> None:
-    """Take out the click that is left where old and new don't meet by themselves."""
+    """Remove the click that is left where old and new audio don't meet."""
     if join is not None and not join.is_as_it_was:
         head = declick(before, patch, after, sample_rate)
         patch[:, : head.shape[1]] = head
@@ -237,7 +236,7 @@ def _seam(
     following: tuple[Audio, ...],
     sample_rate: int,
 ) -> Seam | None:
-    """Measure an edge in a copy of no more than its neighbourhood."""
+    """Measure an edge in a copy of its neighbourhood only."""
     if join is None:
         return None
     reach = neighbourhood_frames(sample_rate)

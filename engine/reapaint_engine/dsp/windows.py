@@ -1,4 +1,4 @@
-"""Spans and passages of a window at another sample rate."""
+"""Convert a window's spans and passages to another sample rate."""
 
 from math import gcd
 
@@ -9,14 +9,12 @@ from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.spans import Span
 
 EDGE_FRAMES = 256
-"""How far a passage's outermost samples are held on while it is resampled: longer than what
-the resampling filter rings after the step to silence that would stand there instead."""
+"""How far a passage's outermost samples are repeated while it is resampled. Otherwise the
+filter would ring after the step to silence; it rings for less than this."""
 
 
 def span_at_rate(span: Span, from_rate: int, to_rate: int, frames: int) -> Span:
-    """Return the span at another rate that leaves no frame of the selection outside.
-
-    Both edges are rounded outward.
+    """Return the span at another rate, rounded outward so that it covers the selection.
 
     Parameters
     ----------
@@ -37,7 +35,7 @@ def span_at_rate(span: Span, from_rate: int, to_rate: int, frames: int) -> Span:
 def spans_at_rate(
     spans: tuple[Span, ...], from_rate: int, to_rate: int, window_frames: int
 ) -> tuple[Span, ...]:
-    """Return every span at another rate; ``window_frames`` counts at ``from_rate``."""
+    """Return all spans at another rate; ``window_frames`` counts at ``from_rate``."""
     frames = resampled_frames(window_frames, from_rate, to_rate)
     return tuple(span_at_rate(span, from_rate, to_rate, frames) for span in spans)
 
@@ -45,10 +43,10 @@ def spans_at_rate(
 def passage_at_rate(
     audio: Audio, *, start: int, from_rate: int, to_rate: int, wanted: Span
 ) -> Audio:
-    """Return the part of a passage that stands in a span at another rate.
+    """Return the part of a passage that lies in a span at another rate.
 
-    A passage that begins between two frames of the other rate is not moved to the
-    nearest one: its sound stays where it was to a fraction of a frame.
+    A passage that begins between two frames of the other rate is not moved to the nearest one:
+    its sound keeps its position to a fraction of a frame.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ from reapaint_engine.dsp.crossfades import (
     ADAPTIVE,
     COMPLEMENTARY,
     EQUAL_POWER,
-    MAX_SCALE,
+    MAX_GAIN,
     crossfade,
     fade_in_gains,
 )
@@ -87,7 +87,7 @@ def test_silence_opposites_and_extremes_stay_finite_and_bounded(old_gain, new_ga
     old, new = np.float32(old_gain) * sound, np.float32(new_gain) * sound
     mix = crossfade(old, new).audio
     assert np.isfinite(mix).all()
-    assert np.max(np.abs(mix)) <= MAX_SCALE * max(np.max(np.abs(old)), np.max(np.abs(new)))
+    assert np.max(np.abs(mix)) <= MAX_GAIN * max(np.max(np.abs(old)), np.max(np.abs(new)))
 
 
 def test_gains_rise_from_nothing_and_stop_short_of_one():

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import butter, lfilter, sosfilt
 
-from reapaint_engine.dsp.extrapolation import PEAK_BOUND, continuation, follows_on
+from reapaint_engine.dsp.extrapolation import MAX_PEAK_RATIO, continuation, follows_on
 from reapaint_engine.dsp.levels import level_db
 from reapaint_engine.dsp.prediction import lpc
 from reapaint_engine.dsp.seams import click_ratio
@@ -88,7 +88,7 @@ def test_any_context_gives_a_bounded_continuation(frames, wanted, channels, gain
     continued = continuation(context, wanted, RATE)
     assert continued.shape == (channels, wanted)
     assert np.isfinite(continued).all()
-    limit = PEAK_BOUND * np.max(np.abs(context), axis=1, initial=0.0)
+    limit = MAX_PEAK_RATIO * np.max(np.abs(context), axis=1, initial=0.0)
     assert np.all(np.max(np.abs(continued), axis=1) <= np.maximum(limit, gain))
     assert follows_on(context, context[:, :1], RATE) in (True, False)
 

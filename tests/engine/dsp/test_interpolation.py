@@ -55,7 +55,7 @@ CASES = {
 def test_every_way_of_solving_finds_the_least_squares_solution(
     gaps: list[tuple[int, int]], most_at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(interpolation, "DIRECT_FRAMES", most_at_once)
+    monkeypatch.setattr(interpolation, "MAX_DIRECT_FRAMES", most_at_once)
     audio, missing = sound(400, signals=2), holes(400, *gaps)
     coefficients = lpc(audio[0], ORDER, noise_floor=1e-4)
     excitation = 0.1 * sound(400, seed=1, signals=2)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.signal import lfilter
 
 from reapaint_engine.dsp.prediction import (
-    CONTINUATION_HEADROOM,
+    MAX_CONTINUATION_PEAK_RATIO,
     autocorrelation,
     burg,
     continue_audio,
@@ -113,7 +113,7 @@ def test_tiny_contexts_are_continued_by_something_bounded(frames: int) -> None:
     context = np.ones((3, frames), dtype=np.float32)
     continued = continue_audio(context, 50)
     assert continued.shape == (3, 50)
-    assert np.abs(continued).max() <= CONTINUATION_HEADROOM
+    assert np.abs(continued).max() <= MAX_CONTINUATION_PEAK_RATIO
 
 
 def test_silence_goes_on_as_silence_beside_a_sounding_channel() -> None:
@@ -142,7 +142,9 @@ def test_a_continuation_stays_bounded(seed: int, frames: int, order: int, shape:
     }[shape]
     continued = continue_audio(signal[np.newaxis], 3000, order=order)
     assert np.isfinite(continued).all()
-    assert np.abs(continued).max() <= CONTINUATION_HEADROOM * np.abs(signal).max() * (1 + 1e-6)
+    assert np.abs(continued).max() <= MAX_CONTINUATION_PEAK_RATIO * np.abs(signal).max() * (
+        1 + 1e-6
+    )
 
 
 def test_burg_finds_the_coefficients_of_an_autoregressive_process() -> None:
