@@ -1,5 +1,5 @@
-"""The context backend: fills a mask from the sound around it, without a model.
+"""The context backend: fill a mask from the sound around it, without a model.
 
-In: a window. Out: an interpolation, a texture made anew, or a passage that fits, by what the
-surroundings are.
+In: a window. Out: an interpolation, a new texture, or a passage that fits; the surroundings
+decide which.
 """

@@ -1,16 +1,15 @@
 """Fill a gap in background sound with new sound of the same texture.
 
-Short grains of the surroundings follow each other as their sources did, without ever
-running on into what really followed. Where a band is noise its phases are drawn anew,
-so that nothing of the waveform is left to recognise. One decision holds for all
-channels, which keeps the image. Events that belong to the background come last
-(``sound_events``).
+Short grains of the surroundings follow each other as their sources did, but never go on into
+the audio that really followed. Where a band is noise, its phases are drawn anew, so that
+nothing of the waveform is recognisable. All channels share each decision, which keeps the
+stereo image. Sound events that belong to the background come last (``sound_events``).
 
 Notes
 -----
-Where to go on is chosen as for video textures: the next grain resembles what followed
-the present one (A. Schoedl et al., "Video textures", 2000). That noise is known by the
-statistics of its bands alone, whatever its phases: J. H. McDermott, E. P. Simoncelli,
+The next grain is chosen as for video textures: it resembles the audio that followed
+the present one (A. Schoedl et al., "Video textures", 2000). Noise is recognised by
+the statistics of its bands, whatever its phases: J. H. McDermott, E. P. Simoncelli,
 "Sound texture perception via statistics of the auditory periphery", Neuron 71 (2011).
 """
 
@@ -19,25 +18,30 @@ import scipy
 
 from reapaint_engine.backends.base import Window
 from reapaint_engine.backends.context.grain_selection import Grain, GrainSelector, Slot
-from reapaint_engine.backends.context.sound_events import put_in
-from reapaint_engine.backends.context.surroundings import JITTER, MARGIN_S, Surroundings, analyse
+from reapaint_engine.backends.context.sound_events import add_events
+from reapaint_engine.backends.context.surroundings import (
+    JITTER_SHARE,
+    MARGIN_S,
+    Surroundings,
+    analyse,
+)
 from reapaint_engine.protocol.arrays import Audio, IndexArray
 from reapaint_engine.protocol.progress import OnFraction
 from reapaint_engine.protocol.spans import Span
 
 ANALYSIS_SHARE = 0.3
-"""Of the work, as progress tells it."""
+"""Share of the analysis in the work, for progress."""
 
 FADE_SHARE = 0.5
-"""Share of the way from one grain's centre to the next's over which both are heard: with
-more, the strokes of a clatter would be doubled and blurred."""
+"""Share of the way between two grains' centres over which both are heard. With more, the
+strokes of a clatter would be doubled and blurred."""
 
 SCATTER_S = 0.008
-"""How often the phases of noise are drawn anew: more seldom, they would smear its gusts;
-more often, the drawing itself would be heard as roughness."""
+"""The phases of noise are drawn anew every so often. With longer intervals the gusts would be
+smeared; with shorter ones the drawing would be heard as roughness."""
 
-LOWEST_CORRELATION = -0.6
-"""Grains that cancel each other more than this are not raised against it."""
+MIN_CORRELATION = -0.6
+"""A lower correlation of two grains counts as this one, which limits the gain of their mix."""
 
 
 def fill_ambience(window: Window, span: Span, rng: np.random.Generator, step: OnFraction) -> Audio:
@@ -48,7 +52,7 @@ def fill_ambience(window: Window, span: Span, rng: np.random.Generator, step: On
     window, span
         Only kept audio is read. Where there is none the fill is silent.
     rng
-        Whatever is left to chance is drawn from it.
+        All random choices are drawn from it.
     step
         Called between pieces of work with the share that is done, 0 to 1.
 
@@ -70,7 +74,7 @@ def fill_ambience(window: Window, span: Span, rng: np.random.Generator, step: On
 def synthesise(
     surroundings: Surroundings, frames: int, rng: np.random.Generator, step: OnFraction
 ) -> Audio:
-    """Make new sound to stand in the gap.
+    """Make new sound for the gap.
 
     Parameters
     ----------
@@ -79,15 +83,15 @@ def synthesise(
     frames
         The gap's length.
     rng
-        Whatever is left to chance is drawn from it.
+        All random choices are drawn from it.
     step
         Called between grains with the share that is done, 0 to 1.
 
     Returns
     -------
     numpy.ndarray
-        Shape (channels, frames), float32. Its ends have the spectrum and level of what
-        they stand beside; it may be any number of times as long as the context.
+        Shape (channels, frames), float32. Its ends have the spectrum and level of
+        the sound beside them; it may be any number of times as long as the context.
     """
     centres = _grain_centres(frames, surroundings.grain, rng)
     chain = GrainSelector(surroundings, frames, rng)
@@ -100,24 +104,24 @@ def synthesise(
         slot = Slot(int(centre), int(centre - before), int(after - centre))
         grain = _render(surroundings, chain.next(slot), slot, rng)
         if slot.head:
-            fill[:, before:centre] = _crossfaded(tail, grain[:, : slot.head])
+            fill[:, before:centre] = _crossfade(tail, grain[:, : slot.head])
         tail = grain[:, slot.head :]
-    if surroundings.calls is not None:
-        put_in(fill, surroundings.calls, rng)
+    if surroundings.events is not None:
+        add_events(fill, surroundings.events, rng)
     fill += _offset(surroundings, frames)
     return fill
 
 
 def _grain_centres(frames: int, grain: int, rng: np.random.Generator) -> IndexArray:
-    """Draw where grains are centred, from the first frame to after the last."""
+    """Draw the centres of grains, from the first frame to after the last."""
     count = max(1, round(frames / grain))
-    steps = np.cumsum(rng.uniform(1 - JITTER, 1 + JITTER, count))
+    steps = np.cumsum(rng.uniform(1 - JITTER_SHARE, 1 + JITTER_SHARE, count))
     inner = np.round(steps[:-1] / steps[-1] * frames).astype(np.intp)
     return np.unique(np.concatenate([[0], inner, [frames]]))
 
 
 def _offset(around: Surroundings, frames: int) -> Audio:
-    """Return the constant offset on its way from the left's to the right's."""
+    """Return the constant offset, as it changes linearly from left to right."""
     share = (np.arange(frames, dtype=np.float32) + np.float32(0.5)) / np.float32(frames)
     left, right = around.offsets.astype(np.float32)[:, :, np.newaxis]
     return np.asarray(left + (right - left) * share)
@@ -126,7 +130,7 @@ def _offset(around: Surroundings, frames: int) -> Audio:
 def _render(around: Surroundings, grain: Grain, slot: Slot, rng: np.random.Generator) -> Audio:
     """Cut a grain out, draw the phases of its noise anew and apply its gains.
 
-    Where the stretch is too short for the slot, all of it is taken for noise.
+    Where the stretch is too short for the slot, the whole grain counts as noise.
     """
     rate = around.bands.sample_rate
     margin = int(MARGIN_S * rate)
@@ -142,7 +146,7 @@ def _render(around: Surroundings, grain: Grain, slot: Slot, rng: np.random.Gener
     noisiness = np.ones_like(around.noisiness) if lacking else around.noisiness
     if noisiness.any():
         noise = around.bands.spread(noisiness, bins, rate / size).astype(np.float32)
-        scattered = _scattered(cut, max(1, round(SCATTER_S * rate)), rng)
+        scattered = _scatter(cut, max(1, round(SCATTER_S * rate)), rng)
         spectrum *= np.sqrt(1 - noise)
         spectrum += scipy.fft.rfft(scattered * window, size, axis=1) * np.sqrt(noise)
     gains = 10 ** (around.bands.spread(grain.gains_db, bins, rate / size) / 20)
@@ -150,10 +154,10 @@ def _render(around: Surroundings, grain: Grain, slot: Slot, rng: np.random.Gener
     return np.asarray(sound[:, margin : frames - margin], dtype=np.float32)
 
 
-def _scattered(audio: Audio, hop: int, rng: np.random.Generator) -> Audio:
+def _scatter(audio: Audio, hop: int, rng: np.random.Generator) -> Audio:
     """Draw all phases anew, every ``hop`` frames, so that noise keeps its envelopes.
 
-    All channels are turned alike, which keeps what they have in common.
+    All channels are rotated alike, which keeps their correlation.
     """
     channels, frames = audio.shape
     count = -(-frames // hop) + 1
@@ -180,8 +184,8 @@ def _shoulders(frames: int, margin: int) -> Audio:
     return window
 
 
-def _crossfaded(old: Audio, new: Audio) -> Audio:
-    """Join two grains of any correlation so that their power goes over evenly."""
+def _crossfade(old: Audio, new: Audio) -> Audio:
+    """Crossfade two grains of any correlation so that their power changes evenly."""
     share = (np.arange(old.shape[1]) + 0.5) / old.shape[1] - 0.5
     angle = np.clip(share / FADE_SHARE + 0.5, 0, 1) * (np.pi / 2)
     fall, rise = np.cos(angle), np.sin(angle)
@@ -192,7 +196,7 @@ def _crossfaded(old: Audio, new: Audio) -> Audio:
     if both > 0:
         correlation = float(np.vdot(old.astype(np.float64), new.astype(np.float64))) / both
         wanted = fall**2 * old_power + rise**2 * new_power
-        mixed = wanted + 2 * fall * rise * max(LOWEST_CORRELATION, correlation) * both
+        mixed = wanted + 2 * fall * rise * max(MIN_CORRELATION, correlation) * both
         scale = np.sqrt(wanted / mixed)
     mix = old * (fall * scale).astype(np.float32) + new * (rise * scale).astype(np.float32)
     return np.asarray(mix, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What the kept audio around a span is: silence, tones, a beat, speech, noise or events."""
+"""Classify the kept audio around a span: silence, tones, a beat, speech, noise or events."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,32 +12,42 @@ from reapaint_engine.protocol.arrays import Float32Array, Float64Array
 from reapaint_engine.protocol.progress import OnFraction
 from reapaint_engine.protocol.spans import Span
 
-TONAL_FLATNESS = 0.12
-"""Median flatness within half octaves: music of held notes and hums 0.02-0.05, speech
-0.15-0.32, drums and ambience 0.40-0.71."""
-SPEECH_FLATNESS = 0.40
+MAX_TONAL_FLATNESS = 0.12
+"""Tones have at most this median flatness within half octaves: music of held notes and hums has
+0.02-0.05, speech 0.15-0.32, drums and ambience 0.40-0.71."""
+
+MAX_SPEECH_FLATNESS = 0.40
 ONSET_PERCENTILE = 97
-"""High enough for a clock's one stroke in a second, low enough to pass over a lone knock."""
-EVENTFUL_ONSET_DB = 4.4
-"""That percentile of the bands' mean rise in 12 ms: held notes 0.4-1.5, ambience 0.8-3.9,
-speech 4.9-6.7, drums and clocks 5.9-22."""
-BEAT_CONFIDENCE = 0.5
-"""Mean autocorrelation of the onsets at three multiples of the beat: loops and clocks
-0.5-1.0 with 4 s of context, speech 0.10-0.45, ambience 0.04-0.35."""
-SPEECH_RANGE_DB = 15.0
-"""Between a pause and a vowel; less is a crowd, or processed beyond pauses."""
+"""High enough for a clock's one stroke in a second, low enough to ignore a lone knock."""
+
+MIN_EVENTFUL_ONSET_DB = 4.4
+"""Events have at least this ``ONSET_PERCENTILE`` of the bands' mean rise in 12 ms: held notes
+have 0.4-1.5, ambience 0.8-3.9, speech 4.9-6.7, drums and clocks 5.9-22."""
+
+MIN_BEAT_CONFIDENCE = 0.5
+"""A beat has at least this mean autocorrelation of the onsets at three multiples of it: loops
+and clocks have 0.5-1.0 with 4 s of context, speech 0.10-0.45, ambience 0.04-0.35."""
+
+MIN_SPEECH_RANGE_DB = 15.0
+"""Least range of level between a pause and a vowel. Less is a crowd, or speech processed until
+it has no pauses."""
+
 BEAT_RANGE_S = (0.25, 1.5)
-MULTIPLES = (1, 2, 3)
-"""A beat comes again after this many periods, as far as there is context to tell."""
-SHORTER = 0.95
-SILENCE = 1e-10
-"""Mean power (-100 dB) below which there is nothing to tell apart."""
+BEAT_MULTIPLES = (1, 2, 3)
+"""The onsets are compared after this many periods of a beat."""
+
+NEAR_BEST_SHARE = 0.95
+"""The shortest period is taken whose score is at least this share of the best."""
+
+SILENCE_POWER = 1e-10
+"""Below this mean power (-100 dB) a context is silence."""
+
 ACTIVE_PERCENTILE = 30
-"""Quieter steps are not asked for their flatness: between tones there is hiss."""
+"""The flatness of quieter steps is ignored: between tones there is hiss."""
 
 
 class Character(StrEnum):
-    """What a context is, as far as the ways to fill it differ."""
+    """The kinds of context that are filled in different ways."""
 
     SILENT = "silent"
     TONAL = "tonal"
@@ -45,15 +55,15 @@ class Character(StrEnum):
     SPEECH = "speech"
     NOISE = "noise-like"
     EVENTS = "eventful"
-    """Neither of these: onsets without a beat."""
+    """Onsets without a beat, and none of the other kinds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Analysis:
-    """What a context is and what was measured to say so.
+    """The kind of a context, and the measurements that tell it.
 
-    ``beat_s`` is the best period of a beat, ``beat_confidence`` how much of the onsets
-    comes again after it, 0 to 1, and 0 where the context has no beat worth keeping.
+    ``beat_s`` is the best period of a beat. ``beat_confidence`` is how much of the onsets
+    recurs after it, 0 to 1, and 0 where the context has no beat worth keeping.
     """
 
     character: Character
@@ -65,7 +75,7 @@ class Analysis:
 
 
 def analyse(window: Window, span: Span, step: OnFraction) -> Analysis:
-    """Say what the kept audio around a span is.
+    """Classify the kept audio around a span.
 
     Parameters
     ----------
@@ -80,7 +90,7 @@ def analyse(window: Window, span: Span, step: OnFraction) -> Analysis:
     onset_db = float(np.percentile(features.onset, ONSET_PERCENTILE))
     beat_s, confidence = find_beat(features)
     character = _character(features, flatness, onset_db, confidence)
-    keeps_beat = confidence >= BEAT_CONFIDENCE and onset_db >= EVENTFUL_ONSET_DB
+    keeps_beat = confidence >= MIN_BEAT_CONFIDENCE and onset_db >= MIN_EVENTFUL_ONSET_DB
     return Analysis(
         character=character,
         features=features,
@@ -94,18 +104,18 @@ def analyse(window: Window, span: Span, step: OnFraction) -> Analysis:
 def _character(
     features: Features, flatness: float, onset_db: float, confidence: float
 ) -> Character:
-    """Return the name for what was measured."""
-    eventful = onset_db >= EVENTFUL_ONSET_DB
-    if features.mean_power < SILENCE:
+    """Return the kind of context for the measured values."""
+    eventful = onset_db >= MIN_EVENTFUL_ONSET_DB
+    if features.mean_power < SILENCE_POWER:
         return Character.SILENT
-    if eventful and confidence >= BEAT_CONFIDENCE:
+    if eventful and confidence >= MIN_BEAT_CONFIDENCE:
         return Character.RHYTHMIC
-    if flatness < TONAL_FLATNESS:
+    if flatness < MAX_TONAL_FLATNESS:
         return Character.TONAL
     if not eventful:
         return Character.NOISE
     low, high = np.percentile(features.level_db, [10, 95])
-    if flatness < SPEECH_FLATNESS and high - low >= SPEECH_RANGE_DB:
+    if flatness < MAX_SPEECH_FLATNESS and high - low >= MIN_SPEECH_RANGE_DB:
         return Character.SPEECH
     return Character.EVENTS
 
@@ -123,27 +133,27 @@ def find_beat(features: Features) -> tuple[float, float]:
     """
     likeness = _self_likeness(features)
     shortest, longest = (round(edge / features.hop_s) for edge in BEAT_RANGE_S)
-    longest = min(longest, (len(likeness) - 2) // MULTIPLES[-1])
+    longest = min(longest, (len(likeness) - 2) // BEAT_MULTIPLES[-1])
     if longest <= shortest:
         return 0.5, 0.0
     periods = np.arange(max(shortest, 2), longest + 1)
     spread = np.max([likeness[:-2], likeness[1:-1], likeness[2:]], axis=0)
-    multiples = np.array([spread[times * periods - 1] for times in MULTIPLES])
+    multiples = np.array([spread[times * periods - 1] for times in BEAT_MULTIPLES])
     known = np.isfinite(multiples)
     scores = np.where(known, multiples, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     scores[known.sum(axis=0) < 2] = 0
     if scores.max() <= 0:
         return 0.5, 0.0
-    # The shortest of near-equals: its grid holds the others' as well.
-    period = int(periods[np.flatnonzero(scores >= SHORTER * scores.max())[0]])
+    # Take the shortest of almost equal ones: its grid contains the others'.
+    period = int(periods[np.flatnonzero(scores >= NEAR_BEST_SHARE * scores.max())[0]])
     best = float(np.clip(scores.max(), 0, 1))
-    return _refined(likeness, period) * features.hop_s, best
+    return _refine(likeness, period) * features.hop_s, best
 
 
 def _self_likeness(features: Features) -> Float32Array:
-    """Return the correlation of the onsets with themselves by lag in steps.
+    """Return the autocorrelation of the onsets by lag in steps.
 
-    Only pairs of kept steps count; it is nan for lags of which there are too few.
+    Only pairs of kept steps count. It is nan at lags with too few pairs.
     """
     first = int(features.starts[0])
     place = np.round((features.starts - first) / features.hop).astype(np.int64)
@@ -167,8 +177,8 @@ def _autocorrelation(signal: Float64Array) -> Float64Array:
     return np.asarray(products[: len(signal)], dtype=np.float64)
 
 
-def _refined(likeness: Float32Array, period: int) -> float:
-    """Return a period to a fraction of a step, by following its multiples outwards."""
+def _refine(likeness: Float32Array, period: int) -> float:
+    """Return a period refined to a fraction of a step by means of its multiples."""
     refined = float(period)
     multiple = 1
     while (multiple + 1) * refined + 3 < len(likeness):

@@ -1,4 +1,4 @@
-"""The backend that needs no model: what stands around a span is what fills it."""
+"""The context backend: it needs no model and fills a span from its surroundings."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -34,24 +34,28 @@ from reapaint_engine.protocol.version import __version__
 
 REPAIR, AMBIENCE, SIMILAR = "repair", "ambience", "similar"
 MODES = (AUTO, REPAIR, AMBIENCE, SIMILAR)
-REPAIR_S = 0.1
-"""Up to here interpolation beats everything else; beyond, it runs dry in mid-gap."""
+MAX_REPAIR_S = 0.1
+"""Up to this length interpolation is best; in longer gaps it fades out in the middle."""
+
 MIN_CONTEXT_S = 0.01
-"""Less than this tells nothing about a sound."""
-PASSAGE_CONTEXT_S = 0.5
-"""From less than this a passage would be heard as a stutter, but for a steady tone."""
+"""A shorter context says nothing about a sound."""
+
+MIN_PASSAGE_CONTEXT_S = 0.5
+"""A passage from a shorter context would be heard as a stutter, except in a steady tone."""
+
 WORD_LEAD_S = 0.15
-"""How long a word takes to give way to the room: cut off at once it would be heard as cut."""
+"""How long a word rings on into the sound of the room; a word cut off at once would be noticed."""
 
 Draw = Callable[[int, np.random.Generator, OnFraction], Passage]
-"""From a seed and what it leaves to chance to a passage."""
+"""Makes a passage from a seed and a random generator."""
+
 _Takes = list[Passage]
 """A span's passage for each seed."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedSpan:
-    """All that the takes of one span share."""
+    """Everything that the takes of one span share."""
 
     mode: str
     draw: Draw
@@ -62,7 +66,7 @@ class ContextBackend(Backend):
 
     @property
     def info(self) -> BackendInfo:
-        """Known at once: there is nothing to load."""
+        """Return the backend's info, known at once: there is nothing to load."""
         return BackendInfo(
             name="context",
             description="fills a span from the sound around it; no model, no prompt",
@@ -84,7 +88,7 @@ class ContextBackend(Backend):
         JobError
             ``unknown_mode``, or ``no_context`` where next to nothing is kept.
         JobCancelled
-            Somebody asked for the job's end.
+            The job was cancelled.
         """
         _check(window, params)
         progress = _Progress(control, len(window.spans))
@@ -96,12 +100,12 @@ class ContextBackend(Backend):
             indices = list(group)
             if is_short:
                 modes += [REPAIR] * len(indices)
-                takes, said = _repaired(window, indices, seeds, progress.part(len(indices)))
+                takes, said = _repair_spans(window, indices, seeds, progress.part(len(indices)))
                 by_span += takes
                 warnings += said
                 continue
             for index in indices:
-                mode, passages = _drawn(window, index, params, seeds, progress.part(1))
+                mode, passages = _fill_span(window, index, params, seeds, progress.part(1))
                 modes.append(mode)
                 by_span.append(passages)
         return Generation(
@@ -114,7 +118,7 @@ class ContextBackend(Backend):
 
 
 class _Progress:
-    """Deals out the backend's progress to its parts, a span each."""
+    """Divides the backend's progress among its spans."""
 
     def __init__(self, control: JobControl, spans: int) -> None:
         self._control = control
@@ -122,7 +126,7 @@ class _Progress:
         self._begun = 0
 
     def part(self, spans: int) -> OnFraction:
-        """Return the call by which work on the next ``spans`` spans tells its share."""
+        """Return the function that reports progress on the next ``spans`` spans."""
         begin, total = self._begun, self._spans
         self._begun += spans
 
@@ -133,7 +137,7 @@ class _Progress:
 
 
 def _check(window: Window, params: GenerationParams) -> None:
-    """Refuse what can't be done."""
+    """Raise JobError if the window or parameters can't be filled."""
     if params.mode not in MODES:
         raise JobError(
             ErrorCode.UNKNOWN_MODE,
@@ -144,7 +148,7 @@ def _check(window: Window, params: GenerationParams) -> None:
     if kept < max(1, round(MIN_CONTEXT_S * window.sample_rate)):
         raise JobError(
             ErrorCode.NO_CONTEXT,
-            "Nothing is kept around the selection that it could be filled from.",
+            "There is no audio around the selection to fill it from.",
             hint="Select less of the recording, or use a backend that follows a prompt.",
         )
 
@@ -153,10 +157,10 @@ def _is_short(span: Span, window: Window, params: GenerationParams) -> bool:
     """Return whether a span is filled by interpolation."""
     if params.mode != AUTO:
         return params.mode == REPAIR
-    return span.length <= REPAIR_S * window.sample_rate
+    return span.length <= MAX_REPAIR_S * window.sample_rate
 
 
-def _drawn(
+def _fill_span(
     window: Window, index: int, params: GenerationParams, seeds: Sequence[int], step: OnFraction
 ) -> tuple[str, _Takes]:
     """Fill one span once for each seed, and say how."""
@@ -174,49 +178,51 @@ def _drawn(
 
 
 def _prepare(window: Window, span: Span, mode: str, step: OnFraction) -> PreparedSpan:
-    """Do all work for a span that no seed changes."""
+    """Do all the work for a span that doesn't depend on the seed."""
     if mode == AMBIENCE:
-        return _ambience(window, span, step)
+        return _prepare_ambience(window, span, step)
     analysis = analyse(window, span, lambda share: step(0.4 * share))
 
     def step_on(share: float) -> None:
         step(0.4 + 0.6 * share)
 
     if mode == SIMILAR:
-        return _similar(window, span, analysis, step_on)
-    return _chosen(window, span, analysis, step_on)
+        return _prepare_similar(window, span, analysis, step_on)
+    return _prepare_auto(window, span, analysis, step_on)
 
 
-def _chosen(window: Window, span: Span, analysis: Analysis, step: OnFraction) -> PreparedSpan:
+def _prepare_auto(window: Window, span: Span, analysis: Analysis, step: OnFraction) -> PreparedSpan:
     """Prepare a span in the way that suits its context.
 
-    Sound without events is drawn anew; music and whatever else has a course goes on with
-    a passage of its own. Between words the room is heard, or where the speaker never
-    pauses, other words.
+    Sound without events is synthesised. Music and any other sound with a course is filled with
+    a passage from the recording. A gap in speech gets the sound of the room or, where the
+    speaker never pauses, other words.
     """
     kept_s = analysis.features.steps * analysis.features.hop_s
-    is_scant = kept_s < PASSAGE_CONTEXT_S and analysis.character is not Character.TONAL
+    is_scant = kept_s < MIN_PASSAGE_CONTEXT_S and analysis.character is not Character.TONAL
     if is_scant or analysis.character in (Character.NOISE, Character.SILENT):
-        return _ambience(window, span, step)
+        return _prepare_ambience(window, span, step)
     if analysis.character is Character.SPEECH:
         pauses = pauses_only(window, analysis.features)
         if pauses is not None:
-            return _room(window, pauses, span, step)
-    return _similar(window, span, analysis, step)
+            return _prepare_room(window, pauses, span, step)
+    return _prepare_similar(window, span, analysis, step)
 
 
-def _similar(window: Window, span: Span, analysis: Analysis, step: OnFraction) -> PreparedSpan:
+def _prepare_similar(
+    window: Window, span: Span, analysis: Analysis, step: OnFraction
+) -> PreparedSpan:
     plan = plan_similar(window, span, analysis, step)
 
     def draw(seed: int, rng: np.random.Generator, step: OnFraction) -> Passage:
-        # A stroke right beside an edge needs that the splice leaves the passage alone.
+        # A stroke right beside an edge is kept only if the splice doesn't level the passage.
         is_rhythmic = analysis.character is Character.RHYTHMIC
         return replace(fill_planned(plan, seed, rng, step), continuous=is_rhythmic)
 
     return PreparedSpan(SIMILAR, draw)
 
 
-def _ambience(window: Window, span: Span, step: OnFraction) -> PreparedSpan:
+def _prepare_ambience(window: Window, span: Span, step: OnFraction) -> PreparedSpan:
     around = surroundings.analyse(window, span, step)
 
     def draw(_: int, rng: np.random.Generator, step: OnFraction) -> Passage:
@@ -229,13 +235,13 @@ def _ambience(window: Window, span: Span, step: OnFraction) -> PreparedSpan:
     return PreparedSpan(AMBIENCE, draw)
 
 
-def _room(window: Window, pauses: Window, span: Span, step: OnFraction) -> PreparedSpan:
-    """Prepare a gap in speech: the pauses tell its sound, the words only ring on into it.
+def _prepare_room(window: Window, pauses: Window, span: Span, step: OnFraction) -> PreparedSpan:
+    """Prepare a gap in speech: the room's sound from the pauses, with words ringing on into it.
 
-    At the level of the words beside it the room would be a roar, so the splice must not
-    match levels here.
+    The splice must not match levels here: at the level of the words beside it the room would be
+    a roar.
     """
-    ambience = _ambience(pauses, span, step)
+    ambience = _prepare_ambience(pauses, span, step)
 
     def draw(seed: int, rng: np.random.Generator, step: OnFraction) -> Passage:
         room = lead_in(window, span, ambience.draw(seed, rng, step), WORD_LEAD_S)
@@ -244,13 +250,13 @@ def _room(window: Window, pauses: Window, span: Span, step: OnFraction) -> Prepa
     return PreparedSpan(AMBIENCE, draw)
 
 
-def _repaired(
+def _repair_spans(
     window: Window, indices: Sequence[int], seeds: Sequence[int], step: OnFraction
 ) -> tuple[list[_Takes], tuple[str, ...]]:
     """Interpolate neighbouring spans together, once for each seed.
 
-    Only they and what is kept around them is handed on, so that no other span counts
-    as sound.
+    Only they and the kept audio around them are passed on, so that no other span counts as
+    sound.
     """
     first, last = indices[0], indices[-1]
     start = window.spans[first - 1].end if first > 0 else 0
@@ -263,11 +269,11 @@ def _repaired(
     )
     repaired = repair(part, seeds, step)
     takes = [
-        [_shifted(fill.passages[place], start) for fill in repaired.fills]
+        [_shift(fill.passages[place], start) for fill in repaired.fills]
         for place in range(len(indices))
     ]
     return takes, repaired.warnings
 
 
-def _shifted(passage: Passage, frames: int) -> Passage:
+def _shift(passage: Passage, frames: int) -> Passage:
     return replace(passage, start=passage.start + frames)

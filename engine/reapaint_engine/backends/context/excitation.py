@@ -1,4 +1,4 @@
-"""What prediction can't know of a gap: drawn, or heard where the sound comes again."""
+"""Synthesise the excitation of a gap: random, or from where the same sound comes again."""
 
 from dataclasses import dataclass
 
@@ -9,49 +9,52 @@ from reapaint_engine.dsp.interpolation import runs
 from reapaint_engine.dsp.prediction import residual
 from reapaint_engine.protocol.arrays import Float64Array, Mask
 
-LEAST_FRAMES = 8
-"""Fewer known frames in a row tell nothing about a sound."""
+MIN_KNOWN_FRAMES = 8
+"""Fewer known frames in a row say nothing about a sound."""
 
-SHARE = 0.85
-"""How much of the unpredictable amplitude is drawn: LSD is least from 0.7 to 0.85, and at
-the upper end the level in mid-gap is kept."""
+EXCITATION_SHARE = 0.85
+"""Share of the residual's amplitude that is synthesised. LSD is lowest from 0.7 to 0.85, and at
+0.85 the level in mid-gap is kept."""
 
-NEARNESS_S = 0.005
-"""The level beside a gap is that of about this much: over 40 ms a stroke that has died
-away would count as loud (LSD at 20 ms is 0.2 dB lower on average than over 20 ms)."""
+LEVEL_DECAY_S = 0.005
+"""Time constant of the weights with which the level beside a gap is averaged. Over 40 ms a
+stroke that has died away would count as loud (LSD at 20 ms is 0.2 dB lower on average than over
+20 ms)."""
 
-BLOCK_S = 0.002
-"""Shorter than most strokes, long enough to hold the size of noise."""
+LEVEL_BLOCK_S = 0.002
+"""Block whose level is measured: shorter than most strokes, long enough for noise."""
 
-EVENNESS = 1.0
+EVENNESS_EXPONENT = 1.0
+"""Exponent by which chance peaks and holes of the noise are levelled."""
+
 EVENING_ROUNDS = 4
-"""Exponent by which the drawn noise's chance peaks and holes are levelled, and how often:
-at 100 ms LSD falls by 0.4 dB."""
+"""How often chance peaks and holes of the noise are levelled: at 100 ms LSD falls by 0.4 dB."""
 
 EVEN_WINDOW_S = 0.023
 SMOOTHED_BINS = 5
-"""A spectrum of a few windows is itself uneven: smoothed over so many bins, those beside a
-gap of 100 ms foretell the ones in it 0.5 dB better."""
+"""Spectra are smoothed over this many bins, since a spectrum of a few windows is uneven. Beside
+a gap of 100 ms, smoothed spectra predict those in the gap 0.5 dB better."""
 
 SEAM_S = 0.0015
 USUAL_QUANTILE = 0.98
-"""This near to a kept sound no error is larger than nearly all that it has itself: where a
-stroke and an edge fall together, the stroke would be heard as a click of the edge."""
+"""Within ``SEAM_S`` of kept sound, the excitation is limited to this quantile of the residual
+there. Otherwise a stroke at an edge would be heard as a click."""
 
-LARGEST_GAIN = 4.0
-"""A passage that is much quieter than its likeness beside the gap is mostly its noise."""
+MAX_PASSAGE_GAIN = 4.0
+"""Limit of a passage's gain: a passage that is much quieter than the sound beside the gap is
+mostly noise."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Excitation:
-    """What is known about the prediction errors in a gap, for some channels.
+    """What is known about the residual in a gap, for some channels.
 
-    ``ends`` are those before and after, shapes (channels, any frames), and ``place`` says
-    how far each frame lies from the one towards the other, shape (frames,). ``level`` is
-    their size, ``heard`` what a passage like this one has there, scaled as it fits,
-    ``unknown`` the share of their size that this leaves open; shapes (channels, frames).
-    ``loudest`` is the peak of that passage, shape (channels, 1), and
-    ``bound`` what no error exceeds.
+    ``ends`` are the residuals before and after, shapes (channels, any frames). ``place`` says
+    how far each frame lies from the one towards the other, 0 to 1, shape (frames,). ``level``
+    is the residual's size, ``heard`` the scaled residual of a similar passage, and ``unknown``
+    the share of the size that the passage leaves open, shapes (channels, frames). ``loudest``
+    is the peak of that passage, shape (channels, 1), and ``bound`` the largest excitation
+    allowed.
     """
 
     ends: tuple[Float64Array, Float64Array]
@@ -63,8 +66,8 @@ class Excitation:
     bound: Float64Array
     sample_rate: int
 
-    def drawn(self, rng: np.random.Generator) -> Float64Array:
-        """Draw prediction errors.
+    def draw(self, rng: np.random.Generator) -> Float64Array:
+        """Draw an excitation.
 
         Returns
         -------
@@ -73,9 +76,9 @@ class Excitation:
         """
         frames = self.level.shape[1]
         noise = _noise_like(np.concatenate(self.ends, axis=1), frames, rng)
-        noise = _evened(noise, self.ends, self.place, self.sample_rate)
+        noise = _even_out(noise, self.ends, self.place, self.sample_rate)
         size = np.maximum(_size(noise), 1e-30)
-        errors = self.heard + SHARE * self.level * self.unknown * noise / size
+        errors = self.heard + EXCITATION_SHARE * self.level * self.unknown * noise / size
         return np.asarray(np.clip(errors, -self.bound, self.bound))
 
 
@@ -86,7 +89,7 @@ def estimate_excitation(
     sample_rate: int,
     passage: Float64Array | None,
 ) -> Excitation | None:
-    """Measure the prediction errors beside gaps.
+    """Measure the residual beside gaps, for their excitation.
 
     Parameters
     ----------
@@ -105,11 +108,11 @@ def estimate_excitation(
     -------
     Excitation or None
         None where too little is known. The level in dB passes evenly from that before
-        the gaps to that after. The passage is trusted as far as its errors are like
-        those of the known sound.
+        the gaps to that after. The passage counts as far as its residual is like that of
+        the known sound.
     """
     order = coefficients.size - 1
-    known = [each for each in runs(~hole) if each[1] - each[0] > order + LEAST_FRAMES]
+    known = [each for each in runs(~hole) if each[1] - each[0] > order + MIN_KNOWN_FRAMES]
     if not known:
         return None
     whole = residual(audio, coefficients[np.newaxis])
@@ -123,8 +126,8 @@ def estimate_excitation(
     if passage is not None:
         errors = residual(passage, coefficients[np.newaxis])
         errors[:, :order] = 0.0
-        # A side that fits tells enough: the other may have begun something else, or be
-        # so quiet that only its own noise is left to compare.
+        # One side that fits is enough: the other may hold another sound, or be so quiet
+        # that only its noise could be compared.
         left_fit, right_fit = (_fit(whole, errors, s + order, e) for s, e in (known[0], known[-1]))
         gain, likeness = np.where(left_fit[1] > right_fit[1], left_fit, right_fit)
         heard, unknown = gain * errors, np.sqrt(np.maximum(0.0, 1.0 - likeness**2))
@@ -146,7 +149,7 @@ def estimate_excitation(
 
 
 def _is_near_known(hole: Mask, frames: int) -> Mask:
-    """Mark the frames of gaps that lie within so many frames of kept sound, and the kept."""
+    """Mark the frames of kept sound and those within so many frames of it."""
     known = np.concatenate([[0], np.cumsum(~hole)])
     place = np.arange(hole.size)
     before = known[np.maximum(place - frames, 0)]
@@ -157,12 +160,12 @@ def _is_near_known(hole: Mask, frames: int) -> Mask:
 def _fit(
     wanted: Float64Array, got: Float64Array, start: int, end: int
 ) -> tuple[Float64Array, Float64Array]:
-    """Return the gain that brings one sound nearest to another, and how near that is."""
+    """Return the gain that brings one sound nearest to another, and their correlation."""
     wanted, got = wanted[:, start:end], got[:, start:end]
     shared = np.maximum(np.sum(wanted * got, axis=1, keepdims=True), 0.0)
     energy = np.sum(got**2, axis=1, keepdims=True) + 1e-30
     both = np.sqrt(energy * np.sum(wanted**2, axis=1, keepdims=True)) + 1e-30
-    return np.minimum(shared / energy, LARGEST_GAIN), shared / both
+    return np.minimum(shared / energy, MAX_PASSAGE_GAIN), shared / both
 
 
 def _size(signals: Float64Array) -> Float64Array:
@@ -170,12 +173,12 @@ def _size(signals: Float64Array) -> Float64Array:
 
 
 def _size_near_start(signals: Float64Array, sample_rate: int) -> Float64Array:
-    """Return the usual size near the start: the mean in dB, which a stroke hardly moves."""
-    block = max(1, round(BLOCK_S * sample_rate))
+    """Return the usual size near the start: the mean in dB, which a stroke hardly changes."""
+    block = max(1, round(LEVEL_BLOCK_S * sample_rate))
     count = max(1, signals.shape[1] // block)
     blocks = signals[:, : count * block].reshape(signals.shape[0], count, -1)
     levels = np.log(np.sqrt(np.mean(blocks**2, axis=2)) + 1e-30)
-    weights = np.exp(-np.arange(count) * BLOCK_S / NEARNESS_S)
+    weights = np.exp(-np.arange(count) * LEVEL_BLOCK_S / LEVEL_DECAY_S)
     return np.asarray(np.exp(levels @ weights / weights.sum())[:, np.newaxis])
 
 
@@ -184,10 +187,10 @@ def _size_near_end(signals: Float64Array, sample_rate: int) -> Float64Array:
 
 
 def _noise_like(errors: Float64Array, frames: int, rng: np.random.Generator) -> Float64Array:
-    """Return noise with the spectra of some errors, and with what channels have in common.
+    """Return noise with the spectra of given residuals and the correlation of their channels.
 
-    All channels' phases turn by the same draw. Blocks of the errors' length overlap, so
-    that nothing repeats.
+    All channels' phases are rotated by the same random angles. Blocks as long as the residuals
+    overlap, so that nothing repeats.
     """
     size = errors.shape[1]
     hop = max(1, size // 2)
@@ -200,19 +203,19 @@ def _noise_like(errors: Float64Array, frames: int, rng: np.random.Generator) -> 
     return drawn[:, size : size + frames]
 
 
-def _evened(
+def _even_out(
     noise: Float64Array,
     ends: tuple[Float64Array, Float64Array],
     place: Float64Array,
     sample_rate: int,
 ) -> Float64Array:
-    """Level the chance peaks and holes of noise to what both sides' spectra lead to expect.
+    """Level chance peaks and holes of noise to the spectra on both sides.
 
-    A long noise's accidents pass; in a gap of a few windows each one is heard. Each
-    channel is levelled by itself, since what is even in a sum and a difference is not in
-    their mix; what channels have in common is restored at the end.
+    In long noise they aren't noticed; in a gap of a few windows each one is heard. Each channel
+    is levelled by itself, since a mix of even sounds need not be even. The correlation of
+    channels is restored at the end.
     """
-    size = min(max(LEAST_FRAMES, round(EVEN_WINDOW_S * sample_rate)), noise.shape[1])
+    size = min(max(MIN_KNOWN_FRAMES, round(EVEN_WINDOW_S * sample_rate)), noise.shape[1])
     hop = max(1, size // 4)
     left, right = (_usual_spectrum(end, size)[..., np.newaxis] for end in ends)
     scale = np.maximum(_size(noise), 1e-30)
@@ -223,8 +226,8 @@ def _evened(
         usual = np.exp((1.0 - share) * left + share * right)
         power = np.abs(spectra) ** 2
         usual *= np.mean(power, axis=(1, 2), keepdims=True) / np.mean(usual, axis=1, keepdims=True)
-        # Digital silence is even as it is.
-        spectra *= ((power + 1e-6 * usual + 1e-30) / (usual + 1e-30)) ** (-EVENNESS / 2)
+        # Digital silence stays unchanged.
+        spectra *= ((power + 1e-6 * usual + 1e-30) / (usual + 1e-30)) ** (-EVENNESS_EXPONENT / 2)
         _, even = scipy.signal.istft(
             spectra, nperseg=size, noverlap=size - hop, time_axis=2, freq_axis=1
         )
@@ -234,9 +237,9 @@ def _evened(
 
 
 def _with_covariance_of(wanted: Float64Array, signals: Float64Array) -> Float64Array:
-    """Mix channels as little as it takes to give them the covariance of others.
+    """Mix channels as little as needed to give them the covariance of others.
 
-    The optimal transport between two Gaussians (Olkin and Pukelsheim, 1982).
+    This is the optimal transport between two Gaussians (Olkin and Pukelsheim, 1982).
     """
     given = signals @ signals.T
     root, inverse = _power(given, 0.5), _power(given, -0.5)
@@ -245,7 +248,7 @@ def _with_covariance_of(wanted: Float64Array, signals: Float64Array) -> Float64A
 
 
 def _power(covariance: Float64Array, exponent: float) -> Float64Array:
-    """Raise a positive matrix to a power; what is next to nothing in it counts as little."""
+    """Raise a positive matrix to a power; eigenvalues near zero count as a small one."""
     sizes, axes = np.linalg.eigh(covariance)
     sizes = np.maximum(sizes, 1e-9 * sizes.max() + 1e-30)
     return np.asarray((axes * sizes**exponent) @ axes.T)

@@ -1,4 +1,4 @@
-"""How the kept audio around a span sounds, step by step: mel, chroma, onsets, level."""
+"""Describe the kept audio around a span step by step: mel, chroma, onsets, level."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,24 +15,31 @@ from reapaint_engine.protocol.spans import Span
 Steps = npt.NDArray[np.int64]
 
 STEP_S = 0.0116
-"""Spacing of the description: a fifth of the shortest drum stroke."""
+"""Distance of two steps: a fifth of the shortest drum stroke."""
+
 MAX_STEPS = 2000
-"""Steps described at most, so that tables over pairs of them stay near 16 MB."""
+"""Most steps that are described, so that tables over pairs of them stay near 16 MB."""
+
 MAX_CONTEXT_S = 40.0
-"""Kept audio heard at most; beyond it the steps would be too coarse for rhythm."""
+"""Most kept audio that is described; with more, the steps would be too coarse for rhythm."""
+
 MIN_STEPS = 24
-"""A context too short for this many steps is described in finer ones."""
+"""A context that is too short for this many steps is described in shorter ones."""
+
 MEL_BANDS = 32
 MEL_WINDOW_S = 0.046
 CHROMA_WINDOW_S = 0.186
 """Long enough to tell semitones from about 130 Hz up."""
-CHROMA_EVERY = 4
+CHROMA_EVERY_STEPS = 4
 DYNAMIC_RANGE_DB = 60.0
-"""What lies further below the loudest band is the same silence to a listener."""
-HEARD_CHANNELS = 8
-"""The loudest channels speak for the rest, so that 64 of them cost no more than 8."""
+"""Sound further below the loudest band counts as silence."""
+
+MAX_HEARD_CHANNELS = 8
+"""Only this many of the loudest channels are described, so that 64 cost no more than 8."""
+
 MIN_BAND_BINS = 6
-"""A band of fewer bins tells nothing about flatness."""
+"""A band of fewer bins says nothing about flatness."""
+
 CHUNK_STEPS = 256
 
 
@@ -76,12 +83,12 @@ class Features:
 
     @property
     def steps(self) -> int:
-        """How many steps are described."""
+        """Return how many steps are described."""
         return len(self.starts)
 
     @property
     def hop_s(self) -> float:
-        """The spacing of steps in seconds."""
+        """Return the distance of two steps in seconds."""
         return self.hop / self.sample_rate
 
 
@@ -101,7 +108,7 @@ def kept_stretches(window: Window) -> tuple[Span, ...]:
 def near_stretches(window: Window, span: Span, limit: int) -> tuple[Span, ...]:
     """Return the kept audio nearest to a span, at most ``limit`` frames of it.
 
-    Half of it comes from each side, and what one side lacks from the other.
+    Half of it comes from each side; the other side makes up for what one side lacks.
     """
     runs = kept_stretches(window)
     left = sum(run.length for run in runs if run.end <= span.start)
@@ -126,7 +133,7 @@ def describe(window: Window, span: Span, step: OnFraction) -> Features:
     Parameters
     ----------
     window
-        What is heard; only kept audio is read.
+        Only its kept audio is read.
     span
         The span to be filled. Steps left of it end exactly at its start, so that the
         seam lies between two steps; those right of it begin exactly at its end.
@@ -165,7 +172,7 @@ def describe(window: Window, span: Span, step: OnFraction) -> Features:
     starts, stretch_of, mel, chroma, level, flatness = (
         np.concatenate(rows) for rows in zip(*parts, strict=True)
     )
-    mel_db = _floored_db(mel)
+    mel_db = _db_over_floor(mel)
     return Features(
         sample_rate=rate,
         hop=hop,
@@ -174,7 +181,7 @@ def describe(window: Window, span: Span, step: OnFraction) -> Features:
         mel_db=mel_db,
         chroma=chroma,
         onset=_onsets(mel_db, stretch_of),
-        level_db=_floored_db(level[:, None])[:, 0],
+        level_db=_db_over_floor(level[:, None])[:, 0],
         flatness=flatness,
         mean_power=float(np.mean(level, dtype=np.float64)),
     )
@@ -187,15 +194,15 @@ def _hop_frames(kept: int, rate: int) -> int:
 
 
 def _loudest_channels(audio: Audio, stretches: tuple[Span, ...]) -> list[int]:
-    """Return the channels that speak for all."""
-    if audio.shape[0] <= HEARD_CHANNELS:
+    """Return the channels that are described."""
+    if audio.shape[0] <= MAX_HEARD_CHANNELS:
         return list(range(audio.shape[0]))
     power = np.zeros(audio.shape[0])
     for stretch in stretches:
         for channel in range(audio.shape[0]):
             heard = audio[channel, stretch.start : stretch.end]
             power[channel] += np.dot(heard, heard)
-    return sorted(int(index) for index in np.argsort(power)[-HEARD_CHANNELS:])
+    return sorted(int(index) for index in np.argsort(power)[-MAX_HEARD_CHANNELS:])
 
 
 def _mel_spectra(
@@ -219,17 +226,21 @@ def _mel_spectra(
         mel[rows] = _power(audio, channels, centres[rows], size) @ bands
     long_size = _fft_size(CHROMA_WINDOW_S, rate)
     classes = pitch_classes(rate, long_size)
-    sparse = centres[CHROMA_EVERY // 2 :: CHROMA_EVERY] if count > CHROMA_EVERY else centres[:1]
+    sparse = (
+        centres[CHROMA_EVERY_STEPS // 2 :: CHROMA_EVERY_STEPS]
+        if count > CHROMA_EVERY_STEPS
+        else centres[:1]
+    )
     chroma = np.zeros((len(sparse), 12), dtype=np.float32)
     flatness = np.zeros(len(sparse), dtype=np.float32)
-    for begin in range(0, len(sparse), CHUNK_STEPS // CHROMA_EVERY):
+    for begin in range(0, len(sparse), CHUNK_STEPS // CHROMA_EVERY_STEPS):
         step(0.0)
-        rows = slice(begin, begin + CHUNK_STEPS // CHROMA_EVERY)
+        rows = slice(begin, begin + CHUNK_STEPS // CHROMA_EVERY_STEPS)
         power = _power(audio, channels, sparse[rows], long_size)
         chroma[rows] = np.sqrt(power) @ classes
         flatness[rows] = _flatness(power, rate)
     chroma /= np.maximum(np.linalg.norm(chroma, axis=1, keepdims=True), 1e-9)
-    nearest = np.minimum(np.arange(count) // CHROMA_EVERY, len(sparse) - 1)
+    nearest = np.minimum(np.arange(count) // CHROMA_EVERY_STEPS, len(sparse) - 1)
     return mel, chroma[nearest], mel.sum(axis=1), flatness[nearest]
 
 
@@ -279,7 +290,7 @@ def _flatness(power: Float32Array, rate: int) -> Float32Array:
     return np.asarray(total / weight, dtype=np.float32)
 
 
-def _floored_db(power: Float32Array) -> Float32Array:
+def _db_over_floor(power: Float32Array) -> Float32Array:
     """Return levels in dB over the floor that lies DYNAMIC_RANGE_DB under the loudest."""
     loudest = float(power.max(initial=0.0))
     if loudest <= 1e-20:
@@ -289,7 +300,7 @@ def _floored_db(power: Float32Array) -> Float32Array:
 
 
 def _onsets(mel_db: Float32Array, stretch: Steps) -> Float32Array:
-    """Return the mean rise of the bands at each step; none at a stretch's first."""
+    """Return the mean rise of the bands at each step; 0 at a stretch's first."""
     onset = np.zeros(len(mel_db), dtype=np.float32)
     onset[1:] = np.maximum(np.diff(mel_db, axis=0), 0).mean(axis=1)
     onset[1:][np.diff(stretch) != 0] = 0
@@ -331,7 +342,7 @@ def _mel(frequency: float) -> float:
 
 
 def pitch_classes(rate: int, size: int) -> Float32Array:
-    """Return how much each bin of a spectrum tells of each pitch class.
+    """Return how much each bin of a spectrum contributes to each pitch class.
 
     Parameters
     ----------

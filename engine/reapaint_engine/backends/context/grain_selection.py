@@ -1,63 +1,68 @@
-"""Which grain follows which when background sound is made anew."""
+"""Choose which grain follows which when background sound is synthesised."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from reapaint_engine.backends.context.surroundings import ALIGN_S, Stretch, Surroundings
+from reapaint_engine.backends.context.surroundings import MAX_SLIDE_S, Stretch, Surroundings
 from reapaint_engine.protocol.arrays import Audio, Float64Array
 
-CHOICES = 12
-"""So many of the best fitting places are drawn from: few repeat, many wander off."""
+MAX_CHOICES = 12
+"""A place is drawn from this many of the best: fewer would repeat, more would wander off."""
 
-TEMPERATURE = 0.15
-"""How much worse a place may fit; two unrelated places are about 2 apart."""
+COST_TEMPERATURE = 0.15
+"""A place that costs this much more is drawn 1/e as often; two unrelated places differ by about
+2."""
 
 USED_COST = 0.5
-"""What it costs to come from where a grain came from already ..."""
+"""Cost of a place near one that a grain came from already."""
 
-USED_KEPT = 0.985
-"""... and how much of that is left after every further grain."""
+USED_KEPT_SHARE = 0.985
+"""Share of ``USED_COST`` that is left after each further grain."""
 
 STRANGE_COST, MAX_STRANGENESS = 0.3, 10.0
-"""What sounds unlike the sound beside the gap (a machine that runs only later) is left."""
+"""Cost of sound unlike that beside the gap (a machine that runs only later), and the limit of
+its strangeness."""
 
 OTHER_SIDE_COST = 0.6
-"""A side is drawn for each grain, and this is what it costs to come from the other."""
+"""A side is drawn for each grain; this is the cost of a place on the other side."""
 
-LEAST_SIDE_SHARE = 0.1
-"""Even right beside an edge so many grains come from the other side: it is more to draw on."""
+MIN_SIDE_SHARE = 0.1
+"""Least share of the grains that come from each side, even beside the other edge, for variety."""
 
 SIDE_LEVEL_DB = 6.0
-"""The louder side gets more of the grains, by this much e times: quiet can't be raised
-without its hiss, but loud can be turned down."""
+"""The odds of the louder side grow by a factor of e for every so many dB: raising quiet sound
+raises its hiss, but loud sound can be turned down."""
 
 APPROACH_S = 0.4
-"""From this far on grains are chosen with an eye on the far edge."""
+"""Grains this near to the far edge are chosen so as to lead to it."""
 
 RUN_ON_COST = 1e3
-"""What really followed is never taken: it would be a copy."""
+"""Cost of the audio that really followed, which makes sure it is never taken: it would be a
+copy."""
 
 MAX_BOOST_DB, MAX_CUT_DB = 12.0, -80.0
-"""More boost would bring up what lies under the sound; a cut does no harm."""
+"""Limits of a grain's gains. More boost would raise noise under the sound; a cut does no harm."""
 
 TRIM_SHARE = 0.6
-"""How much of a level step from one grain to the next is taken out of the next one."""
+"""Share of a level step between two grains that is removed from the second."""
 
-TRIM_KEPT = 0.5
-"""How much of that correction goes on to the grain after it."""
+TRIM_KEPT_SHARE = 0.5
+"""Share of a grain's level correction that the next grain keeps."""
 
 MAX_TRIM_DB = 4.0
+"""Limit of the correction inside the gap, where the level may wander."""
+
 MAX_EDGE_TRIM_DB = 9.0
-"""Beside an edge the level has to be met; elsewhere it may wander."""
+"""Limit of the correction beside an edge, where the level has to be met."""
 
 LEAD_IN_S = 0.03
-"""So much before the gap the first grain's source shall agree with."""
+"""The first grain's source must agree with this much audio before the gap."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where a grain goes: it rises over ``head`` frames to its centre, falls over ``tail``."""
+    """The place of a grain: it rises over ``head`` frames to its centre, falls over ``tail``."""
 
     centre: int
     head: int
@@ -66,7 +71,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grain:
-    """Where a grain comes from, and its gains in dB, shape (channels, bands)."""
+    """The source of a grain, and its gains in dB, shape (channels, bands)."""
 
     stretch: Stretch
     frame: int
@@ -105,12 +110,12 @@ class GrainSelector:
     def next(self, slot: Slot) -> Grain:
         """Choose the grain for the next slot."""
         chosen = self._draw(self._costs(slot))
-        self._uses *= USED_KEPT
+        self._uses *= USED_KEPT_SHARE
         near = np.abs(self._frame - self._frame[chosen]) < self._around.grain
         self._uses[near & (self._stretch == self._stretch[chosen])] += 1
         place = int(self._around.places.usable[chosen])
         number = int(self._stretch[chosen])
-        frame = self._aligned(number, int(self._frame[chosen]), slot)
+        frame = self._align(number, int(self._frame[chosen]), slot)
         shift_db = self._shift_db(slot, is_right=bool(self._is_right[chosen]))
         together_db = self._together(shift_db, is_right=bool(self._is_right[chosen]))
         trim_db = self._trim_db(self._around.places.levels_db[place] + together_db, slot)
@@ -119,7 +124,7 @@ class GrainSelector:
             number=number,
             frame=frame,
             slot=slot,
-            change_db=together_db + TRIM_KEPT * trim_db,
+            change_db=together_db + TRIM_KEPT_SHARE * trim_db,
         )
         gains_db = np.minimum(shift_db + trim_db, MAX_BOOST_DB)
         return Grain(self._around.stretches[number], frame, gains_db)
@@ -143,8 +148,8 @@ class GrainSelector:
         return np.asarray(costs)
 
     def _distances(self, traits: Float64Array) -> Float64Array:
-        """Return the squared distance of each usable place's traits to others."""
-        # Not as a product of BLAS, whose rounding depends on its number of threads.
+        """Return the squared distance of each usable place's traits to the given ones."""
+        # Not by BLAS, whose rounding depends on the number of threads.
         products = np.einsum("pf,f->p", self._traits, traits)
         return np.asarray(self._squares - 2 * products + np.square(traits).sum())
 
@@ -157,24 +162,24 @@ class GrainSelector:
 
     def _draw_side(self, slot: Slot) -> bool:
         """Draw whether the grain comes from the right: more likely the nearer it is."""
-        share = np.clip(slot.centre / self._frames, LEAST_SIDE_SHARE, 1 - LEAST_SIDE_SHARE)
+        share = np.clip(slot.centre / self._frames, MIN_SIDE_SHARE, 1 - MIN_SIDE_SHARE)
         odds = np.clip(np.log(share / (1 - share)) + self._side_odds, -30, 30)
         return bool(self._rng.random() < 1 / (1 + np.exp(-odds)))
 
     def _draw(self, costs: Float64Array) -> int:
         """Draw one of the places that fit best."""
-        count = min(CHOICES, costs.size)
+        count = min(MAX_CHOICES, costs.size)
         best = np.sort(np.argpartition(costs, count - 1)[:count])
-        weights = np.cumsum(np.exp((costs[best].min() - costs[best]) / TEMPERATURE))
+        weights = np.cumsum(np.exp((costs[best].min() - costs[best]) / COST_TEMPERATURE))
         drawn = np.searchsorted(weights, self._rng.random() * weights[-1], side="right")
         return int(best[min(int(drawn), count - 1)])
 
-    def _aligned(self, number: int, frame: int, slot: Slot) -> int:
-        """Slide a place until its guide agrees with what it follows."""
+    def _align(self, number: int, frame: int, slot: Slot) -> int:
+        """Slide a place until its guide agrees with the audio before it."""
         reference = self._reference(slot)
         factor = self._around.guide_factor
         stretch = self._around.stretches[number]
-        slack = int(ALIGN_S * self._around.bands.sample_rate) // factor
+        slack = int(MAX_SLIDE_S * self._around.bands.sample_rate) // factor
         begin = frame // factor - reference.size
         first = max(0, begin - slack)
         searched = stretch.guide[first : begin + slack + reference.size]
@@ -189,7 +194,7 @@ class GrainSelector:
         return int(np.clip(moved, slot.head, latest))
 
     def _reference(self, slot: Slot) -> Audio:
-        """Return the guide of what the next grain overlaps or, at the edge, follows."""
+        """Return the guide of the audio that the next grain overlaps or, at the edge, follows."""
         factor = self._around.guide_factor
         if self._source is not None:
             number, frame = self._source
@@ -201,7 +206,7 @@ class GrainSelector:
         return guide[-int(LEAD_IN_S * self._around.bands.sample_rate) // factor :]
 
     def _shift_db(self, slot: Slot, *, is_right: bool) -> Float64Array:
-        """Return the gains from a side's usual level to that wanted at this point."""
+        """Return the gains from a side's usual level to the level wanted at this point."""
         share = slot.centre / self._frames
         left, right = 10 ** (self._around.usual_db / 20)
         wanted_db = 20 * np.log10((1 - share) * left + share * right)
@@ -209,13 +214,13 @@ class GrainSelector:
         return np.asarray(np.clip(shift_db, MAX_CUT_DB, MAX_BOOST_DB))
 
     def _together(self, shift_db: Float64Array, *, is_right: bool) -> Float64Array:
-        """Return what those gains do to the level over all channels, shape (bands,)."""
+        """Return the level change over all channels that these gains make, shape (bands,)."""
         shifted = self._around.usual_db[int(is_right)] + shift_db
         together_db = 10 * np.log10((10 ** (shifted / 10)).mean(axis=0))
         return np.asarray(together_db - self._usual_together_db[int(is_right)])
 
     def _trim_db(self, level_db: Float64Array, slot: Slot) -> Float64Array:
-        """Return the correction that lets a grain's level follow from the one before."""
+        """Return the correction of a grain's level towards that of the grain before."""
         bound = MAX_TRIM_DB
         if slot.tail == 0 and self._meets_right:
             trim_db = self._around.places.levels_db[self._right] - level_db
@@ -232,7 +237,7 @@ class GrainSelector:
     def _remember(
         self, *, place: int, number: int, frame: int, slot: Slot, change_db: Float64Array
     ) -> None:
-        """Keep what really followed the grain, which the next one shall resemble."""
+        """Keep the audio that really followed the grain: the next grain must resemble it."""
         bands = self._around.bands
         last = self._around.stretches[number].frames // bands.hop
         first = place - int(self._around.places.frame[place]) // bands.hop

@@ -1,16 +1,16 @@
-"""The cheapest ways through kept audio that fill a span: where to enter, jump and leave.
+"""Find the cheapest paths through kept audio that fill a span: enter, jump and leave.
 
-The description of the kept audio is a line of *nodes*, the instants between its steps.
-A path enters at a node whose past resembles what stands before the span, goes on as
-the recording did, may jump between nodes whose surroundings agree, and leaves at a
-node whose future resembles what stands after the span, exactly as many steps later.
+The description of the kept audio is a line of *nodes*, the instants between its steps. A path
+enters at a node whose past resembles the sound before the span. It goes on as the recording did
+and may jump between nodes whose surroundings agree. It leaves, exactly as many steps later as
+the span has, at a node whose future resembles the sound after the span.
 
 Notes
 -----
 A shortest path through a similarity graph: Perraudin, Holighaus, Majdak, Balazs,
-"Inpainting of long audio segments with similarity graphs", 2018. Here the cost to
-go is computed once, backwards from the end of the span, so that every take is a walk
-that looks as far ahead as the span goes.
+"Inpainting of long audio segments with similarity graphs", 2018. Here the
+cost to go is computed once, backwards from the end of the span, so that every take is a
+walk that knows the cost of the whole rest.
 """
 
 from dataclasses import dataclass
@@ -22,42 +22,63 @@ from reapaint_engine.protocol.arrays import BoolArray, Float32Array
 from reapaint_engine.protocol.progress import OnFraction
 from reapaint_engine.protocol.spans import Span
 
-UNHEARD_DB = 0.5
-UNHEARD_CHROMA = 0.02
-"""A description that varies less than this doesn't tell moments apart."""
-LEAST_MEAN = 0.3
-"""Where everything is alike, what differs is not made more of than this."""
+MIN_SPREAD_DB = 0.5
+"""Levels that vary less than this don't tell moments apart."""
+
+MIN_SPREAD_CHROMA = 0.02
+"""Chroma that varies less than this doesn't tell moments apart."""
+
+MIN_MEAN_DISTANCE = 0.3
+"""Distances are divided by their mean, but at least by this: small differences in even sound
+must not count as large."""
+
 NEAR_S = 0.09
-"""How far both sides of a jump must agree in detail."""
+"""Both sides of a jump must agree in detail over this long."""
+
 FAR_S = 0.75
-"""How far they should agree in outline: a bar's position, a phrase, a decay."""
+"""Both sides of a jump should agree in outline over this long: a bar's position, a phrase, a
+decay."""
+
 PRIOR_STEPS = 3
-"""A comparison of fewer steps than this is mostly taken as that of strangers."""
+"""A comparison of fewer steps counts mostly as that of unrelated moments."""
+
 JUMP_COST = 0.25
-"""A jump's own cost; 1 is the distance of two unrelated moments."""
+"""Cost of any jump; 1 is the distance of two unrelated moments."""
+
 EDGE_WEIGHT = 2.0
-"""The outer edges stand against real sound, and count for more than jumps within."""
+"""The joins at the span's edges are beside real sound and count this many times as much as
+jumps."""
+
 OFF_GRID_COST = 1.0
 OFF_GRID_S = 0.03
-"""A jump this far off the beat costs OFF_GRID_COST, times the confidence in the tempo."""
+"""A jump this far off the beat costs ``OFF_GRID_COST``, times the confidence in the tempo."""
+
 NEIGHBOURS = 20
-"""Parts of the kept audio into each of which the best jump is kept."""
+"""The kept audio is divided into this many parts, and the best jump into each is kept."""
+
 MIN_JUMP_S = 0.2
 """A shorter jump stays in the same sound."""
+
 MIN_RUN_S = 0.3
-"""A passage lasts at least so long, where the kept audio allows."""
+"""A passage is at least this long, where the kept audio allows."""
+
 GUARD_S = 0.05
-"""Kept audio wanted before an entry and after an exit, for crossfades; less costs
-CROWDED_COST."""
+"""Kept audio wanted before an entry and after an exit, for crossfades. Less costs
+``CROWDED_COST``."""
+
 CROWDED_COST = 4.0
-LOOK_AHEAD_S = 20.0
+MAX_LOOK_AHEAD_S = 20.0
 """Further from the end than this, the cost to go no longer depends on the distance."""
+
 ECHO_COST = 1.0
-"""Entering what was heard just before, or leaving to hear it again just after."""
-APART_S = 0.3
+"""Cost of entering sound that was heard just before, or leaving into sound heard again just
+after."""
+
+MIN_ENTRY_DISTANCE_S = 0.3
 """Entries nearer to each other than this begin with the same sound."""
+
 USED_COST = 1.0
-"""Entering what this take has already used, once for each time."""
+"""Cost of entering sound that this take has used already, for each time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,9 +92,10 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """From ``target`` on, the span holds the kept audio that begins at ``source``.
+    """A run of kept audio that fills the span from one frame on.
 
-    ``node`` is a frame of the stretch it is taken from, within a step of ``source``.
+    The span holds from ``target`` on the kept audio that begins at ``source``. ``node`` is a
+    frame of the stretch it is taken from, within a step of ``source``.
     """
 
     target: int
@@ -85,8 +107,8 @@ class Run:
 class Nodes:
     """The instants between steps; each stretch has one more of them than steps.
 
-    ``frame`` is the instant's frame in the window, ``ends`` is True after the last step
-    of a stretch, ``room`` counts the steps since its stretch began and until it ends.
+    ``frame`` is the instant's frame in the window. ``ends`` is True after the last step of a
+    stretch. ``room`` counts the steps since its stretch began and until it ends.
     """
 
     frame: Steps
@@ -96,7 +118,7 @@ class Nodes:
 
     @property
     def count(self) -> int:
-        """How many nodes there are."""
+        """Return how many nodes there are."""
         return len(self.frame)
 
 
@@ -128,9 +150,9 @@ def step_distances(features: Features, weights: Weights) -> Float32Array:
     """
     groups = []
     for weight, values, unheard in (
-        (weights.mel, features.mel_db, UNHEARD_DB),
-        (weights.chroma, features.chroma, UNHEARD_CHROMA),
-        (weights.onset, features.onset[:, None], UNHEARD_DB),
+        (weights.mel, features.mel_db, MIN_SPREAD_DB),
+        (weights.chroma, features.chroma, MIN_SPREAD_CHROMA),
+        (weights.onset, features.onset[:, None], MIN_SPREAD_DB),
     ):
         centred = values - values.mean(axis=0)
         spread = float(np.sqrt(2 * np.mean(np.sum(centred**2, axis=1))))
@@ -144,7 +166,7 @@ def step_distances(features: Features, weights: Weights) -> Float32Array:
     distances += power[None, :]
     np.maximum(distances, 0, out=distances)
     np.sqrt(distances, out=distances)
-    distances /= max(float(distances.mean()), LEAST_MEAN)
+    distances /= max(float(distances.mean()), MIN_MEAN_DISTANCE)
     return distances
 
 
@@ -157,10 +179,10 @@ def jump_costs(
     beat_confidence: float,
     step: OnFraction,
 ) -> Float32Array:
-    """Return what it costs to go on at one node instead of another.
+    """Return the cost of going on at one node instead of another.
 
-    Both are compared by what lies around them, in detail nearby and in outline further
-    away; where only the past or the future exists on a side, only that counts.
+    Nodes are compared by the sound around them, in detail nearby and in outline further away.
+    Where only the past or the future exists on a side, only that counts.
 
     Returns
     -------
@@ -209,7 +231,7 @@ def _around(block: Float32Array, width: int) -> Float32Array:
 
 
 def _off_grid(nodes: Nodes, rate: int, beat_s: float, confidence: float) -> Float32Array:
-    """Return what every jump costs for missing a whole number of beats."""
+    """Return for every jump the cost of missing a whole number of beats."""
     time_s = (nodes.frame / rate).astype(np.float32)
     beats = (time_s[None, :] - time_s[:, None]) / np.float32(beat_s)
     miss_s = np.abs(beats - np.round(beats)) * np.float32(beat_s)
@@ -219,14 +241,14 @@ def _off_grid(nodes: Nodes, rate: int, beat_s: float, confidence: float) -> Floa
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Routes:
-    """All that the takes of one span share.
+    """Everything that the takes of one span share.
 
     Attributes
     ----------
     length
         Steps of the span.
     neighbours, neighbour_costs
-        For each node where to jump to and at which cost, shape (nodes, up to NEIGHBOURS).
+        For each node the nodes to jump to and the costs, shape (nodes, up to NEIGHBOURS).
     to_go
         Cost to the end when going on from a node, by the number of steps that remain,
         shape (look-ahead + 1, nodes); infinite where the kept audio ends.
@@ -256,12 +278,12 @@ def find_routes(
     beat_confidence: float,
     step: OnFraction,
 ) -> Routes:
-    """Return every take's common ground: jumps, costs to go and entries.
+    """Return what every take needs: jumps, costs to go and entries.
 
     Parameters
     ----------
     echo_s
-        For how long what was heard is still in the ear, in seconds.
+        How long a listener remembers a sound, in seconds.
     beat_s, beat_confidence
         Period of the beat, and 0 to 1 how much jumps should keep to it.
     step
@@ -283,7 +305,7 @@ def find_routes(
     leave[nodes.room[1] < guard] += CROWDED_COST
     neighbours, neighbour_costs = _neighbours(costs, nodes, features, guard, step)
     step(0.4)
-    ahead = min(length, max(1, round(LOOK_AHEAD_S / features.hop_s)))
+    ahead = min(length, max(1, round(MAX_LOOK_AHEAD_S / features.hop_s)))
     to_go = _costs_to_go(
         leave,
         nodes=nodes,
@@ -293,7 +315,7 @@ def find_routes(
         step=step,
     )
     total = enter + to_go[min(length, ahead)]
-    entries = _minima(total, max(1, round(APART_S / features.hop_s)))
+    entries = _minima(total, max(1, round(MIN_ENTRY_DISTANCE_S / features.hop_s)))
     entries = entries[np.isfinite(total[entries])]
     return Routes(
         hop=features.hop,
@@ -318,7 +340,8 @@ def _guard(nodes: Nodes, features: Features) -> int:
 def _edge(costs: Float32Array, nodes: Nodes, node: Steps, axis: int) -> Float32Array:
     """Return the cost of joining every node to a real edge, 0 where there is none.
 
-    ``axis`` 1: entered from the edge, what lies before counts; 0: left to the edge.
+    With ``axis`` 1 the path enters from the edge, and the sound before counts. With 0 it leaves
+    to the edge.
     """
     at_edge = node[(nodes.room[0] > 0)[node]] if axis == 1 else node[(nodes.room[1] > 0)[node]]
     if len(at_edge) == 0:
@@ -328,7 +351,7 @@ def _edge(costs: Float32Array, nodes: Nodes, node: Steps, axis: int) -> Float32A
 
 
 def _echo(edge: int, nodes: Nodes, features: Features, echo_s: float) -> Float32Array:
-    """Return what it costs to hear again what has just been heard, or soon will be."""
+    """Return the cost of repeating sound that is heard just before or just after."""
     away_s = np.abs(nodes.frame - edge) / features.sample_rate
     return np.asarray(ECHO_COST * np.exp(-away_s / echo_s), dtype=np.float32)
 
@@ -338,7 +361,8 @@ def _neighbours(
 ) -> tuple[Steps, Float32Array]:
     """Return for each node the best place to jump to in every part of the kept audio.
 
-    With the best places alone, all of one kind, a long path would tread in circles.
+    The best places alone are all of one kind, and a long path among them would go round in
+    circles.
     """
     count = nodes.count
     allowed = (nodes.room[0] >= guard) & (nodes.room[1] > guard)
@@ -363,7 +387,7 @@ def _neighbours(
 
 
 def _add_way_out(best: Steps, best_costs: Float32Array, nodes: Nodes) -> None:
-    """Make sure that the end of a stretch leads somewhere, however short the context."""
+    """Make sure that a path can jump from the end of a stretch, however short the context."""
     home = int(np.argmax(nodes.room[1]))
     stuck = nodes.ends & ~np.isfinite(best_costs).any(axis=1)
     best[stuck, 0] = home
@@ -402,7 +426,7 @@ def _costs_to_go(
 
 
 def _minima(values: Float32Array, apart: int) -> Steps:
-    """Return the places of local minima at least ``apart`` from a lower one, best first."""
+    """Return the places of local minima, best first, at least ``apart`` from a lower one."""
     order = np.argsort(values, kind="stable")
     taken = np.zeros(len(values), dtype=np.bool_)
     chosen = []
@@ -421,7 +445,7 @@ def walk(routes: Routes, entry: int, rng: np.random.Generator, noise: float) -> 
     entry
         The node at which the path begins.
     rng, noise
-        Each way to go costs up to ``noise`` more or less by chance.
+        The cost of each way changes by up to ``noise`` at random.
     """
     nodes, length = routes.nodes, routes.length
     ahead = len(routes.to_go) - 1
@@ -440,7 +464,7 @@ def walk(routes: Routes, entry: int, rng: np.random.Generator, noise: float) -> 
             ways = ways + noise * rng.random(len(ways), dtype=np.float32)
             best = int(np.argmin(ways))
             if must or ways[best] < stay:
-                # Entering shortly before what was used leads into it.
+                # An entry shortly before used sound leads into it.
                 used[max(0, node - (done - begun) - min_run) : node] += USED_COST
                 node, begun = int(targets[best]), done
                 runs.append((done, node))
@@ -451,8 +475,8 @@ def walk(routes: Routes, entry: int, rng: np.random.Generator, noise: float) -> 
 def _in_frames(routes: Routes, runs: list[tuple[int, int]], last: int) -> tuple[Run, ...]:
     """Return runs in frames; the last is counted back from the span's end.
 
-    The span need not be a whole number of steps: what is left over falls into the join
-    before the last run, or, where there is only one, is shared by both edges.
+    The span need not be a whole number of steps. The rest falls into the join before the last
+    run or, where there is only one run, is shared by both edges.
     """
     span, hop, frame = routes.span, routes.hop, routes.nodes.frame
     left_over = span.length - routes.length * hop

@@ -1,8 +1,7 @@
-"""The pauses of speech, as the only context of a gap in it.
+"""Find the pauses of speech, the only context of a gap in it.
 
-A word that is missing can't be made from other words: their pieces would be babble.
-What a listener expects where nobody speaks is the room, and the room is heard in the
-pauses.
+A missing word can't be made from other words: their pieces would be babble. Where nobody speaks
+a listener expects the sound of the room, which is heard in the pauses.
 """
 
 from dataclasses import replace
@@ -14,16 +13,20 @@ from reapaint_engine.backends.context.features import Features
 from reapaint_engine.protocol.spans import Span
 
 QUIET_PERCENTILE = 5
-ABOVE_QUIET_DB = 8.0
-"""A pause is this near to the quietest steps ..."""
-BELOW_LOUD_DB = 15.0
-"""... and this far below the loudest, or it is speech as well."""
-SHORTEST_S = 0.1
+MAX_ABOVE_QUIET_DB = 8.0
+"""A pause is no louder than the quietest steps by more than this."""
+
+MIN_BELOW_LOUD_DB = 15.0
+"""A pause is at least this much quieter than the loudest steps; else it is speech."""
+
+MIN_PAUSE_S = 0.1
 """A shorter pause is the stop of a consonant."""
+
 MARGIN_S = 0.02
-"""Not taken from a pause's ends, where words begin and die away."""
-LEAST_S = 0.2
-"""Pauses needed altogether to know the room from them."""
+"""This much is left out at a pause's ends, where words begin and die away."""
+
+MIN_TOTAL_PAUSES_S = 0.2
+"""Pauses must have this length altogether, or they don't show what the room sounds like."""
 
 
 def pauses_only(window: Window, features: Features) -> Window | None:
@@ -32,7 +35,7 @@ def pauses_only(window: Window, features: Features) -> Window | None:
     Parameters
     ----------
     window
-        What is heard.
+        The audio and its spans.
     features
         The description of its kept audio around the span to be filled.
 
@@ -44,7 +47,7 @@ def pauses_only(window: Window, features: Features) -> Window | None:
     """
     pauses = _pauses(features)
     length = sum(pause.length for pause in pauses)
-    if length < LEAST_S * window.sample_rate:
+    if length < MIN_TOTAL_PAUSES_S * window.sample_rate:
         return None
     edges = [0, *(edge for pause in pauses for edge in (pause.start, pause.end)), window.frames]
     masks = (Span(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True))
@@ -52,12 +55,12 @@ def pauses_only(window: Window, features: Features) -> Window | None:
 
 
 def _pauses(features: Features) -> list[Span]:
-    """Return the runs of quiet steps, in frames, without their ends."""
+    """Return the runs of quiet steps, in frames, without their margins."""
     quiet_db, loud_db = np.percentile(features.level_db, [QUIET_PERCENTILE, 95])
-    quiet = features.level_db < min(quiet_db + ABOVE_QUIET_DB, loud_db - BELOW_LOUD_DB)
+    quiet = features.level_db < min(quiet_db + MAX_ABOVE_QUIET_DB, loud_db - MIN_BELOW_LOUD_DB)
     same = np.diff(features.stretch) == 0
     margin = round(MARGIN_S * features.sample_rate)
-    shortest = round(SHORTEST_S * features.sample_rate)
+    shortest = round(MIN_PAUSE_S * features.sample_rate)
     pauses, start = [], None
     for index in range(features.steps):
         begins = index == 0 or not (quiet[index - 1] and same[index - 1])

@@ -1,4 +1,4 @@
-"""Mode ``repair``: short gaps, from the sound on both sides."""
+"""Fill short gaps from the sound on both sides (mode ``repair``)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 import scipy
 
 from reapaint_engine.backends.base import Fill, Passage, Window
-from reapaint_engine.backends.context.excitation import LEAST_FRAMES, estimate_excitation
+from reapaint_engine.backends.context.excitation import MIN_KNOWN_FRAMES, estimate_excitation
 from reapaint_engine.backends.context.repetition import find_repetition
 from reapaint_engine.dsp.interpolation import Interpolator, interpolator, runs
 from reapaint_engine.dsp.prediction import autocorrelation, burg, lpc
@@ -20,7 +20,7 @@ from reapaint_engine.protocol.spans import Span
 class Reach:
     """How far a predictor looks back, and how much sound on each side it is fitted to.
 
-    ``penalty`` is what each coefficient must gain to be kept.
+    ``penalty`` is how much each coefficient must add to twice the log likelihood to be kept.
     """
 
     order_s: float
@@ -30,54 +30,57 @@ class Reach:
 
 
 NEAR = Reach(order_s=0.0116, most_order=512, context_s=0.04, penalty=5.0)
-"""For noise-like sound: the less is heard, the more it is of one kind (LSD at 20 to 100 ms
-is 0.2 to 0.3 dB lower than with ``FAR``). It has few coefficients where more would follow
-chance (another 0.2 to 0.4 dB)."""
+"""For noise-like sound. Less context is more of one kind (LSD at 20 to 100 ms is 0.2 to 0.3 dB
+lower than with ``FAR``). Few coefficients follow chance less (another 0.2 to 0.4 dB)."""
 
 FAR = Reach(order_s=0.0227, most_order=1000, context_s=0.06, penalty=0.0)
-"""For clicks and tones: partials are told apart (SNR at 5 ms is 0.5 dB higher)."""
+"""For clicks and tones: it tells partials apart (SNR at 5 ms is 0.5 dB higher)."""
 
 TONES = Reach(order_s=0.0227, most_order=1000, context_s=0.06, penalty=5.0)
-"""For longer gaps in tones: ``FAR`` without what chance alone would have it foresee."""
+"""For longer gaps in tones: like ``FAR``, but without coefficients that are there only by
+chance."""
 
 WIDE = Reach(order_s=0.0625, most_order=1000, context_s=0.25, penalty=0.0)
-"""For a second opinion on clicks: the mean of both fills errs less than either, by 0.3 dB in
-SNR at 5 ms."""
+"""For a second fill of clicks: the mean of both fills errs less than either, by 0.3 dB in SNR
+at 5 ms."""
 
-CLICK_S = 0.01
-"""Gaps up to here are filled from ``FAR`` and ``WIDE``, whatever the sound."""
+MAX_CLICK_S = 0.01
+"""Gaps up to this length are filled from ``FAR`` and ``WIDE``, whatever the sound."""
 
-STEADY_DB = 10.0
+MIN_STEADY_SNR_DB = 10.0
 STEADY_FOR_S = 0.01
-"""Sound is steady when prediction alone foresees this much of it at that ratio."""
+"""Sound is steady when prediction alone reaches ``MIN_STEADY_SNR_DB`` over this long."""
 
-PLAIN_S = 0.005
-UNCERTAIN_S = 0.02
-"""Up to the one a gap is filled by the likeliest sound; from the other on with what can't
-be predicted too, or else noise would sink to silence in mid-gap. Evenly between."""
+MAX_PLAIN_S = 0.005
+"""Up to this length a gap is filled by the most likely sound, without an excitation."""
 
-SWELL_BOUND = 2.0
-"""A fill that rises above this many times its surroundings' peak is not to be trusted."""
+MIN_EXCITED_S = 0.02
+"""From this length on a gap gets the whole excitation, or noise would sink to silence in
+mid-gap. Between ``MAX_PLAIN_S`` and this, the excitation grows evenly."""
 
-POLES_INWARD = (1.0, 0.999, 0.99, 0.9)
+MAX_PEAK_RATIO = 2.0
+"""A fill that rises above this many times its surroundings' peak is not used."""
 
-ALIKE = 0.6
+POLE_FACTORS = (1.0, 0.999, 0.99, 0.9)
+"""Factors by which a predictor's poles are moved inward, tried in turn."""
+
+MAX_AUTOCORRELATION_DIFFERENCE = 0.6
 """Channels share a predictor when their normalised autocorrelations differ by less."""
 
-QUIETEST = 1e-3
-"""A stretch below this share of the loudest is silence: it is not raised further."""
+MIN_SIZE_SHARE = 1e-3
+"""A stretch below this share of the loudest is silence, and isn't raised further."""
 
-GROUP_CHANNELS = 8
-"""More are worked on in turn, so that a cancelled job ends soon at any rate."""
+MAX_GROUP_CHANNELS = 8
+"""More channels are filled in several groups, so that a cancelled job ends soon."""
 
 COMPARED_LAGS = 32
 SAME_TAKE_DB = -30.0
-"""Takes that differ by less are the same to a listener."""
+"""Takes that differ by less sound the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """A fill for each seed, and what the user should know about them."""
+    """A fill for each seed, and warnings for the user."""
 
     fills: tuple[Fill, ...]
     warnings: tuple[str, ...] = ()
@@ -86,15 +89,15 @@ class Repair:
 def repair(window: Window, seeds: Sequence[int], step: OnFraction) -> Repair:
     """Fill every span of a window from the sound right beside it.
 
-    Spans within a predictor's reach of each other are unknowns of one system, so that
-    no span's old content is read for another's fill.
+    Spans within a predictor's reach of each other are unknowns of one system, so that no span's
+    old content is read for the fill of another.
 
     Parameters
     ----------
     window
         Audio at any rate, of any number of channels. What its spans hold is not read.
     seeds
-        One for each take: what can't be predicted is drawn by it.
+        One for each take: its excitation is drawn with it.
     step
         Called between two pieces of work with the share that is done, 0 to 1.
 
@@ -133,7 +136,7 @@ def _order(reach: Reach, sample_rate: int) -> int:
 
 
 def _clusters(spans: Sequence[Span], reach: int) -> list[list[Span]]:
-    """Gather spans that lie within a prediction's reach of each other."""
+    """Group spans that lie within a predictor's reach of each other."""
     clusters: list[list[Span]] = []
     for span in spans:
         if clusters and span.start - clusters[-1][-1].end <= reach:
@@ -163,9 +166,9 @@ class _Region:
 
 
 def _region(window: Window, missing: Mask, spans: Sequence[Span], reach: Reach) -> _Region:
-    context = max(LEAST_FRAMES, round(reach.context_s * window.sample_rate))
+    context = max(MIN_KNOWN_FRAMES, round(reach.context_s * window.sample_rate))
     start = max(0, spans[0].start - context)
-    # Frames after the source's end are no context, but they may have to be filled.
+    # Frames after the source's end are no context, but may have to be filled.
     end = max(min(window.audio_frames, spans[-1].end + context), spans[-1].end)
     hole = missing[start:end]
     return _Region(
@@ -191,10 +194,10 @@ def _fill(
     groups = list(_alike_channels(far))
     for index, channels in enumerate(groups):
         step(index / len(groups))
-        region, coefficients = _chosen(near, far, channels)
+        region, coefficients = _choose_predictor(near, far, channels)
         step(index / len(groups))
-        if region.longest_s > CLICK_S and passage is None:
-            passage = _recurring(window, missing, far, spans)
+        if region.longest_s > MAX_CLICK_S and passage is None:
+            passage = _find_recurring(window, missing, far, spans)
             step(index / len(groups))
         first = region.start - far.start
         heard = None
@@ -214,7 +217,7 @@ def _fill(
     return [[_passage(take, span, far.start) for span in spans] for take in filled]
 
 
-def _recurring(
+def _find_recurring(
     window: Window, missing: Mask, region: _Region, spans: Sequence[Span]
 ) -> Float64Array:
     """Return the passage most like a region, of its shape; silence where there is none."""
@@ -228,9 +231,11 @@ def _recurring(
     return window.audio[:, extent.start + shift : extent.end + shift].astype(np.float64)
 
 
-def _chosen(near: _Region, far: _Region, channels: Sequence[int]) -> tuple[_Region, Float64Array]:
+def _choose_predictor(
+    near: _Region, far: _Region, channels: Sequence[int]
+) -> tuple[_Region, Float64Array]:
     """Return the region and predictor that suit the gaps and the sound."""
-    if near.longest_s > CLICK_S:
+    if near.longest_s > MAX_CLICK_S:
         coefficients = _predictor(near, channels, NEAR)
         if not _is_steady(near, channels, coefficients):
             return near, coefficients
@@ -244,15 +249,19 @@ def _passage(filled: Audio, span: Span, start: int) -> Passage:
 
 
 def _alike_channels(region: _Region) -> Iterator[list[int]]:
-    """Group sounding channels of like spectrum: they share a predictor, and its cost."""
+    """Group the channels of similar spectrum that aren't silent: they share a predictor."""
     left = [channel for channel in range(region.audio.shape[0]) if np.any(region.audio[channel])]
     shapes = {}
     for channel in left:
         products = autocorrelation(region.audio[channel], COMPARED_LAGS)
         shapes[channel] = products / products[0]
     while left:
-        group = [c for c in left if np.max(np.abs(shapes[c] - shapes[left[0]])) < ALIKE]
-        group = group[:GROUP_CHANNELS]
+        group = [
+            c
+            for c in left
+            if np.max(np.abs(shapes[c] - shapes[left[0]])) < MAX_AUTOCORRELATION_DIFFERENCE
+        ]
+        group = group[:MAX_GROUP_CHANNELS]
         yield group
         left = [channel for channel in left if channel not in group]
 
@@ -261,20 +270,20 @@ def _predictor(region: _Region, channels: Sequence[int], reach: Reach) -> Float6
     stretches = region.stretches()
     longest = max((stretch.shape[1] for stretch in stretches), default=0)
     order = min(_order(reach, region.sample_rate), longest // 2)
-    # Quiet stretches and channels count as much as loud ones: a stroke on one side would
-    # else give the gap its spectrum, and the other side's sound be taken for silence.
+    # Quiet stretches and channels count as much as loud ones. Otherwise a stroke on one
+    # side would give the gap its spectrum, and the other side would count as silence.
     rows = [stretch[channel] for channel in channels for stretch in stretches]
     sizes = [np.sqrt(np.mean(np.square(row))) for row in rows]
-    least = max(QUIETEST * max(sizes, default=0.0), 1e-30)
+    least = max(MIN_SIZE_SHARE * max(sizes, default=0.0), 1e-30)
     levelled = [row / max(size, least) for row, size in zip(rows, sizes, strict=True)]
     return burg(levelled, order, penalty=reach.penalty)
 
 
 def _is_steady(region: _Region, channels: Sequence[int], coefficients: Float64Array) -> bool:
-    """Say whether prediction alone foresees the sound on both sides of the gaps.
+    """Return whether prediction alone follows the sound on both sides of the gaps.
 
-    Forward over the last frames before, backward over the first ones after, since that
-    is what it would have to do from there on.
+    It is tested forwards over the last frames before and backwards over the first ones after:
+    from there on, the fill would have to be predicted.
     """
     order = coefficients.size - 1
     frames = round(STEADY_FOR_S * region.sample_rate)
@@ -289,9 +298,9 @@ def _is_steady(region: _Region, channels: Sequence[int], coefficients: Float64Ar
         missed = 0.0
         for channel in channels:
             past = scipy.signal.lfiltic([1.0], coefficients, known[channel, : -order - 1 : -1])
-            foreseen, _ = scipy.signal.lfilter([1.0], coefficients, np.zeros(frames), zi=past)
-            missed += float(np.sum((foreseen - wanted[channel]) ** 2))
-        if missed > 10 ** (-STEADY_DB / 10) * np.sum(wanted[channels] ** 2):
+            predicted, _ = scipy.signal.lfilter([1.0], coefficients, np.zeros(frames), zi=past)
+            missed += float(np.sum((predicted - wanted[channel]) ** 2))
+        if missed > 10 ** (-MIN_STEADY_SNR_DB / 10) * np.sum(wanted[channels] ** 2):
             return False
     return True
 
@@ -307,50 +316,52 @@ def _takes(
 ) -> Iterator[Float64Array]:
     """Fill a region once for each seed, each of shape (channels, frames).
 
-    The likeliest fill and the draws are solved apart, which adds up to the same, so that
-    no draw has a say in how the predictor is tamed for the others.
+    The most likely fill and the excitations are solved separately, which adds up to the same.
+    So no excitation changes how the predictor is made stable for the others.
     """
     peaks = np.max(np.abs(region.audio[channels]), axis=1, keepdims=True)
-    bound = np.maximum(SWELL_BOUND * peaks, 1e-30)
-    likeliest, solve = _tamed(region, channels, coefficients, bound)
-    if region.longest_s <= CLICK_S:
-        likeliest = _reconsidered(
+    bound = np.maximum(MAX_PEAK_RATIO * peaks, 1e-30)
+    likeliest, solve = _fill_without_swell(region, channels, coefficients, bound)
+    if region.longest_s <= MAX_CLICK_S:
+        likeliest = _average_with_second_fill(
             region, wide=wide, channels=channels, filled=likeliest, bound=bound
         )
-    share = min(1.0, (region.longest_s - PLAIN_S) / (UNCERTAIN_S - PLAIN_S))
-    open_to_chance = None
+    share = min(1.0, (region.longest_s - MAX_PLAIN_S) / (MIN_EXCITED_S - MAX_PLAIN_S))
+    excitation = None
     if share > 0.0:
         audio, rate = region.audio[channels], region.sample_rate
-        open_to_chance = estimate_excitation(audio, region.hole, coefficients, rate, passage)
-    if open_to_chance is not None:
-        bound = np.maximum(bound, SWELL_BOUND * open_to_chance.loudest)
+        excitation = estimate_excitation(audio, region.hole, coefficients, rate, passage)
+    if excitation is not None:
+        bound = np.maximum(bound, MAX_PEAK_RATIO * excitation.loudest)
     for seed in seeds:
-        if open_to_chance is None:
+        if excitation is None:
             yield likeliest
             continue
-        wanted = share * open_to_chance.drawn(np.random.default_rng([seed, region.start]))
+        wanted = share * excitation.draw(np.random.default_rng([seed, region.start]))
         drawn = solve(np.zeros_like(wanted), wanted)
         yield likeliest + drawn / max(1.0, float(np.max(np.abs(drawn) / bound)))
 
 
-def _tamed(
+def _fill_without_swell(
     region: _Region, channels: Sequence[int], coefficients: Float64Array, bound: Float64Array
 ) -> tuple[Float64Array, Interpolator]:
-    """Return the likeliest fill, and the interpolator that made it.
+    """Return the most likely fill, and the interpolator that made it.
 
-    From very little sound a predictor may take tones for others that beat: a fill that
-    fits on both sides, and swells in between. Moving its poles inward calms it.
+    From very little sound, a predictor may mistake tones for others that beat. Such a fill fits
+    on both sides but swells in between. Moving the poles inward prevents this.
     """
     audio = region.audio[channels]
-    for inward in POLES_INWARD:
-        solve = _reaching(region.hole, coefficients * inward ** np.arange(coefficients.size))
+    for inward in POLE_FACTORS:
+        solve = _local_interpolator(
+            region.hole, coefficients * inward ** np.arange(coefficients.size)
+        )
         filled = solve(audio, np.zeros_like(audio))
-        if np.all(np.abs(filled) <= bound) or inward == POLES_INWARD[-1]:
+        if np.all(np.abs(filled) <= bound) or inward == POLE_FACTORS[-1]:
             return np.clip(filled, -bound, bound), solve
-    raise AssertionError("the last of them is taken as it is")
+    raise AssertionError("the last fill is always taken")
 
 
-def _reconsidered(
+def _average_with_second_fill(
     region: _Region,
     *,
     wide: _Region,
@@ -358,10 +369,10 @@ def _reconsidered(
     filled: Float64Array,
     bound: Float64Array,
 ) -> Float64Array:
-    """Average a fill with the one that a longer while of sound leads to expect.
+    """Average a fill with a second one, whose predictor is fitted to more sound.
 
-    Once a gap is filled, a predictor can be fitted across it, as by Janssen, Veldhuis and
-    Vries (1986).
+    Once a gap is filled, a predictor can be fitted across it, as by Janssen, Veldhuis and Vries
+    (1986).
     """
     first = region.start - wide.start
     inside = slice(first, first + region.hole.size)
@@ -372,14 +383,16 @@ def _reconsidered(
     order = min(_order(WIDE, wide.sample_rate), hole.size // 4)
     mean = filled.copy()
     for samples, fill, most in zip(audio, mean, bound, strict=True):
-        again = _reaching(hole, lpc(samples, order))(samples[np.newaxis], np.zeros((1, hole.size)))
+        again = _local_interpolator(hole, lpc(samples, order))(
+            samples[np.newaxis], np.zeros((1, hole.size))
+        )
         if np.max(np.abs(again[:, hole])) <= most:
             fill[region.hole] = (fill[region.hole] + again[0, hole]) / 2
     return mean
 
 
-def _reaching(hole: Mask, coefficients: Float64Array) -> Interpolator:
-    """Interpolate in what a predictor reaches from the gaps, and leave the rest."""
+def _local_interpolator(hole: Mask, coefficients: Float64Array) -> Interpolator:
+    """Interpolate within a predictor's reach of the gaps, and leave the rest unchanged."""
     order = coefficients.size - 1
     gaps = runs(hole)
     reached = slice(max(0, gaps[0][0] - order), gaps[-1][1] + order)
@@ -394,7 +407,7 @@ def _reaching(hole: Mask, coefficients: Float64Array) -> Interpolator:
 
 
 def _warnings(fills: Sequence[Fill]) -> tuple[str, ...]:
-    """Say so where takes that were asked for can't be told apart."""
+    """Warn where several takes were wanted but sound the same."""
     if len(fills) < 2:
         return ()
     first, second = (np.concatenate([p.audio for p in f.passages], axis=1) for f in fills[:2])

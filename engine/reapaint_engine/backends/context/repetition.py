@@ -1,4 +1,4 @@
-"""Where the sound around a gap comes again: loops and beats repeat what a gap has lost."""
+"""Find where the sound around a gap recurs: loops and beats repeat the lost sound."""
 
 from dataclasses import dataclass
 
@@ -9,21 +9,22 @@ from reapaint_engine.protocol.arrays import Audio, Float64Array, Mask
 from reapaint_engine.protocol.spans import Span
 
 SEARCHED_S = 5.0
-"""How far on each side a passage is looked for."""
+"""How far on each side a passage is searched for."""
 
-SEARCH_RATE = 12_000
-"""A first search at about this rate finds the place; it is then sought to the frame."""
+SEARCH_RATE_HZ = 12_000
+"""The first search is made at about this rate; a second one finds the exact frame."""
 
-CANDIDATES = 8
-"""At the low rate an exact repeat between two samples may not be the very best."""
+MAX_CANDIDATES = 8
+"""Best places of the first search that are compared exactly: at a low rate an exact repeat
+between two samples may not be the very best."""
 
-QUIETEST = 1e-6
-"""Passages below this share of the loudest one's energy are like everything and nothing."""
+MIN_ENERGY_SHARE = 1e-6
+"""Passages below this share of the loudest one's energy are too quiet to compare."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Searched:
-    """What is searched, one sample each ``step`` frames from frame ``first`` on."""
+    """The searched sound, one sample for every ``step`` frames from frame ``first`` on."""
 
     samples: Float64Array
     kept: Mask
@@ -34,7 +35,7 @@ class _Searched:
 def find_repetition(
     audio: Audio, missing: Mask, *, region: Span, hull: Span, sample_rate: int
 ) -> int | None:
-    """Return how many frames from a gap the passage lies that is most like its surroundings.
+    """Return the distance to the passage that is most like the surroundings of a gap.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def find_repetition(
     missing
         Shape (frames,), bool.
     region
-        The gap and as much of its surroundings as shall be compared.
+        The gap and the surroundings to compare.
     hull
         The gap; surroundings lie in ``region`` on both sides.
     sample_rate
@@ -56,7 +57,7 @@ def find_repetition(
         Frames to the right, or to the left if negative. None where no passage of the
         region's length is kept.
     """
-    searched = _searched(audio, missing, region, sample_rate)
+    searched = _prepare_search(audio, missing, region, sample_rate)
     step = searched.step
     sides = [Span(region.start, hull.start), Span(hull.end, region.end)]
     at = [(side.start - region.start) // step for side in sides]
@@ -77,25 +78,25 @@ def find_repetition(
             score += _likeness(searched.samples, template)[offset : offset + places]
     score = np.where(is_kept, score, -np.inf)
     shifts = [(place - before) * step for place in _highest(score, apart=2)]
-    fits = [_exact(audio, missing, sides=sides, shift=shift, step=step) for shift in shifts]
+    fits = [_refine_shift(audio, missing, sides=sides, shift=shift, step=step) for shift in shifts]
     return max(fits)[1]
 
 
 def _highest(score: Float64Array, *, apart: int) -> list[int]:
-    """Return the places of the highest scores, the neighbours of each left out."""
+    """Return the places of the highest scores, without the neighbours of each."""
     score = score.copy()
     places: list[int] = []
-    while len(places) < CANDIDATES and np.isfinite(score).any():
+    while len(places) < MAX_CANDIDATES and np.isfinite(score).any():
         places.append(int(np.argmax(score)))
         score[max(0, places[-1] - apart) : places[-1] + apart + 1] = -np.inf
     return places
 
 
-def _searched(audio: Audio, missing: Mask, region: Span, sample_rate: int) -> _Searched:
-    """Mix the surroundings down, at a low rate and without the rumble below everything."""
-    step = max(1, sample_rate // SEARCH_RATE)
+def _prepare_search(audio: Audio, missing: Mask, region: Span, sample_rate: int) -> _Searched:
+    """Mix the surroundings down at a low rate, without rumble."""
+    step = max(1, sample_rate // SEARCH_RATE_HZ)
     reach = round(SEARCHED_S * sample_rate)
-    # Whole steps before the region, so that it begins at a sample.
+    # A whole number of steps before the region, so that it begins at a sample.
     first = region.start - min(reach, region.start) // step * step
     end = min(audio.shape[1], region.end + reach)
     mixed = np.where(missing[first:end], 0.0, audio[:, first:end].sum(axis=0, dtype=np.float64))
@@ -112,15 +113,15 @@ def _likeness(samples: Float64Array, template: Float64Array) -> Float64Array:
     products = scipy.fft.irfft(spectrum, size)[: samples.size - template.size + 1]
     sums = np.concatenate([[0.0], np.cumsum(samples**2)])
     energies = sums[template.size :] - sums[: -template.size]
-    least = QUIETEST * float(energies.max()) + 1e-30
+    least = MIN_ENERGY_SHARE * float(energies.max()) + 1e-30
     wanted = float(template @ template)
     return np.asarray(products / np.sqrt(np.maximum(energies, least) * max(wanted, 1e-30)))
 
 
-def _exact(
+def _refine_shift(
     audio: Audio, missing: Mask, *, sides: list[Span], shift: int, step: int
 ) -> tuple[float, int]:
-    """Return how well a passage fits, and the shift within two steps where it does best."""
+    """Return the best normalised correlation of a passage within two steps, and its shift."""
     lowest = max(shift - 2 * step, -sides[0].start)
     highest = min(shift + 2 * step, audio.shape[1] - sides[1].end)
     if missing[sides[0].start + lowest : sides[1].end + highest].any():

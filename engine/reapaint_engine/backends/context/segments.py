@@ -1,4 +1,4 @@
-"""Segments of kept audio laid end to end: moved into phase, joined, brought to level."""
+"""Lay segments of kept audio end to end: move them into phase, join and level them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,34 +15,42 @@ from reapaint_engine.protocol.arrays import Audio, Float64Array
 from reapaint_engine.protocol.progress import OnFraction
 from reapaint_engine.protocol.spans import Span
 
-BEYOND_S = 0.05
+MAX_BEYOND_S = 0.05
 """How far a passage reaches beyond its span where its source allows, for crossfades."""
+
 ALIGN_S = 0.06
-"""Audio compared when a segment is moved into phase."""
+"""How much audio is compared when a segment is moved into phase."""
+
 MEET_S = 0.02
-"""Where two sounds meet, this much of both is compared."""
-STAY = 0.05
-"""A move to the limit must gain this much correlation."""
-JOIN_SEARCH_S = 0.15
-"""How far from where the path jumps two segments may be joined."""
-QUIET = 0.5
-"""How much correlation a join may give up to lie where nothing sounds."""
+"""How much of both sounds is compared where they meet."""
+
+LARGEST_MOVE_COST = 0.05
+"""A move by the largest distance must raise the correlation by this much."""
+
+MAX_JOIN_SHIFT_S = 0.15
+"""How far from the path's jump two segments may be joined."""
+
+LOUDNESS_WEIGHT = 0.5
+"""How much correlation a join may lose to lie in silence instead of the loudest sound."""
+
 LEVEL_S = 0.3
 LEVEL_RELEASE_S = 1.0
-"""A correction of level fades out over this time from the edge that asked for it."""
+"""A level correction fades out over this time from the edge it belongs to."""
+
 MAX_LEVEL_DB = 4.0
-UNLIKE = 0.5
-"""From this difference on the whole lead is wanted: unrelated sounds differ by 1."""
-LEAST_LEAD_S = 0.003
+FULL_LEAD_DIFFERENCE = 0.5
+"""From this difference on the whole lead is used; unrelated sounds differ by 1."""
+
+MIN_LEAD_S = 0.003
 LEAD_CONTEXT_S = 0.25
-"""What a continuation is made from; it takes what it can use."""
+"""How much context a continuation gets; it may use less."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Kept audio heard over ``target``; ``lag`` frames later it stands in the window.
+    """Kept audio that is heard over ``target``; in the window it lies ``lag`` frames later.
 
-    ``home`` is the stretch of kept audio that it may be read from.
+    It may be read from ``home`` only, a stretch of kept audio.
     """
 
     target: Span
@@ -65,13 +73,13 @@ def segments_of(window: Window, span: Span, runs: Sequence[Run]) -> tuple[Segmen
     return tuple(segments)
 
 
-def aligned(
+def align_segments(
     window: Window, span: Span, segments: Sequence[Segment], slide_s: float, step: OnFraction
 ) -> tuple[Segment, ...]:
-    """Move segments by up to ``slide_s`` until their waveforms agree with what they meet.
+    """Move segments by up to ``slide_s`` until their waveforms agree with their neighbours.
 
-    The first is moved to agree with what stands before the span, the last with what
-    stands after it, a single one with both; those between follow each other.
+    The first segment is moved to agree with the sound before the span, the last with the sound
+    after it, a single one with both. Those between follow each other.
     """
     slide = round(slide_s * window.sample_rate)
     reach = max(1, round(ALIGN_S * window.sample_rate))
@@ -79,7 +87,7 @@ def aligned(
     moved: list[Segment] = []
     for index, segment in enumerate(segments):
         step(0.2 + 0.3 * index / len(segments))
-        scores = -STAY * np.abs(np.arange(-slide, slide + 1)) / max(slide, 1)
+        scores = -LARGEST_MOVE_COST * np.abs(np.arange(-slide, slide + 1)) / max(slide, 1)
         if index == 0:
             near = Span(max(context.start, span.start - reach), span.start)
             scores += _agreement(window, near, 0, segment, slide)
@@ -97,7 +105,7 @@ def aligned(
 
 
 def _surroundings(window: Window, span: Span) -> Span:
-    """Return from where to where the window is kept around a span, the span included."""
+    """Return the stretch of the window that is kept around a span, including the span."""
     stretches = kept_stretches(window)
     start = next((kept.start for kept in stretches if kept.end == span.start), span.start)
     end = next((kept.end for kept in stretches if kept.start == span.end), span.end)
@@ -105,7 +113,7 @@ def _surroundings(window: Window, span: Span) -> Span:
 
 
 def _agreement(window: Window, near: Span, lag: int, segment: Segment, slide: int) -> Float64Array:
-    """Return how well a segment agrees with other audio, moved by -slide to slide frames.
+    """Return the correlation of a segment, moved by -slide to slide frames, with other audio.
 
     Parameters
     ----------
@@ -153,7 +161,7 @@ def mismatch(window: Window, span: Span, segments: Sequence[Segment]) -> float:
     -------
     float
         Power of the differences over the sum of powers: 0 where both edges continue,
-        1 where what meets is unrelated or silent on one side, 2 where it is opposed.
+        1 where the sounds are unrelated or one is silent, 2 where they are opposed.
     """
     context = _surroundings(window, span)
     reach = max(1, round(MEET_S * window.sample_rate))
@@ -189,7 +197,7 @@ def join_segments(
     Parameters
     ----------
     join_s
-        How long two segments are heard together.
+        How long two segments overlap.
 
     Returns
     -------
@@ -197,7 +205,7 @@ def join_segments(
         Covers the span, and goes beyond it where the outer segments have kept audio.
     """
     rate = window.sample_rate
-    beyond = round(BEYOND_S * rate)
+    beyond = round(MAX_BEYOND_S * rate)
     start = min(span.start, max(span.start - beyond, segments[0].reach().start))
     end = max(span.end, min(span.end + beyond, segments[-1].reach().end))
     audio = np.empty((window.audio.shape[0], end - start), dtype=np.float32)
@@ -222,7 +230,7 @@ def join_segments(
 
 
 def _read(window: Window, segment: Segment, target: Span) -> Audio:
-    """Return a segment's audio; past its home's ends, home is mirrored."""
+    """Return a segment's audio; beyond the ends of its home, the home is mirrored."""
     source = target.shifted(segment.lag)
     home = segment.home
     if source.start >= home.start and source.end <= home.end:
@@ -237,14 +245,14 @@ def _read(window: Window, segment: Segment, target: Span) -> Audio:
 def _best_join(
     window: Window, *, written: int, segment: Segment, following: Segment, join_s: float
 ) -> Span:
-    """Return where to go from one segment to the next.
+    """Return the frame at which to go from one segment to the next.
 
-    Where the waveforms agree nothing dips or swells; where little sounds, nothing that
-    has begun is cut off.
+    Where the waveforms agree, the level neither dips nor swells. Where the sound is quiet, no
+    note is cut off.
     """
     rate = window.sample_rate
     fade = max(1, min(round(join_s * rate), following.target.length // 2))
-    search = min(round(JOIN_SEARCH_S * rate), following.target.length // 2)
+    search = min(round(MAX_JOIN_SHIFT_S * rate), following.target.length // 2)
     middle = following.target.start - fade // 2
     low = max(written, middle - search, following.reach().start)
     high = min(middle + search, segment.reach().end - fade, following.target.end - fade)
@@ -260,14 +268,14 @@ def _best_join(
     product = _running_sum(np.sum(old * new, axis=0), fade)
     likeness = 2 * product / np.maximum(energy, 1e-12)
     loudness = np.sqrt(energy / max(float(energy.max()), 1e-12))
-    at = low + int(np.argmax(likeness - QUIET * loudness))
+    at = low + int(np.argmax(likeness - LOUDNESS_WEIGHT * loudness))
     return Span(at, at + fade)
 
 
 def _level(
     window: Window, span: Span, segments: Sequence[Segment], audio: Audio, start: int
 ) -> None:
-    """Bring both ends of a passage to the level of what they meet, in place."""
+    """Bring both ends of a passage to the level of their context, in place."""
     rate = window.sample_rate
     context = _surroundings(window, span)
     reach = round(LEVEL_S * rate)
@@ -285,10 +293,10 @@ def _level(
 
 
 def lead_in(window: Window, span: Span, passage: Passage, lead_s: float) -> Passage:
-    """Let what sounds at both edges ring on into a passage while the new sound comes up.
+    """Let the sound at both edges ring on into a passage while the new sound fades in.
 
-    Held notes that change within the few milliseconds of a splice are heard as a cut;
-    over a tenth of a second they are heard as one fading under another.
+    Held notes that change within the few milliseconds of a splice are heard as a cut. Over a
+    tenth of a second, one note is heard to fade into another.
 
     Parameters
     ----------
@@ -322,14 +330,14 @@ def lead_in(window: Window, span: Span, passage: Passage, lead_s: float) -> Pass
 
 
 def _lead(*, context: Audio, past: Audio, audio: Audio, frames: int, sample_rate: int) -> None:
-    """Let a context ring on into audio, in place; less long where the audio's past is alike."""
+    """Let a context ring on into audio, in place: the less, the more the audio's past is alike."""
     if context.shape[1] == 0:
         return
     compared = min(context.shape[1], past.shape[1], round(MEET_S * sample_rate))
     if compared > 0:
         miss = _difference(context[:, -compared:], past[:, -compared:])
-        least = round(LEAST_LEAD_S * sample_rate)
-        frames = min(frames, max(least, round(frames * miss / UNLIKE)))
+        least = round(MIN_LEAD_S * sample_rate)
+        frames = min(frames, max(least, round(frames * miss / FULL_LEAD_DIFFERENCE)))
     lead = continuation(context, frames, sample_rate)
     audio[:, :frames] = crossfade(lead, audio[:, :frames]).audio
 

@@ -1,9 +1,8 @@
-"""Fills a span with passages of its own recording that fit there: music, rhythm, events.
+"""Fill a span with passages of its own recording that fit there: music, rhythm, events.
 
-Where to take them from is decided on a coarse description (``paths``), the same for
-all channels. Here the chosen runs are moved by up to a step until their waveforms
-agree with what they meet, joined where they agree best, and brought to the level of
-the span's surroundings.
+``paths`` chooses the passages by a coarse description, the same for all channels. Here the
+chosen runs are moved by up to a step until their waveforms agree with their neighbours. Then
+they are joined where they agree best and brought to the level of the span's surroundings.
 """
 
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from reapaint_engine.backends.context.analysis import Analysis, Character, analy
 from reapaint_engine.backends.context.features import kept_stretches
 from reapaint_engine.backends.context.paths import Routes, Weights, find_routes, walk
 from reapaint_engine.backends.context.segments import (
-    aligned,
+    align_segments,
     join_segments,
     lead_in,
     mismatch,
@@ -33,16 +32,16 @@ class Manner:
     Attributes
     ----------
     weights
-        What counts when moments are compared.
+        The weights for comparing moments.
     echo_s
-        How long after it was heard a passage is still heard as the same again.
+        For how long a repeated passage is recognised as the same.
     slide_s
         How far a passage may be moved into phase, in seconds.
     join_s
-        How long two passages are heard together.
+        How long two passages overlap.
     lead_s
-        How long what sounds at the edges rings on into the fill; 0 leaves that to the
-        splice's own crossfade.
+        How long the sound at the edges rings on into the fill; with 0, only the splice's
+        own crossfade does this.
     """
 
     weights: Weights
@@ -56,33 +55,39 @@ MANNERS = {
     Character.TONAL: Manner(
         Weights(mel=0.6, chroma=1.0, onset=0.3), echo_s=4.0, slide_s=0.015, join_s=0.08, lead_s=0.15
     ),
-    # The ear hears a beat 10 ms off, and a stroke that a fade has blunted.
+    # A beat that is 10 ms off is heard, and so is a stroke that a fade has blunted.
     Character.RHYTHMIC: Manner(
         Weights(mel=1.0, chroma=0.2, onset=1.0), echo_s=1.0, slide_s=0.007, join_s=0.02, lead_s=0.01
     ),
 }
-OTHERWISE = Manner(
+OTHER_MANNER = Manner(
     Weights(mel=1.0, chroma=0.4, onset=0.4), echo_s=2.0, slide_s=0.015, join_s=0.025, lead_s=0.0
 )
-CHANCE = 0.15
-"""How much a way to go may seem dearer or cheaper to one take than to another."""
-NEAR_BEST = 0.6
-"""Entries this much dearer than the best still serve as other takes."""
+"""The manner for every other kind of sound."""
+
+RANDOM_COST = 0.15
+"""The cost of each way changes by up to this at random, so that takes differ."""
+
+MAX_EXTRA_COST = 0.6
+"""Entries that cost at most this much more than the best still serve as other takes."""
+
 MIN_TAKES = 4
-TRIED = 16
-"""Entries whose waveforms are tried."""
+MAX_TRIED_ENTRIES = 16
+"""The waveforms of this many entries are compared."""
+
 MISMATCH_COST = 1.0
-"""What two edges cost at which waveforms are unrelated."""
+"""Cost of two edges at which waveforms are unrelated."""
+
 OFFSET_S = 0.02
-"""Where nothing sounds, a constant offset is measured over this."""
+"""In silence, a constant offset is measured over this long."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SimilarPlan:
-    """What all takes of one span share.
+    """The plan that all takes of one span share.
 
-    ``routes`` is None where nothing sounds; ``entries`` are the nodes at which a take may
-    begin, best first.
+    ``routes`` is None where there is only silence; ``entries`` are the nodes at which a take
+    may begin, best first.
     """
 
     window: Window
@@ -106,7 +111,7 @@ def plan_similar(window: Window, span: Span, analysis: Analysis, step: OnFractio
     """
     if analysis.character is Character.SILENT:
         return SimilarPlan(window, span, analysis, None)
-    manner = MANNERS.get(analysis.character, OTHERWISE)
+    manner = MANNERS.get(analysis.character, OTHER_MANNER)
     routes = find_routes(
         analysis.features,
         span,
@@ -127,22 +132,22 @@ def fill_planned(
     Parameters
     ----------
     plan
-        What all takes share.
+        The plan that all takes share.
     variation
         Which take: neighbouring numbers begin at other places of the context.
     rng
-        What else is left to chance.
+        Draws all other random choices.
     step
         Called between pieces of work with the share that is done, 0 to 1.
     """
     if plan.routes is None:
         return Passage(plan.span.start, _level_line(plan.window, plan.span))
     entry = plan.entries[variation % len(plan.entries)]
-    runs = walk(plan.routes, entry, rng, CHANCE)
+    runs = walk(plan.routes, entry, rng, RANDOM_COST)
     step(0.2)
     segments = segments_of(plan.window, plan.span, runs)
-    manner = MANNERS.get(plan.analysis.character, OTHERWISE)
-    segments = aligned(plan.window, plan.span, segments, manner.slide_s, step)
+    manner = MANNERS.get(plan.analysis.character, OTHER_MANNER)
+    segments = align_segments(plan.window, plan.span, segments, manner.slide_s, step)
     passage = join_segments(plan.window, plan.span, segments, manner.join_s, step)
     return lead_in(plan.window, plan.span, passage, manner.lead_s)
 
@@ -164,22 +169,22 @@ def fill_similar(window: Window, span: Span, rng: np.random.Generator, step: OnF
 def _entries(
     window: Window, span: Span, routes: Routes, manner: Manner, step: OnFraction
 ) -> tuple[int, ...]:
-    """Return where takes begin: those that fit in outline, the best waveforms first."""
+    """Return where takes begin: entries of low cost, those with the best waveforms first."""
     rng = np.random.default_rng(0)
     costs = []
-    for index, entry in enumerate(routes.entries[:TRIED]):
-        step(0.9 + 0.1 * index / TRIED)
+    for index, entry in enumerate(routes.entries[:MAX_TRIED_ENTRIES]):
+        step(0.9 + 0.1 * index / MAX_TRIED_ENTRIES)
         segments = segments_of(window, span, walk(routes, int(entry), rng, 0.0))
-        segments = aligned(window, span, segments, manner.slide_s, lambda _: None)
+        segments = align_segments(window, span, segments, manner.slide_s, lambda _: None)
         costs.append(routes.entry_costs[index] + MISMATCH_COST * mismatch(window, span, segments))
     order = np.argsort(costs, kind="stable")
-    good = int(np.sum(np.asarray(costs) <= min(costs) + NEAR_BEST))
+    good = int(np.sum(np.asarray(costs) <= min(costs) + MAX_EXTRA_COST))
     count = min(max(good, MIN_TAKES), len(costs))
     return tuple(int(routes.entries[index]) for index in order[:count])
 
 
 def _level_line(window: Window, span: Span) -> Audio:
-    """Return silence that goes from one side's constant offset to the other's."""
+    """Return silence whose constant offset changes from one side's to the other's."""
     reach = max(1, round(OFFSET_S * window.sample_rate))
     near = [
         window.audio[:, max(run.start, run.end - reach) : run.end]

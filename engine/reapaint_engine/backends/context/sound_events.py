@@ -1,10 +1,9 @@
-"""Calls that belong to a background: birds, clinks, drips, a crowd's laughs.
+"""Sound events that belong to a background: birds, clinks, drips, a crowd's laughs.
 
-Grains leave out what stands out, so that no lone event is smeared or heard again. But
-where such events come again and again they are part of how a place sounds, and without
-them a fill would be a hole. So new ones are put in, as often and as loud as around the
-gap: each is one of the calls heard there, a little higher or lower and quicker or slower,
-as the next call of a bird is.
+Grains leave out events, so that no single event is smeared or repeated. But events that recur
+are part of how a place sounds, and without them a fill would be a hole. So new ones are added,
+as often and as loud as around the gap. Each is one of the events heard there, a little higher
+or lower and quicker or slower, like the next call of a bird.
 """
 
 from dataclasses import dataclass
@@ -14,29 +13,29 @@ import scipy
 
 from reapaint_engine.protocol.arrays import Audio, BoolArray
 
-FEWEST = 4
-"""Fewer events are somebody's steps or a car, which nobody expects once more."""
+MIN_EVENTS = 4
+"""Fewer events, such as steps or a car, are not part of the background."""
 
-BRIDGED_S = 0.1
-"""Events nearer to each other than this are one call."""
+MAX_BRIDGED_S = 0.1
+"""Events that are nearer to each other than this count as one."""
 
-LONGEST_S = 1.5
-"""What lasts longer is no call."""
+MAX_EVENT_S = 1.5
+"""A longer sound is no event."""
 
 MARGIN_S = 0.03
-"""How far a call rises out of the background before it stands out, and dies away after."""
+"""How long an event's fade-in before it stands out takes, and its fade-out after."""
 
-DETUNED = (0.02, 0.04)
-"""Share by which pitch and speed vary, at least and at most: up to two thirds of a
-semitone. With less, it would be a copy."""
+DETUNING_SHARES = (0.02, 0.04)
+"""Smallest and largest share by which pitch and speed vary: up to two thirds of a semitone.
+With less, it would be a copy."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SoundEvents:
-    """The calls of a background.
+    """The sound events of a background.
 
-    ``sounds`` have shape (channels, frames), with their margins. ``pause`` is how long it
-    is from one to the next on average, in frames; ``margin`` the length of their fades.
+    ``sounds`` have shape (channels, frames), with their margins. ``pause`` is the mean time
+    from one to the next, in frames; ``margin`` is the length of their fades.
     """
 
     sounds: tuple[Audio, ...]
@@ -45,7 +44,7 @@ class SoundEvents:
 
 
 def runs_of(flags: BoolArray, bridged: int) -> list[tuple[int, int]]:
-    """Return where flags are set, first to before last, with gaps up to ``bridged`` closed.
+    """Return first frame and end of each run of set flags, with gaps up to ``bridged`` closed.
 
     Parameters
     ----------
@@ -64,44 +63,44 @@ def runs_of(flags: BoolArray, bridged: int) -> list[tuple[int, int]]:
     return runs
 
 
-def put_in(fill: Audio, calls: SoundEvents, rng: np.random.Generator) -> None:
-    """Put new calls into a fill, in place; each takes the background's place.
+def add_events(fill: Audio, events: SoundEvents, rng: np.random.Generator) -> None:
+    """Add new sound events to a fill, in place; each replaces the background under it.
 
     Parameters
     ----------
     fill
         Background, shape (channels, frames), float32.
-    calls
-        What is heard around it.
+    events
+        The events around the gap.
     rng
-        Which, when, how high and how fast is drawn from it.
+        Draws which event comes when, and how high and fast it is.
 
     Notes
     -----
-    Pauses are those of a Poisson process: they have no rhythm to be recognised.
+    The pauses are those of a Poisson process, so they have no rhythm.
     """
     at = 0
     order: list[int] = []
     while True:
         if not order:
-            order = rng.permutation(len(calls.sounds)).tolist()
-        sound = _varied(calls.sounds[order.pop()], rng)
-        begin = at + round(rng.exponential(calls.pause))
+            order = rng.permutation(len(events.sounds)).tolist()
+        sound = _vary(events.sounds[order.pop()], rng)
+        begin = at + round(rng.exponential(events.pause))
         at = begin + sound.shape[1]
         if at > fill.shape[1]:
             return
-        _replace(fill[:, begin:at], sound, calls.margin)
+        _replace(fill[:, begin:at], sound, events.margin)
 
 
-def _varied(sound: Audio, rng: np.random.Generator) -> Audio:
-    """Return a call higher or lower, and by that quicker or slower."""
-    change = rng.choice([-1, 1]) * rng.uniform(*DETUNED)
+def _vary(sound: Audio, rng: np.random.Generator) -> Audio:
+    """Return an event higher and quicker, or lower and slower."""
+    change = rng.choice([-1, 1]) * rng.uniform(*DETUNING_SHARES)
     wanted = max(2, round(sound.shape[1] * (1 + change)))
     return np.asarray(scipy.signal.resample(sound, wanted, axis=1), dtype=np.float32)
 
 
 def _replace(background: Audio, sound: Audio, fade: int) -> None:
-    """Put a sound in the place of a background that it has nothing in common with."""
+    """Crossfade from the background to a sound unrelated to it and back, in place."""
     rise = np.ones(sound.shape[1], dtype=np.float32)
     fade = min(fade, rise.size // 2)
     rise[:fade] = np.sin((np.arange(fade) + 0.5) / max(fade, 1) * (np.pi / 2))

@@ -1,4 +1,4 @@
-"""What is known of the background sound around a gap, measured once for all takes."""
+"""Measure the background sound around a gap, once for all takes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from reapaint_engine.backends.context.texture import (
     events,
     kurtosis,
     line_share,
-    smoothed,
+    smooth,
 )
 from reapaint_engine.protocol.arrays import Audio, BoolArray, Float64Array, IndexArray
 from reapaint_engine.protocol.progress import OnFraction
@@ -27,62 +27,64 @@ MAX_CONTEXT_S = 40.0
 """Context farther away says little about the gap."""
 
 LOCAL_S = 2.0
-"""What lies this far from the gap counts for 1/e in how it usually sounds there."""
+"""A place this far from the gap weighs 1/e in the usual sound beside the gap."""
 
 GRAIN_S = 0.08
-"""Mean distance of two grains; each sounds over twice that, a drop or a rattle's length."""
+"""Mean distance of two grains. Each sounds over twice that, about as long as a drop or a
+rattle."""
 
-JITTER = 0.35
-"""Share by which that distance varies, so that the joins have no rhythm."""
+JITTER_SHARE = 0.35
+"""Share by which the distance of two grains varies, so that the joins have no rhythm."""
 
-GRAINS_IN_CONTEXT = 6
-"""With less context than this many grains, grains are shorter ..."""
+MIN_GRAINS_IN_CONTEXT = 6
+"""Grains are shorter where the context is shorter than this many of them."""
 
-SHORTEST_GRAIN_S = 0.025
-"""... but not shorter than this, which would be heard as a buzz."""
+MIN_GRAIN_S = 0.025
+"""Shorter grains would be heard as a buzz."""
 
-ALIGN_S = 0.012
+MAX_SLIDE_S = 0.012
 """A grain slides by up to this to agree with the one before: half a period of 40 Hz."""
 
 MARGIN_S = 0.01
-"""A grain is cut out with so much more on either side, so that its gains ring there."""
+"""A grain is cut out with this much more on either side, where its gains may ring."""
 
 GUIDE_HZ = 8_000
-"""The rate at which agreement is judged: what could cancel audibly lies lower."""
+"""The rate at which the agreement is measured: cancellation that is heard lies lower."""
 
 FLOOR_DB = -90.0
-"""What lies further below the loudest frame is silence."""
+"""Sound further below the loudest frame is silence."""
 
 CHARACTER_S = 10.0
-"""So much of a stretch tells whether it is noise, clatter or a hum."""
+"""This much of a stretch is measured to tell noise, clatter and hum apart."""
 
 NOISE_KURTOSIS = (2.1, 2.3)
-"""Up to the first a band is noise (wind, waterfall, hiss: 2.0-2.2), from the second on it
+"""Up to the first value a band is noise (wind, waterfall, hiss: 2.0-2.2), from the second on it
 is clatter and crackle (river, vinyl: 2.5-3.2)."""
 
 TONE_KURTOSIS = (1.85, 1.97)
-"""Up to the first a band is a gliding tone or a voice, from the second on it is noise."""
+"""Up to the first value a band is a gliding tone or a voice, from the second on it is noise."""
 
 LINE_SHARES = (0.15, 0.4)
-"""With more than the second of its power in steady tones a band is a hum."""
+"""Up to the first share of its power in steady tones a band is noise, from the second on it is
+a hum."""
 
-LOWEST_NOISE_HZ = 250.0
-"""Below, a grain holds too few periods to tell noise from a hum."""
+MIN_NOISE_HZ = 250.0
+"""In a lower band a grain holds too few periods to tell noise from a hum."""
 
 QUICK_FRAMES, SLOW_FRAMES = 3, 31
-"""A place is described by its own 40 ms and by the 0.3 s around it."""
+"""Analysis frames that describe a place: 40 ms for itself and 0.3 s around it."""
 
 SLOW_WEIGHT = 0.5
-LEAST_SPREAD_DB = 0.5
-"""A band that hardly moves shall not count for more than one that does."""
+MIN_SPREAD_DB = 0.5
+"""A band's spread counts as at least this: a band that hardly changes must not dominate."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stretch:
-    """Kept audio on one side of the gap, as it stands in the window.
+    """Kept audio on one side of the gap, unchanged.
 
-    ``offset`` is the side's constant offset, shape (channels, 1). ``guide`` is the
-    ``loudest`` channel at a low rate, to align grains by.
+    ``offset`` is the side's constant offset, shape (channels, 1). ``guide`` is the ``loudest``
+    channel at a low rate, to align grains by.
     """
 
     audio: Audio
@@ -93,7 +95,7 @@ class Stretch:
 
     @property
     def frames(self) -> int:
-        """The stretch's length."""
+        """Return the stretch's length."""
         return int(self.audio.shape[1])
 
     def cut(self, first: int, end: int) -> Audio:
@@ -124,15 +126,15 @@ class Places:
     levels_db
         Level of each band there, over the channels, shape (places, bands).
     traits
-        What makes two places alike, each in its own spread; their squared distance is
-        about 2 for two unrelated places. Shape (places, features).
+        What is compared between places, in units of each trait's spread, shape (places,
+        features). The squared distance of two unrelated places is about 2.
     strangeness
-        How far the sound around it is from what is usual beside the gap, in squares of
-        what is usual there, shape (places,).
+        Squared difference from the usual sound beside the gap, in units of its usual
+        square there, shape (places,).
     stands_out
-        Whether an event is heard there, shape (places,).
+        Whether there is an event there, shape (places,).
     usable
-        Where a whole grain fits in and nothing stands out; never empty.
+        Places where a whole grain fits in and nothing stands out; never empty.
     """
 
     stretch: IndexArray
@@ -147,23 +149,24 @@ class Places:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surroundings:
-    """A gap's context as its fill needs it, the same for every seed.
+    """The measured context of a gap, the same for every seed.
 
     Attributes
     ----------
     stretches, places
         The kept audio in the order of time, and where grains may come from.
     usual_db
-        Left's and right's usual level, shape (2, channels, bands); one side's where the
+        The usual level on the left and right, shape (2, channels, bands); one side's where the
         other has no context.
     offsets
-        The same for the constant offset, shape (2, channels).
+        The constant offset on the left and right, shape (2, channels); one side's where
+        the other has no context.
     noisiness
         1 where a band is noise, 0 where its waveform matters, shape (bands,).
     grain
         Mean distance of two grains in frames.
-    calls
-        The events that are part of the background, if any are.
+    events
+        The sound events that are part of the background, if any are.
     """
 
     channels: int
@@ -174,28 +177,28 @@ class Surroundings:
     offsets: Float64Array
     noisiness: Float64Array
     grain: int
-    calls: SoundEvents | None
+    events: SoundEvents | None
 
     @property
     def left_end(self) -> int | None:
-        """The place right before the gap."""
+        """Return the place right before the gap."""
         before = np.flatnonzero(~self.places.is_right)
         return int(before[-1]) if before.size else None
 
     @property
     def right_begin(self) -> int | None:
-        """The place right after the gap."""
+        """Return the place right after the gap."""
         after = np.flatnonzero(self.places.is_right)
         return int(after[0]) if after.size else None
 
     @property
     def guide_factor(self) -> int:
-        """How many frames one sample of a guide stands for."""
+        """Return how many frames there are per sample of a guide."""
         return guide_factor(self.bands.sample_rate)
 
 
 def guide_factor(sample_rate: int) -> int:
-    """Return how many frames one sample of a guide stands for."""
+    """Return how many frames there are per sample of a guide."""
     return max(1, sample_rate // GUIDE_HZ)
 
 
@@ -232,7 +235,7 @@ def analyse(window: Window, span: Span, step: OnFraction) -> Surroundings | None
     step(1.0)
     shares = [stretch.frames for stretch in stretches]
     mean_noisiness = np.average(noisiness, axis=0, weights=shares)
-    return _described(
+    return _combine(
         tuple(stretches), powers=powers, bands=bands, offsets=offsets, noisiness=mean_noisiness
     )
 
@@ -249,7 +252,7 @@ def _offsets(window: Window, span: Span, kept: Sequence[Span]) -> Float64Array:
 
 
 def _pair(left: Float64Array | None, right: Float64Array | None) -> Float64Array:
-    """Stack what is known of both sides; a side of which nothing is known is like the other."""
+    """Stack the values of both sides; an unknown side gets those of the other."""
     known = [side for side in (left, right) if side is not None]
     return np.stack([known[0], known[-1]])
 
@@ -270,7 +273,7 @@ def _stretch(window: Window, segment: Span, offsets: Float64Array, *, is_right: 
     return Stretch(audio, offset, guide, loudest, is_right)
 
 
-def _described(
+def _combine(
     stretches: tuple[Stretch, ...],
     *,
     powers: Sequence[Float64Array],
@@ -278,7 +281,7 @@ def _described(
     offsets: Float64Array,
     noisiness: Float64Array,
 ) -> Surroundings:
-    """Put together what was measured of each stretch."""
+    """Combine the measurements of all stretches."""
     loudest = max(float(each.max()) for each in powers)
     floor = max(loudest * 10 ** (FLOOR_DB / 10), float(np.finfo(np.float32).tiny))
     levels_db = np.concatenate([_db(each, floor) for each in powers], axis=1)
@@ -291,8 +294,8 @@ def _described(
             standing_out[side] = events(together_db[side])
     grain = _grain_frames(stretches, bands.sample_rate)
     nearness = _nearness(is_right, bands.hop / bands.sample_rate) * ~standing_out
-    usual_db = _of_sides(levels_db, is_right, nearness)
-    usual_together_db = _of_sides(together_db[np.newaxis], is_right, nearness)[:, 0]
+    usual_db = _average_sides(levels_db, is_right, nearness)
+    usual_together_db = _average_sides(together_db[np.newaxis], is_right, nearness)[:, 0]
     frame = np.concatenate([np.arange(count) * bands.hop for count in counts])
     stretch = np.repeat(np.arange(len(stretches)), counts)
     relative_db = together_db - usual_together_db[is_right.astype(np.intp)]
@@ -300,9 +303,9 @@ def _described(
         stretch=stretch,
         frame=frame,
         is_right=is_right,
-        levels_db=_within(counts, together_db, QUICK_FRAMES),
+        levels_db=_smooth_stretches(counts, together_db, QUICK_FRAMES),
         traits=_traits(counts, relative_db),
-        strangeness=_strangeness(_within(counts, relative_db, SLOW_FRAMES), nearness),
+        strangeness=_strangeness(_smooth_stretches(counts, relative_db, SLOW_FRAMES), nearness),
         stands_out=standing_out,
         usable=_usable(
             stretches,
@@ -322,29 +325,29 @@ def _described(
         offsets=offsets,
         noisiness=noisiness,
         grain=grain,
-        calls=_calls(stretches, stretch, standing_out, bands),
+        events=_collect_events(stretches, stretch, standing_out, bands),
     )
 
 
-def _calls(
+def _collect_events(
     stretches: Sequence[Stretch], stretch: IndexArray, standing_out: BoolArray, bands: Bands
 ) -> SoundEvents | None:
-    """Collect the events that come again on every side there is; None where they are few."""
+    """Collect the events that recur on every known side; None where they are too few."""
     hop_s = bands.hop / bands.sample_rate
     margin = int(sound_events.MARGIN_S * bands.sample_rate)
     sounds: list[Audio] = []
     silent_sides = {each.is_right for each in stretches}
     for number, each in enumerate(stretches):
         runs = sound_events.runs_of(
-            standing_out[stretch == number], round(sound_events.BRIDGED_S / hop_s)
+            standing_out[stretch == number], round(sound_events.MAX_BRIDGED_S / hop_s)
         )
         for begin, end in runs:
             first, last = begin * bands.hop - margin, (end - 1) * bands.hop + margin
             is_whole = first >= 0 and last <= each.frames
-            if is_whole and (end - begin) * hop_s <= sound_events.LONGEST_S:
+            if is_whole and (end - begin) * hop_s <= sound_events.MAX_EVENT_S:
                 sounds.append(each.cut(first, last))
                 silent_sides.discard(each.is_right)
-    if silent_sides or len(sounds) < sound_events.FEWEST:
+    if silent_sides or len(sounds) < sound_events.MIN_EVENTS:
         return None
     length = sum(sound.shape[1] for sound in sounds)
     frames = sum(each.frames for each in stretches)
@@ -356,17 +359,19 @@ def _db(powers: Float64Array, floor: float) -> Float64Array:
 
 
 def _nearness(is_right: BoolArray, hop_s: float) -> Float64Array:
-    """Weigh places: full beside the gap, less the farther they are."""
+    """Return a weight for each place: 1 beside the gap, less farther away."""
     steps = np.arange(is_right.size)
     after = int(np.argmax(is_right)) if is_right.any() else is_right.size
     distance_s = np.where(is_right, steps - after, after - 1 - steps) * hop_s
     return np.asarray(np.exp(-distance_s / LOCAL_S))
 
 
-def _of_sides(levels_db: Float64Array, is_right: BoolArray, weights: Float64Array) -> Float64Array:
+def _average_sides(
+    levels_db: Float64Array, is_right: BoolArray, weights: Float64Array
+) -> Float64Array:
     """Average levels, shape (channels, places, bands), over each side's places.
 
-    Amplitudes are averaged: in dB, pauses would outweigh all that sounds between them.
+    Amplitudes are averaged: in dB, pauses would outweigh the sounds between them.
     """
     amplitudes = 10 ** (levels_db / 20)
     means = [
@@ -379,32 +384,32 @@ def _of_sides(levels_db: Float64Array, is_right: BoolArray, weights: Float64Arra
 
 
 def _grain_frames(stretches: Sequence[Stretch], sample_rate: int) -> int:
-    """Return the mean distance of two grains: less where there is little context."""
+    """Return the mean distance of two grains, less where there is little context."""
     longest = max(stretch.frames for stretch in stretches)
-    fitting = longest / sample_rate / GRAINS_IN_CONTEXT
-    return max(1, round(float(np.clip(fitting, SHORTEST_GRAIN_S, GRAIN_S)) * sample_rate))
+    fitting = longest / sample_rate / MIN_GRAINS_IN_CONTEXT
+    return max(1, round(float(np.clip(fitting, MIN_GRAIN_S, GRAIN_S)) * sample_rate))
 
 
-def _within(counts: Sequence[int], levels_db: Float64Array, width: int) -> Float64Array:
+def _smooth_stretches(counts: Sequence[int], levels_db: Float64Array, width: int) -> Float64Array:
     """Smooth levels in time, each stretch by itself."""
     stretches = np.split(levels_db, np.cumsum(counts)[:-1])
-    return np.concatenate([smoothed(stretch, width) for stretch in stretches])
+    return np.concatenate([smooth(stretch, width) for stretch in stretches])
 
 
 def _traits(counts: Sequence[int], relative_db: Float64Array) -> Float64Array:
-    """Describe places by what sounds there and around there."""
-    quick = _within(counts, relative_db, QUICK_FRAMES)
-    slow = _within(counts, relative_db, SLOW_FRAMES)
+    """Describe each place by the sound there and around it."""
+    quick = _smooth_stretches(counts, relative_db, QUICK_FRAMES)
+    slow = _smooth_stretches(counts, relative_db, SLOW_FRAMES)
     both = np.concatenate([quick, slow], axis=1)
     weights = np.repeat([1.0, SLOW_WEIGHT], relative_db.shape[1])
-    spread = np.maximum(both.std(axis=0), LEAST_SPREAD_DB)
+    spread = np.maximum(both.std(axis=0), MIN_SPREAD_DB)
     return np.asarray(both / spread * np.sqrt(weights / weights.sum()))
 
 
 def _strangeness(slow_db: Float64Array, nearness: Float64Array) -> Float64Array:
-    """Tell how far the sound around each place is from what is usual beside the gap."""
+    """Return how far the sound around each place is from the usual sound beside the gap."""
     usual_squares = np.average(np.square(slow_db), axis=0, weights=nearness + 1e-12)
-    squares = np.square(slow_db) / np.maximum(usual_squares, LEAST_SPREAD_DB**2)
+    squares = np.square(slow_db) / np.maximum(usual_squares, MIN_SPREAD_DB**2)
     return np.asarray(squares.mean(axis=1))
 
 
@@ -417,8 +422,8 @@ def _usable(
     grain: int,
     bands: Bands,
 ) -> IndexArray:
-    """Return places a whole grain fits around and that no event touches, as far as there are."""
-    reach = int(grain * (1 + JITTER) + (MARGIN_S + ALIGN_S) * bands.sample_rate) + 2
+    """Return the places where a whole grain fits and no event is near, as far as there are."""
+    reach = int(grain * (1 + JITTER_SHARE) + (MARGIN_S + MAX_SLIDE_S) * bands.sample_rate) + 2
     lengths = np.array([each.frames for each in stretches])[stretch]
     fits = (frame >= reach) & (frame < lengths - reach)
     touched = 2 * round(grain / bands.hop) + 1
@@ -430,7 +435,7 @@ def _usable(
 
 
 def _noisiness(stretch: Stretch, bands: Bands) -> Float64Array:
-    """Tell for each band how far its phases may be drawn anew."""
+    """Return for each band how far its phases may be drawn anew."""
     heard = round(CHARACTER_S * bands.sample_rate)
     samples = stretch.channel(stretch.loudest)
     beside = samples[:heard] if stretch.is_right else samples[-heard:]
@@ -438,5 +443,5 @@ def _noisiness(stretch: Stretch, bands: Bands) -> Float64Array:
     unlike_clatter = np.interp(measured, NOISE_KURTOSIS, (1.0, 0.0))
     unlike_tone = np.interp(measured, TONE_KURTOSIS, (0.0, 1.0))
     unlike_hum = np.interp(line_share(beside, bands), LINE_SHARES, (1.0, 0.0))
-    resolved = bands.centres_hz >= LOWEST_NOISE_HZ
+    resolved = bands.centres_hz >= MIN_NOISE_HZ
     return np.asarray(unlike_clatter * np.minimum(unlike_tone, unlike_hum) * resolved)

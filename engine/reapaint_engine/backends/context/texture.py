@@ -1,4 +1,4 @@
-"""What background sound is like around a gap: how loud in each band, how steady, how grainy."""
+"""Measure the background sound around a gap: levels of bands, steadiness, graininess."""
 
 from dataclasses import dataclass
 
@@ -13,52 +13,52 @@ FRAME_S = 0.02
 HOP_S = 0.01
 """Distance of two analysis frames."""
 
-BANDS = 24
-"""Bands of equal width to the ear, as far as a frame resolves them."""
+BAND_COUNT = 24
+"""Number of bands, of equal width on the ear's scale, as far as a frame resolves them."""
 
 _LOWEST_EDGE_HZ = 100.0
 _HIGHEST_EDGE_HZ = 18_000.0
 
 _CHUNK_SAMPLES = 1 << 19
-"""Transformed at once: enough to be fast, little enough to keep memory flat."""
+"""Samples transformed at once: enough to be fast, few enough to limit memory."""
 
 _GRAIN_FRAME_S = 0.005
-"""A frame in which the crackle of a texture shows as single strokes."""
+"""A frame this short shows the crackle of a texture as single strokes."""
 
 _GROUP_S = 0.1
-"""About a grain: what changes more slowly than this, grains follow anyway."""
+"""About the length of a grain: grains follow slower changes anyway."""
 
 _LINE_FRAME_S = 0.1
-_LINE_FRAMES = 8
-"""Fewer frames' mean spectrum has peaks even where there is only noise."""
+_MIN_LINE_FRAMES = 8
+"""The mean spectrum of fewer frames has peaks even in noise."""
 
 _LINE_AROUND_HZ = 250.0
-_LINE_RATIO = 6.0
-"""A tone stands out from the median of what is around it by at least this."""
+_MIN_LINE_RATIO = 6.0
+"""A tone exceeds the median of the spectrum around it by at least this factor."""
 
-_MEDIAN_OF_NOISE = 1.93
-"""Median over many groups of the kurtosis that Gaussian noise shows in one group."""
+_NOISE_KURTOSIS_MEDIAN = 1.93
+"""Median over many groups of the kurtosis that Gaussian noise has in one group."""
 
-_EVENT_DB = 9.0
-"""A frame louder than its band's usual level by this much may be an event."""
+_MIN_EVENT_DB = 9.0
+"""An event is louder than its band's usual level by at least this much."""
 
-_EVENT_DEVIATIONS = 3.5
-"""... if the band doesn't do that anyway: in its own robust standard deviations."""
+_MIN_EVENT_DEVIATIONS = 3.5
+"""An event exceeds its band's usual level by at least this many robust standard deviations."""
 
-_EVENT_SHARE = 0.25
-"""What is louder for a larger share of the time is the texture itself."""
+_MAX_EVENT_SHARE = 0.25
+"""Sound that is louder for a larger share of the time is the texture itself."""
 
-_STROKE_FRAMES = 5
-"""What stands out for no longer is a click, a drop or a crackle: one is like the other."""
+_MAX_STROKE_FRAMES = 5
+"""An event of at most this length is a stroke: a click, a drop or a crackle, which sound alike."""
 
-_STROKES_PER_S = 0.5
-_FEWEST_STROKES = 3
-"""Strokes as frequent as this, and not fewer than these, belong to the texture."""
+_MIN_STROKES_PER_S = 0.5
+_MIN_STROKES = 3
+"""Strokes belong to the texture if they are at least so many, and ``_MIN_STROKES_PER_S``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """How the bins of an analysis frame fall into bands.
+    """The layout of bands over the bins of an analysis frame.
 
     ``first_bins`` and ``centres_hz`` have shape (bands,); a band ends where the next begins.
     """
@@ -71,7 +71,7 @@ class Bands:
 
     @property
     def count(self) -> int:
-        """The number of bands."""
+        """Return the number of bands."""
         return int(self.first_bins.size)
 
     def spread(self, values: Float64Array, bins: int, step_hz: float) -> Float64Array:
@@ -100,7 +100,7 @@ class Bands:
 
 
 def bands_for(sample_rate: int) -> Bands:
-    """Lay out the bands of a sample rate.
+    """Lay out the bands for a sample rate.
 
     Notes
     -----
@@ -111,7 +111,7 @@ def bands_for(sample_rate: int) -> Bands:
     hop = max(1, round(HOP_S * sample_rate))
     highest = min(_HIGHEST_EDGE_HZ, 0.45 * sample_rate)
     rates = [21.4 * np.log10(1 + 0.00437 * hz) for hz in (_LOWEST_EDGE_HZ, highest)]
-    edges_hz = (10 ** (np.linspace(rates[0], rates[1], BANDS) / 21.4) - 1) / 0.00437
+    edges_hz = (10 ** (np.linspace(rates[0], rates[1], BAND_COUNT) / 21.4) - 1) / 0.00437
     edges = np.unique(np.round(edges_hz * frame / sample_rate).astype(np.intp))
     first = np.concatenate([[0], edges[(edges > 0) & (edges <= frame // 2)]]).astype(np.intp)
     ends = np.append(first[1:], frame // 2 + 1)
@@ -163,27 +163,27 @@ def events(levels_db: Float64Array) -> BoolArray:
     -------
     numpy.ndarray
         Shape (analysis frames,), bool, True in events. At most a quarter are, because what
-        happens more often is no event but the texture; so are single strokes that come
-        again and again, like drops or crackle.
+        happens more often is no event but the texture; so are strokes that recur, like
+        drops or crackle.
     """
     usual = np.median(levels_db, axis=0)
     deviation = 1.4826 * np.median(np.abs(levels_db - usual), axis=0)
-    threshold = np.maximum(_EVENT_DB, _EVENT_DEVIATIONS * deviation)
+    threshold = np.maximum(_MIN_EVENT_DB, _MIN_EVENT_DEVIATIONS * deviation)
     excess = np.max((levels_db - usual) / threshold, axis=1)
-    loud = excess > max(1.0, float(np.quantile(excess, 1 - _EVENT_SHARE)))
+    loud = excess > max(1.0, float(np.quantile(excess, 1 - _MAX_EVENT_SHARE)))
     edges = np.flatnonzero(np.diff(np.concatenate([[False], loud, [False]])))
     begins, ends = edges[::2], edges[1::2]
-    strokes = ends - begins <= _STROKE_FRAMES
-    if np.count_nonzero(strokes) >= max(_FEWEST_STROKES, loud.size * HOP_S * _STROKES_PER_S):
+    strokes = ends - begins <= _MAX_STROKE_FRAMES
+    if np.count_nonzero(strokes) >= max(_MIN_STROKES, loud.size * HOP_S * _MIN_STROKES_PER_S):
         for begin, end in zip(begins[strokes], ends[strokes], strict=True):
             loud[begin:end] = False
     return np.asarray(loud)
 
 
-def smoothed(levels: Float64Array, width: int) -> Float64Array:
+def smooth(levels: Float64Array, width: int) -> Float64Array:
     """Average levels over some analysis frames around each.
 
-    The ends are held, so that an end tells mostly of itself.
+    Beyond the ends, the first and last level are repeated.
 
     Parameters
     ----------
@@ -203,14 +203,14 @@ def smoothed(levels: Float64Array, width: int) -> Float64Array:
 
 
 def kurtosis(signal: Audio, bands: Bands) -> Float64Array:
-    """Tell in every band how far short-time power behaves as noise's would.
+    """Measure in every band how far short-time power varies as that of noise does.
 
     Parameters
     ----------
     signal
         Samples of one channel, shape (frames,), float32.
     bands
-        The layout of the answer.
+        The layout of the result.
 
     Returns
     -------
@@ -231,20 +231,20 @@ def kurtosis(signal: Audio, bands: Bands) -> Float64Array:
     second = grouped.mean(axis=1) ** 2 / (1 + 1 / group)
     fourth = (grouped**2).mean(axis=1)
     ratios = np.divide(fourth, second, out=np.full(fourth.shape, 2.0), where=second > 0)
-    ratio = np.median(ratios, axis=0) / _MEDIAN_OF_NOISE * 2.0
+    ratio = np.median(ratios, axis=0) / _NOISE_KURTOSIS_MEDIAN * 2.0
     at_hz = np.fft.rfftfreq(frame, 1 / bands.sample_rate)
     return np.asarray(np.interp(bands.centres_hz, at_hz, ratio))
 
 
 def line_share(signal: Audio, bands: Bands) -> Float64Array:
-    """Tell how much of each band's power lies in steady tones.
+    """Return the share of each band's power that lies in steady tones.
 
     Parameters
     ----------
     signal
         Samples of one channel, shape (frames,), float32.
     bands
-        The layout of the answer.
+        The layout of the result.
 
     Returns
     -------
@@ -254,7 +254,7 @@ def line_share(signal: Audio, bands: Bands) -> Float64Array:
     """
     frame = round(_LINE_FRAME_S * bands.sample_rate)
     count = signal.size // frame
-    if count < _LINE_FRAMES:
+    if count < _MIN_LINE_FRAMES:
         return np.zeros(bands.count)
     taper = np.hanning(frame + 1)[:-1].astype(np.float32)
     power = np.zeros(frame // 2 + 1)
@@ -263,7 +263,7 @@ def line_share(signal: Audio, bands: Bands) -> Float64Array:
         power += spectrum.real**2 + spectrum.imag**2
     around_bins = round(_LINE_AROUND_HZ * _LINE_FRAME_S) | 1
     around = scipy.ndimage.median_filter(power, around_bins, mode="nearest")
-    lines = np.where(power > _LINE_RATIO * around, power, 0.0)
+    lines = np.where(power > _MIN_LINE_RATIO * around, power, 0.0)
     at_hz = np.arange(power.size) / frame * bands.sample_rate
     edges = np.searchsorted(at_hz, bands.first_bins * bands.sample_rate / bands.frame)
     edges = np.minimum(edges, power.size - 1)

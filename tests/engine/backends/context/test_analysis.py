@@ -7,8 +7,8 @@ import pytest
 from reapaint_engine.backends.base import Window
 from reapaint_engine.backends.context.analysis import Character, analyse
 from reapaint_engine.backends.context.features import (
-    HEARD_CHANNELS,
     MAX_CONTEXT_S,
+    MAX_HEARD_CHANNELS,
     MAX_STEPS,
     describe,
     kept_stretches,
@@ -153,7 +153,7 @@ def test_kept_stretches_end_with_the_source() -> None:
 
 def test_many_channels_are_heard_by_the_loudest() -> None:
     rng = np.random.default_rng(1)
-    audio = 1e-4 * rng.standard_normal((2 * HEARD_CHANNELS, 2 * RATE)).astype(np.float32)
+    audio = 1e-4 * rng.standard_normal((2 * MAX_HEARD_CHANNELS, 2 * RATE)).astype(np.float32)
     audio[11] = beats(0.5, 2)[0]
     span = Span(RATE, RATE + 2000)
     found = describe(windowed(audio, span), span, ignore)
