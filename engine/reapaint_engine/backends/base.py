@@ -1,4 +1,4 @@
-"""What a backend is to the engine: it hears a window and fills its masks."""
+"""The interface of a backend: it gets a window and fills its masks."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class JobControl(Protocol):
         Raises
         ------
         reapaint_engine.errors.JobCancelled
-            Somebody asked for the job's end; let it pass.
+            The job was cancelled; don't catch this.
         """
 
 
@@ -38,9 +38,9 @@ class JobControl(Protocol):
 class Window:
     """Context and masks together, at the rate and channel count the backend asked for.
 
-    ``audio`` has shape (channels, frames) and is read-only. What it holds inside the
-    spans is the sound that is to be replaced. Frames from ``audio_frames`` on do not
-    exist in the source: they are zeros, and always inside a span.
+    ``audio`` has shape (channels, frames) and is read-only. Inside the spans it has the sound
+    that will be replaced. Frames from ``audio_frames`` on do not exist in the source: they are
+    zeros, and always inside a span.
     """
 
     audio: Audio
@@ -50,17 +50,17 @@ class Window:
 
     @property
     def frames(self) -> int:
-        """The window's length."""
+        """Return the window's length."""
         return int(self.audio.shape[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationParams(RequestParams):
-    """What the new audio should be: a request's parameters, as a backend is given them.
+    """The parameters of a request, as a backend gets them.
 
-    ``model`` and ``backend`` are those that do the work. ``steps`` and ``guidance`` may be open:
-    what suits the model, the backend knows. ``seed``, ``takes`` and ``crossfade_s`` are the
-    recipe's own business.
+    ``model`` and ``backend`` are those that do the work. ``steps`` and ``guidance`` may be
+    None: the backend knows which values suit the model. ``seed``, ``takes`` and ``crossfade_s``
+    are handled outside the backend.
     """
 
     model: str = ""
@@ -70,9 +70,9 @@ class GenerationParams(RequestParams):
 class Passage:
     """New audio from ``start`` of the window on; it covers its span and may go beyond.
 
-    ``continuous`` claims that it already meets its context sample by sample, as an
-    interpolation does, so that a hard join is free of clicks; its level is then left
-    alone. ``levelling`` says how much of its level it leaves to the recipe.
+    ``continuous`` states that it already continues its context sample by sample, as an
+    interpolation does, so that a hard join doesn't click; its level is then left alone.
+    ``levelling`` says how far its level may be changed.
     """
 
     start: int
@@ -90,7 +90,7 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What a backend made of one request, a fill for each seed."""
+    """A backend's result for one request, a fill for each seed."""
 
     fills: tuple[Fill, ...]
     model: str
@@ -98,19 +98,19 @@ class Generation:
     mode: str
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    """What is worth knowing and no warning, such as why a model was chosen."""
+    """Useful facts that are no warnings, such as why a model was chosen."""
     steps: int | None = None
     guidance: float | None = None
-    """What the model took where the request left it open."""
+    """The value that the model used where the request left it open."""
 
 
 class Backend(ABC):
-    """A way to fill masks. One instance lives in the worker's thread and only there."""
+    """A way to fill masks. One instance lives only in the worker's thread."""
 
     @property
     @abstractmethod
     def info(self) -> BackendInfo:
-        """What it can do; cheap, and known before anything is loaded."""
+        """Return what it can do; this is quick, and needs nothing to be loaded."""
 
     @abstractmethod
     def generate(
@@ -127,20 +127,20 @@ class Backend(ABC):
         """
 
     def is_preferred(self) -> bool:
-        """Whether it is better than the first backend for a job that names none.
+        """Return whether it suits a job that names no backend better than the first backend.
 
-        True only while it can do such a job; cheap, as it is asked for each of them.
+        It is True only while it can do such a job. It must be quick: every such job asks.
         """
         return False
 
     def start(self, *, is_default: bool) -> None:  # noqa: B027 - most have nothing to begin
-        """Begin what it does in the background.
+        """Begin its background work.
 
         Parameters
         ----------
         is_default
-            Whether jobs that name no backend come to it: what takes much memory is worth it.
+            Whether it gets the jobs that name no backend, so that using much memory is worth it.
         """
 
     def close(self) -> None:  # noqa: B027 - most have nothing to end
-        """End what it does in the background, also where a job began it."""
+        """End its background work, also where a job began it."""

@@ -1,4 +1,4 @@
-"""Returns what it is given: measures the road, and lets tests follow a known sound."""
+"""The backend that returns its input: for measuring delays, and for tests."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ class EchoBackend(Backend):
 
     @property
     def info(self) -> BackendInfo:
-        """Any rate, any channels, any length; no field has an effect."""
+        """Return the backend's info: any rate, channels and length; no field has an effect."""
         return BackendInfo(
             name="echo",
             description="returns its input; for measurements and tests",

@@ -1,4 +1,4 @@
-"""What an engine may be told about its backends; nothing that computes is loaded for it."""
+"""The settings of backends; importing this loads nothing that computes."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +13,8 @@ class BackendOptions:
     """The settings of all backends."""
 
     library: Path | None = LIBRARY.field()  # noqa: RUF009 - it makes a field
-    """A folder of sounds; without one there is no library backend. Whether the folder is there
-    is seen when it is needed: its disk may not be connected now."""
+    """A folder of sounds; without one there is no library backend. It is checked when it is
+    needed: its disk may not be connected now."""
     stable_audio: StableAudioOptions = field(default_factory=StableAudioOptions)
     max_cost: float | None = Setting(
         name="max_cost",

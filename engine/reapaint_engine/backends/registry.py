@@ -1,4 +1,4 @@
-"""Every backend by its name; making one loads nothing."""
+"""Create every backend by its name; this loads nothing."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,8 @@ def make_backends(
 ) -> dict[str, Backend]:
     """Return a new instance of every backend.
 
-    The first needs nothing, and does what another can't for want of something.
+    The first backend needs nothing, and does the jobs that another can't do because something
+    is missing.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ def make_backends(
 
 
 def preferred_backend(backends: Mapping[str, Backend], configured: str) -> str:
-    """Return what does a job that names no backend, as of now."""
+    """Return the backend that does a job without a named one now."""
     if configured != AUTO:
         return configured
     preferred = (name for name, backend in backends.items() if backend.is_preferred())
@@ -46,7 +47,7 @@ def preferred_backend(backends: Mapping[str, Backend], configured: str) -> str:
 
 @contextlib.contextmanager
 def at_work(backends: Mapping[str, Backend], default: str) -> Iterator[None]:
-    """Let backends do what they do in the background, and end that in the end."""
+    """Start the backends' background work, and end it on exit."""
     for name, backend in backends.items():
         backend.start(is_default=name == default)
     try:
@@ -56,6 +57,6 @@ def at_work(backends: Mapping[str, Backend], default: str) -> Iterator[None]:
 
 
 def end_work(backends: Mapping[str, Backend]) -> None:
-    """End what backends do in the background, also where a job began it."""
+    """End the backends' background work, also where a job began it."""
     for backend in backends.values():
         backend.close()

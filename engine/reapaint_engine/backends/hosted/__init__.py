@@ -1,5 +1,5 @@
-"""The hosted backends: a service does the model's work, for money.
+"""The hosted backends: a service runs the model, for money.
 
-In: a window, a prompt and a key. Out: what the service made of the mask; paid once, whatever
-goes wrong.
+In: a window, a prompt and a key. Out: the service's sound for the mask; it is paid for once,
+whatever goes wrong.
 """

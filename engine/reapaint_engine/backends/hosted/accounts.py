@@ -1,4 +1,4 @@
-"""Keys and addresses of services: from the environment, or from a file only its owner reads."""
+"""Read keys and addresses of services: from the environment, or from a private file."""
 
 import os
 import re
@@ -16,11 +16,11 @@ from reapaint_engine.protocol.settings import TEXT, Setting
 
 FILE_NAME = "hosted.toml"
 _KEY = re.compile(r"[\x21-\x7e]{1,512}\Z")
-"""Printable and without spaces: nothing in it can end a header's line."""
+"""A key is printable and has no spaces, so that it can't end a header's line."""
 
 
 class Secret:
-    """A text that no log, error or debugger shows by accident."""
+    """A text that is never shown by accident in a log, an error or a debugger."""
 
     __slots__ = ("_text",)
 
@@ -31,7 +31,7 @@ class Secret:
         return "Secret(...)"
 
     def reveal(self) -> str:
-        """Return the text, for the one header it belongs into."""
+        """Return the text, for the one header that needs it."""
         return self._text
 
     def redact(self, text: str) -> str:
@@ -41,7 +41,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """How a service wants to be talked to."""
+    """How to authenticate at a service, and at which addresses."""
 
     service: str
     title: str
@@ -52,7 +52,7 @@ class Login:
 
     @property
     def key(self) -> Setting[str]:
-        """The setting of its key, which no flag gives."""
+        """Return the setting of its key, which no flag gives."""
         return Setting(
             name=f"{self.service}_key",
             variable=self.key_variable,
@@ -64,7 +64,7 @@ class Login:
 
     @property
     def url(self) -> Setting[str]:
-        """The setting of another address of its API, for tests."""
+        """Return the setting of another address of its API, for tests."""
         return Setting(
             name=f"{self.service}_url",
             default="",
@@ -84,20 +84,20 @@ class Account:
 
     @property
     def api(self) -> str:
-        """The address of the API, without a slash at its end."""
+        """Return the address of the API, without a slash at its end."""
         return self.origins[0]
 
     @property
     def uploads(self) -> str:
-        """The address that audio goes to first, where that is another one."""
+        """Return the first address for audio, where it isn't the API's."""
         return self.origins[-1]
 
     def is_ours(self, url: str) -> bool:
-        """Tell whether an address belongs to the service, so that it may see the key."""
+        """Return whether an address belongs to the service, so that it may get the key."""
         return origin_of(url) in {origin_of(each) for each in self.origins}
 
     def is_fit(self, url: str) -> bool:
-        """Tell whether an address may be opened at all: encrypted, unless all of it is here."""
+        """Return whether an address may be opened: it is encrypted or on this machine."""
         parts = urlsplit(url)
         if parts.scheme == "https":
             return bool(parts.hostname)
@@ -105,14 +105,14 @@ class Account:
 
 
 def origin_of(url: str) -> tuple[str, str, int | None]:
-    """Return scheme, host and port, which together say who is talked to."""
+    """Return scheme, host and port of an address, which identify the server."""
     parts = urlsplit(url)
     port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
     return parts.scheme, (parts.hostname or "").lower(), port
 
 
 def has_key(login: Login) -> bool:
-    """Tell whether a key is to be found; whether it is a good one only the service knows."""
+    """Return whether there is a key; only the service knows whether it is valid."""
     try:
         load_account(login)
     except HostedError:
@@ -121,13 +121,13 @@ def has_key(login: Login) -> bool:
 
 
 def load_account(login: Login) -> Account:
-    """Return the account of a service: the variable first, then the file.
+    """Return the account of a service, from the variable or else from the file.
 
     Raises
     ------
     HostedError
         ``no_key``, ``not_authorised`` where others can read the file, or
-        ``invalid_field`` where it or an address is not what it has to be.
+        ``invalid_field`` where the file or an address is invalid.
     """
     section = _section(login)
     key = login.key.value() or section.get("key", "")
@@ -156,7 +156,7 @@ def _origins(login: Login, from_file: str) -> tuple[str, ...]:
     if urlsplit(url).scheme != "https" and not is_loopback(url):
         raise HostedError(
             ErrorCode.INVALID_FIELD,
-            f"{url} is no address to send a key to: it is not encrypted.",
+            f"No key is sent to {url}: the address is not encrypted.",
             hint=f"Give an address that begins with https:// in {login.url.variable} or"
             f" {THE_PATH}.",
             path=_path(),
@@ -180,7 +180,7 @@ def _section(login: Login) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        # What tomllib quotes of a line could be a piece of a key.
+        # tomllib's error could quote a piece of a key.
         why = error.strerror if isinstance(error, OSError) else "it is not TOML"
         raise HostedError(
             ErrorCode.INVALID_FIELD,
@@ -195,7 +195,7 @@ def _section(login: Login) -> dict[str, str]:
 
 
 def _refuse_open_file(path: Path, status: os.stat_result) -> None:
-    """Refuse a file of keys that others can read, as ssh does."""
+    """Raise HostedError if other users can read the file of keys, as ssh does."""
     if os.name == "posix" and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise HostedError(
             ErrorCode.NOT_AUTHORISED,

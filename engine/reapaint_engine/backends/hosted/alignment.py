@@ -1,7 +1,7 @@
-"""Where and how loud a service's answer is, by the context that both sides know.
+"""Measure delay and gain of a service's answer, by the context that both sides have.
 
-Codecs on the way add a delay and some services set a level of their own. What was kept
-tells both: it is in what was sent and, decoded again, in the answer.
+Codecs add a delay, and some services set a level of their own. The kept context shows both: it
+is in the audio sent and, decoded again, in the answer.
 """
 
 from collections.abc import Sequence
@@ -13,26 +13,28 @@ import scipy
 from reapaint_engine.protocol.arrays import Audio, Float64Array
 from reapaint_engine.protocol.spans import Span
 
-LONGEST_DELAY_S = 0.25
+MAX_DELAY_S = 0.25
 """Far above the delay of any codec: MP3 has about 50 ms at most."""
 
-COMPARED_S = 10.0
+MAX_COMPARED_S = 10.0
 """How much context on each side of the mask is compared."""
 
-LEAST_S = 0.05
-"""Less context than this says nothing."""
+MIN_CONTEXT_S = 0.05
+"""A shorter context can't be compared."""
 
 MIN_CORRELATION = 0.35
-"""Chance stays below 0.1 over this much context; a decoded context is far above."""
+"""By chance the correlation stays below 0.1 over this much context; that of a decoded context
+is far above."""
 
-NEARLY_BEST = 0.999
-"""Periodic sounds agree at many delays about as well: the least of these is the true one."""
+MIN_PEAK_SHARE = 0.999
+"""A periodic sound correlates about as well at many delays. Peaks from this share of the
+highest on are candidates, and the one of least delay is taken."""
 
-DIP = 0.9
-"""How far the curve falls between two peaks of a periodic sound, at least."""
+MAX_DIP_SHARE = 0.9
+"""Between two peaks of a periodic sound the curve falls to this share of the peak or below."""
 
-LOBE = 0.95
-"""How far around a peak its true place is looked for."""
+MIN_LOBE_SHARE = 0.95
+"""The exact peak is searched where the curve is above this share of it."""
 
 SILENCE_RMS = 1e-4
 
@@ -40,15 +42,15 @@ MAX_GAIN = 8.0
 """18 dB: a service that changes the level by more has changed the sound."""
 
 _TAPS = 64
-"""Length of the filters that look between frames."""
+"""Length of the filters that interpolate between frames."""
 
-_STEPS = 16
-"""How finely a peak is looked at before a parabola finds its top."""
+_STEPS_PER_FRAME = 16
+"""Resolution of the search for a peak, before a parabola finds its top."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """``delay_frames``, which need not be whole, and the gain that undoes the service's."""
+    """An answer's delay in frames, maybe fractional, and the gain that restores its level."""
 
     delay_frames: float
     gain: float
@@ -58,7 +60,7 @@ class Alignment:
 def measure_alignment(
     sent: Audio, answer: Audio, kept: Sequence[Span], sample_rate: int
 ) -> Alignment | None:
-    """Return how an answer lies against what was sent; None where it can't be told.
+    """Return delay and gain of an answer against the audio sent; None where they are unknown.
 
     Parameters
     ----------
@@ -67,7 +69,7 @@ def measure_alignment(
     answer
         Shape (channels, any frames), float32, at the same rate.
     kept
-        What the answer should hold unchanged, in frames of ``sent``.
+        The stretches that the answer should leave unchanged, in frames of ``sent``.
     sample_rate
         In Hz.
 
@@ -76,11 +78,11 @@ def measure_alignment(
     Normalised cross-correlation, summed over channels and stretches, its peak looked
     for between frames by band-limited interpolation.
     """
-    reach = int(LONGEST_DELAY_S * sample_rate)
-    near = _compared(kept, int(COMPARED_S * sample_rate))
+    reach = int(MAX_DELAY_S * sample_rate)
+    near = _compared(kept, int(MAX_COMPARED_S * sample_rate))
     inside = (_within(each, answer.shape[1], reach) for each in near)
     stretches = [each for each in inside if each.length > 0]
-    if sum(each.length for each in stretches) < LEAST_S * sample_rate:
+    if sum(each.length for each in stretches) < MIN_CONTEXT_S * sample_rate:
         return None
     plain = _compare(sent, answer, stretches, reach)
     if plain is None:
@@ -90,7 +92,7 @@ def measure_alignment(
         return None
     gain = float(np.sqrt(plain.sent_energy / plain.energies[peak]))
     return Alignment(
-        delay_frames=_sharpened(
+        delay_frames=_sharpen_peak(
             plain.curve, peak, sent=sent, answer=answer, stretches=stretches, reach=reach
         )
         - reach,
@@ -101,7 +103,7 @@ def measure_alignment(
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """For every delay the normalised correlation and the answer's energy."""
+    """The normalised correlation and the answer's energy for every delay."""
 
     curve: Float64Array
     energies: Float64Array
@@ -111,7 +113,7 @@ class _Comparison:
 def _compare(
     sent: Audio, answer: Audio, stretches: Sequence[Span], reach: int
 ) -> _Comparison | None:
-    """Correlate over all channels and stretches; None where nothing but silence was sent."""
+    """Correlate over all channels and stretches; None where only silence was sent."""
     products = np.zeros(2 * reach + 1)
     energies = np.zeros(2 * reach + 1)
     sent_energy = 0.0
@@ -128,7 +130,7 @@ def _compare(
     return _Comparison(products / np.sqrt(sent_energy * energies), energies, sent_energy)
 
 
-def _sharpened(
+def _sharpen_peak(
     curve: Float64Array,
     peak: int,
     *,
@@ -137,15 +139,15 @@ def _sharpened(
     stretches: Sequence[Span],
     reach: int,
 ) -> float:
-    """Return where a peak is to a fraction of a frame.
+    """Return the position of a peak to a fraction of a frame.
 
-    Most sound is loudest where it is low, and its peak is broad. The differences from
-    sample to sample have a sharp one, if the answer kept what is high as it was.
+    Most sound is loudest at low frequencies, so its peak is broad. The differences between
+    samples have a sharp peak, if the answer kept the high frequencies.
     """
     low = high = peak
-    while low > 0 and curve[low - 1] >= LOBE * curve[peak]:
+    while low > 0 and curve[low - 1] >= MIN_LOBE_SHARE * curve[peak]:
         low -= 1
-    while high < curve.size - 1 and curve[high + 1] >= LOBE * curve[peak]:
+    while high < curve.size - 1 and curve[high + 1] >= MIN_LOBE_SHARE * curve[peak]:
         high += 1
     steps = _compare(
         np.diff(sent, axis=1, prepend=sent[:, :1]),
@@ -156,12 +158,12 @@ def _sharpened(
     if steps is not None:
         sharp = low + int(np.argmax(steps.curve[low : high + 1]))
         if steps.curve[sharp] >= MIN_CORRELATION:
-            return sharp + _refined(steps.curve, sharp)
-    return peak + _refined(curve, peak)
+            return sharp + _refine(steps.curve, sharp)
+    return peak + _refine(curve, peak)
 
 
 def advance(audio: Audio, delay_frames: float) -> Audio:
-    """Return audio that begins so many frames later in it; what is missing before is silence.
+    """Return audio that begins later by some frames; silence is put before it if negative.
 
     Parameters
     ----------
@@ -182,14 +184,14 @@ def advance(audio: Audio, delay_frames: float) -> Audio:
     shifted = audio[:, whole:] if whole >= 0 else np.pad(audio, ((0, 0), (-whole, 0)))
     if abs(rest) < 1e-3 or shifted.shape[1] == 0:
         return np.ascontiguousarray(shifted)
-    # The edges are held on, so that the filter doesn't meet a step to silence there.
+    # The edge samples are repeated, so that the filter meets no step to silence.
     held = np.pad(shifted, ((0, 0), (_TAPS, _TAPS)), mode="edge")
     moved = scipy.signal.oaconvolve(held, _fraction(rest)[None], mode="same", axes=1)
     return np.ascontiguousarray(moved[:, _TAPS:-_TAPS], dtype=np.float32)
 
 
 def _compared(kept: Sequence[Span], longest: int) -> list[Span]:
-    """Return the parts of kept stretches that lie next to the mask between them."""
+    """Return the parts of kept stretches that are next to the mask between them."""
     if len(kept) == 2:
         before, after = kept
         return [
@@ -205,7 +207,7 @@ def _compared(kept: Sequence[Span], longest: int) -> list[Span]:
 
 
 def _within(stretch: Span, frames: int, reach: int) -> Span:
-    """Return the part of a stretch that is in the answer whatever the delay, if that is enough."""
+    """Return the part of a stretch that is in the answer at any delay, if it is long enough."""
     whole = Span(max(stretch.start, reach), min(stretch.end, frames - reach))
     if whole.length >= reach:
         return whole
@@ -213,7 +215,7 @@ def _within(stretch: Span, frames: int, reach: int) -> Span:
 
 
 def _reachable(answer: Audio, stretch: Span, reach: int) -> Float64Array:
-    """Return the frames that a stretch may be found in; silence where the answer has none."""
+    """Return the frames in which a stretch may be found, with silence beyond the answer."""
     start, end = stretch.start - reach, stretch.end + reach
     found = answer[:, max(start, 0) : max(min(end, answer.shape[1]), 0)].astype(np.float64)
     before = max(-start, 0)
@@ -221,7 +223,7 @@ def _reachable(answer: Audio, stretch: Span, reach: int) -> Float64Array:
 
 
 def _correlate(found: Float64Array, reference: Float64Array) -> Float64Array:
-    """Return the products of all channels together, for every place of the reference."""
+    """Return the sum of all channels' products, for every place of the reference."""
     frames = found.shape[1]
     size = scipy.fft.next_fast_len(frames, real=True)
     spectra = scipy.fft.rfft(found, size) * np.conj(scipy.fft.rfft(reference, size))
@@ -235,25 +237,25 @@ def _sliding_energy(found: Float64Array, length: int) -> Float64Array:
 
 
 def _best(curve: Float64Array) -> int:
-    """Return the highest peak, or of several that are as high the least delay.
+    """Return the highest peak, or among equally high ones that of least delay.
 
-    Peaks count as several only where the curve falls between them: at the broad top of a
-    low sound every ripple of noise is a peak of its own.
+    Peaks count as several only where the curve falls between them: on the broad top of a low
+    sound, every ripple of noise is a peak.
     """
     top = int(np.argmax(curve))
-    high = NEARLY_BEST * curve[top]
+    high = MIN_PEAK_SHARE * curve[top]
     peaks = np.flatnonzero((curve == scipy.ndimage.maximum_filter1d(curve, 3)) & (curve >= high))
     for peak in sorted((int(each) for each in peaks), key=lambda at: abs(at - curve.size // 2)):
         between = curve[min(peak, top) : max(peak, top) + 1]
-        if peak == top or between.min() < DIP * curve[top]:
+        if peak == top or between.min() < MAX_DIP_SHARE * curve[top]:
             return peak
     return top
 
 
-def _refined(curve: Float64Array, peak: int) -> float:
-    """Return where between two frames the peak is: the curve has no more band than the sound."""
+def _refine(curve: Float64Array, peak: int) -> float:
+    """Return the position of the peak between frames, by band-limited interpolation."""
     near = np.arange(max(peak - _TAPS // 2, 0), min(peak + _TAPS // 2 + 1, curve.size))
-    finer = np.arange(-_STEPS, _STEPS + 1) / _STEPS
+    finer = np.arange(-_STEPS_PER_FRAME, _STEPS_PER_FRAME + 1) / _STEPS_PER_FRAME
     weights = (
         np.sinc(peak + finer[:, None] - near) * np.kaiser(_TAPS + 1, 8.0)[near - peak + _TAPS // 2]
     )
@@ -264,11 +266,11 @@ def _refined(curve: Float64Array, peak: int) -> float:
     before, top, after = values[best - 1 : best + 2]
     bend = before - 2.0 * top + after
     step = 0.5 * (before - after) / bend if bend < 0.0 else 0.0
-    return float(finer[best] + step / _STEPS)
+    return float(finer[best] + step / _STEPS_PER_FRAME)
 
 
 def _fraction(rest: float) -> Float64Array:
-    """Return a filter that takes a fraction of a frame out."""
+    """Return a filter that removes a delay of a fraction of a frame."""
     at = np.arange(-_TAPS // 2, _TAPS // 2 + 1) + rest
     taps = np.sinc(at) * np.kaiser(at.size, 8.0)
     return np.asarray(taps / taps.sum(), dtype=np.float64)

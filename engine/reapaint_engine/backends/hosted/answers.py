@@ -1,4 +1,4 @@
-"""What a service sent, decoded: any format, rate and channel count."""
+"""Decode a service's answer of any format, rate and channel count."""
 
 import io
 
@@ -10,15 +10,15 @@ from reapaint_engine.dsp.resampling import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, res
 from reapaint_engine.protocol.arrays import Audio, is_finite
 
 _DEMUXERS = "wav,w64,mp3,flac,ogg,aac,mov,matroska,aiff,caf"
-"""Formats of single files with sound: FFmpeg's others open further files or addresses."""
+"""Formats of single files with sound; FFmpeg's other formats open further files or addresses."""
 
 
 class UnreadableAnswer(Exception):
-    """A service's answer is no sound that can be used; the text says why."""
+    """A service's answer is no usable sound; the text says why."""
 
 
 def decode_answer(answer: bytes, sample_rate: int, longest_s: float) -> Audio:
-    """Return a service's answer as stereo at a rate.
+    """Return a service's answer as stereo at a given rate.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def decode_answer(answer: bytes, sample_rate: int, longest_s: float) -> Audio:
     sample_rate
         In Hz.
     longest_s
-        More than so many seconds are not decoded: a small file can hold hours of silence.
+        Most seconds to decode: a small file can contain hours of silence.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def decode_answer(answer: bytes, sample_rate: int, longest_s: float) -> Audio:
     Raises
     ------
     UnreadableAnswer
-        It is no sound, has no samples, or some that are not finite.
+        The answer is no sound, has no samples, or has samples that are not finite.
     """
     try:
         audio, rate = _decode(answer, longest_s)
@@ -67,7 +67,7 @@ def _decode(answer: bytes, longest_s: float) -> tuple[Audio, int]:
         for frame in container.decode(stream):
             rate, channels = rate or frame.sample_rate, channels or frame.layout.nb_channels
             if (rate, channels) != (frame.sample_rate, frame.layout.nb_channels):
-                raise UnreadableAnswer("its rate or channel count changes on the way")
+                raise UnreadableAnswer("its rate or channel count changes within it")
             blocks.extend(
                 np.asarray(block.to_ndarray(), dtype=np.float32) for block in packer.resample(frame)
             )

@@ -1,4 +1,4 @@
-"""The backend of a hosted service: what it offers, what it costs, and a job's result."""
+"""The backend of a hosted service: its info, its costs, and a job's result."""
 
 import logging
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from reapaint_engine.backends.hosted.errors import HostedCode, HostedError
 from reapaint_engine.backends.hosted.journal import Journal, journal_folder
 from reapaint_engine.backends.hosted.pace import Clock, Pace, SystemClock
 from reapaint_engine.backends.hosted.paid_requests import Delivery
-from reapaint_engine.backends.hosted.planning import Plan, honoured, plan_requests
+from reapaint_engine.backends.hosted.planning import Plan, honoured_fields, plan_requests
 from reapaint_engine.backends.hosted.service import HostedModel, Service
 from reapaint_engine.protocol.errors import ErrorCode, ProtocolError, package_missing, reason_of
 from reapaint_engine.protocol.messages import BackendInfo
@@ -25,11 +25,13 @@ from reapaint_engine.protocol.params import AUTO
 from reapaint_engine.protocol.progress import Stage
 
 SAMPLE_RATE = 44_100
+"""The sample rate of every Stable Audio model, in Hz."""
+
 CHANNELS = 2
-"""What every Stable Audio model makes."""
+"""The number of channels that every Stable Audio model makes."""
 
 PREFERRED_WINDOW_S = 20.0
-"""A request costs the same however much it hears; this much is uploaded in no time."""
+"""A request costs the same with any context; this much is uploaded quickly."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +48,7 @@ class HostedBackend(Backend):
         clock: Clock | None = None,
         folder: Path | None = None,
     ) -> None:
-        """``max_cost`` is what one job may cost, in USD; None is no limit."""
+        """Create the backend; ``max_cost`` limits the cost of a job in USD, None doesn't."""
         self.service = service
         self._max_cost = max_cost
         self._pace = pace or Pace()
@@ -55,7 +57,7 @@ class HostedBackend(Backend):
 
     @property
     def info(self) -> BackendInfo:
-        """Prices are in the description: what is offered here is not free."""
+        """Return the backend's info; its description states the prices."""
         models = self.service.models
         longest_s = max(model.takes.max_s for model in models)
         return BackendInfo(
@@ -64,7 +66,7 @@ class HostedBackend(Backend):
             models=tuple(model.name for model in models),
             default_model=models[0].name,
             modes=(AUTO,),
-            honours=honoured(models),
+            honours=honoured_fields(models),
             max_window_s=longest_s,
             max_span_s=longest_s,
             sample_rate=SAMPLE_RATE,
@@ -81,9 +83,9 @@ class HostedBackend(Backend):
         Raises
         ------
         HostedError
-            The service can't be used, or gave nothing that can be; see ``HostedCode``.
+            The service or its answer can't be used; see ``HostedCode``.
         JobCancelled
-            Somebody asked for the job's end.
+            The job was cancelled.
         """
         control.step(Stage.ENCODE, 0.0)
         self._check_prompt(params)
@@ -134,7 +136,7 @@ class HostedBackend(Backend):
         except (ProtocolError, OSError) as error:
             raise HostedError(
                 ErrorCode.BACKEND_FAILED,
-                f"What is paid for can't be written down, so nothing was sent: {reason_of(error)}.",
+                f"Paid requests can't be recorded, so nothing was sent: {reason_of(error)}.",
                 hint="Free some space, or name another folder in REAPAINT_STATE_DIR.",
             ) from error
         return journal
@@ -142,7 +144,7 @@ class HostedBackend(Backend):
     def _check_cost(
         self, plans: Sequence[Plan], model: HostedModel, journal: Journal, asked: float | None
     ) -> None:
-        """Refuse a job that costs more than its limit, before anything is sent."""
+        """Raise HostedError if a job costs more than its limit, before anything is sent."""
         unknown = [plan for plan in plans if not journal.knows(plan.key)]
         new = len(unknown)
         if model.takes.seed is None:
@@ -171,7 +173,7 @@ def usd(amount: float | None) -> str:
 
 
 def _notes(service: Service, model: HostedModel, deliveries: Sequence[Delivery]) -> tuple[str, ...]:
-    """Return what was paid, and what was not paid again."""
+    """Return notes on what was paid for, and what wasn't paid for again."""
     new = [delivery for delivery in deliveries if delivery.is_new]
     known = len(deliveries) - len(new)
     notes = []

@@ -1,4 +1,4 @@
-"""eachlabs: Stable Audio 2.5 inpainting. Which inputs the model has is asked each time."""
+"""eachlabs: Stable Audio 2.5 inpainting. The model's inputs are requested each time."""
 
 from collections.abc import Mapping
 
@@ -58,14 +58,14 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "seed": ("seed",),
     "output_format": ("output_format",),
 }
-"""What the inputs may be called; the model's own description says which it is."""
+"""Possible names of the inputs; the model's own description has one of them."""
 
 _NEEDED = ("prompt", "audio", "mask_start", "mask_end")
 _OPTIONAL = ("negative_prompt", "steps", "guidance", "seed")
 
 
 class EachLabs:
-    """Uploads to where it is told to, submits, polls, and can cancel."""
+    """The service eachlabs: it names an upload address, takes and polls jobs, and can cancel."""
 
     name = "eachlabs"
     title = LOGIN.title
@@ -74,7 +74,7 @@ class EachLabs:
     poll_s = 2.0
 
     def prepare(self, session: Session, model: HostedModel, wav: bytes) -> PreparedAudio:
-        """Ask for the model's inputs and upload the window."""
+        """Request the model's inputs and upload the window."""
         fields = self._fields(session, model)
         answer = session.free(
             Request(
@@ -96,7 +96,7 @@ class EachLabs:
         return PreparedAudio(audio=link, fields=fields, lacks=lacks)
 
     def submit(self, session: Session, request: PaidRequest, prepared: PreparedAudio) -> Ticket:
-        """Ask for the new audio."""
+        """Request the new audio."""
         values: dict[str, object] = {
             "prompt": request.prompt,
             "audio": prepared.audio,
@@ -128,7 +128,7 @@ class EachLabs:
         return Ticket(remote_id)
 
     def poll(self, session: Session, ticket: Ticket) -> State:
-        """Ask for the prediction."""
+        """Request the state of the prediction."""
         url = f"{session.account.api}/v1/prediction/{ticket.remote_id}"
         content = json_of(session.free(Request("GET", url)))
         status = text_at(content, "status")
@@ -144,7 +144,7 @@ class EachLabs:
         return Finished(link, cost_usd) if link else Failed("it has no output")
 
     def cancel(self, session: Session, ticket: Ticket) -> bool:
-        """Ask for the prediction's end."""
+        """Cancel the prediction."""
         url = f"{session.account.api}/v1/prediction/{ticket.remote_id}/cancel"
         answer = session.send_last(Request("POST", url))
         return answer is not None and answer.status < 300

@@ -1,4 +1,4 @@
-"""What calling a service can fail at, beside what every job can.
+"""Errors of calls to a service, in addition to those of every job.
 
 ::
 
@@ -26,24 +26,24 @@ class HostedCode(Code):
 
 
 class HostedError(JobError):
-    """A request to a service can't be made, or gave nothing that can be used."""
+    """A request to a service can't be made, or its answer can't be used."""
 
 
 PAID_HINT = "The request was paid: ask the service for a refund, or ask again for a new one."
-"""The hint where a paid request gave nothing that can be used."""
+"""The hint where the answer to a paid request can't be used."""
 
 
 def no_upload(service: str, why: str) -> HostedError:
-    """Return the error of a service that takes no upload."""
+    """Return the error of a service that doesn't take an upload."""
     return HostedError(
         HostedCode.SERVICE_FAILED, f"{service} {why}.", hint="Try again; nothing was paid."
     )
 
 
 def maybe_paid(service: str, why: str) -> HostedError:
-    """Return the error of a request whose fate nobody knows; it must not be repeated."""
+    """Return the error of a request that may have arrived; it must not be repeated."""
     return HostedError(
         HostedCode.MAYBE_PAID,
-        f"Nobody can tell whether {service} took the request and charged for it: {why}.",
-        hint=f"Look at your account at {service}, and ask again if you want to pay once more.",
+        f"{service} may have taken the request and charged for it: {why}.",
+        hint=f"Look at your account at {service}. Ask again only if you want to pay once more.",
     )

@@ -1,4 +1,4 @@
-"""What goes over the network and comes back, whoever carries it."""
+"""Requests to a service and their answers, independent of what sends them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ class NotSent(Exception):
 
 
 class Broken(Exception):
-    """Nobody can tell whether a request arrived."""
+    """A request may or may not have arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back; the names of headers are in lower case."""
+    """The answer to a request; the names of headers are in lower case."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -39,7 +39,7 @@ class Answer:
 
 
 class Transport(Protocol):
-    """Carries one request at a time."""
+    """Sends one request at a time."""
 
     def exchange(
         self, request: Request, watch: WhileWaiting | None = None, *, within_s: float | None = None
@@ -49,5 +49,6 @@ class Transport(Protocol):
         Raises
         ------
         NotSent, Broken
-            No answer; the request certainly did not arrive, or nobody can tell.
+            There is no answer. With NotSent the request certainly did not arrive; with Broken
+            it may have.
         """

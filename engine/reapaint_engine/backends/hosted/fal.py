@@ -76,7 +76,7 @@ MODELS = (
 
 
 class Fal:
-    """Uploads to its storage, queues, polls, and can cancel."""
+    """The service fal: it stores uploads, queues and polls jobs, and can cancel."""
 
     name = "fal"
     title = LOGIN.title
@@ -101,7 +101,7 @@ class Fal:
         return PreparedAudio(audio=link)
 
     def submit(self, session: Session, request: PaidRequest, prepared: PreparedAudio) -> Ticket:
-        """Ask for the new audio."""
+        """Request the new audio."""
         fields: dict[str, object] = {"prompt": request.prompt, "audio_url": prepared.audio}
         if request.model.takes.has_whole_seconds:
             fields["mask_start"] = round(request.mask_start_s)
@@ -123,7 +123,7 @@ class Fal:
         remote_id = text_at(content, "request_id")
         if not is_remote_id(remote_id):
             raise maybe_paid(self.title, "its answer names no request")
-        # The queue keeps requests by an app's first two names, whatever follows them.
+        # The queue's addresses use only the first two parts of an app's name.
         app = "/".join(request.model.path.split("/")[:2])
         base = f"{session.account.api}/{app}/requests/{remote_id}"
         return Ticket(
@@ -136,7 +136,7 @@ class Fal:
         )
 
     def poll(self, session: Session, ticket: Ticket) -> State:
-        """Ask the queue, and for the result when it says that there is one."""
+        """Request the state of the job, and the result when there is one."""
         content = json_of(session.free(Request("GET", ticket.links["status"])))
         if text_at(content, "status") != "COMPLETED":
             return Running()
@@ -145,7 +145,7 @@ class Fal:
         try:
             answer = session.free(Request("GET", ticket.links["response"]))
         except HostedError as error:
-            # The queue gives a failed run's own status and words here.
+            # Here the queue passes on the status and words of a failed run.
             if error.code in (HostedCode.SERVICE_REFUSED, HostedCode.SERVICE_FAILED):
                 return Failed(error.message)
             raise
@@ -153,6 +153,6 @@ class Fal:
         return Finished(link) if link else Failed(words_of(answer) or "it has no output")
 
     def cancel(self, session: Session, ticket: Ticket) -> bool:
-        """Ask for the request's end."""
+        """Cancel the request."""
         answer = session.send_last(Request("PUT", ticket.links["cancel"]))
         return answer is not None and answer.status < 300

@@ -1,4 +1,4 @@
-"""A job's requests, one after the other, and their answers as passages of its window."""
+"""Send a job's requests one after the other, and fit their answers into its window."""
 
 import contextlib
 import logging
@@ -26,20 +26,20 @@ from reapaint_engine.protocol.progress import Stage
 from reapaint_engine.protocol.spans import Span
 
 MARGIN_FRAMES = 1024
-"""How much of an answer is taken beyond its span, so that resampling meets no edge there."""
+"""How much of an answer is taken beyond its span, so that resampling has no edge there."""
 
-LONGEST_GAP_S = 0.1
-"""An answer may lack this much of a span's end, as codecs do; what lacks more is refused."""
+MAX_MISSING_S = 0.1
+"""An answer may lack this much at a span's end, as codecs do; if it lacks more, it is refused."""
 
-LONGER_S = 30.0
-"""How much longer than asked an answer may be before the rest of it is not even decoded."""
+MAX_EXTRA_S = 30.0
+"""An answer may be this much longer than requested; the rest isn't decoded."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a job's requests brought: passages by take and span."""
+    """The result of a job's requests: passages by take and span."""
 
     passages: dict[tuple[int, int], Passage] = field(default_factory=dict)
     deliveries: list[Delivery] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Outcome:
 
 
 class HostedJob:
-    """Makes one job: sends its paid requests, and fits their answers into its window."""
+    """One job: sends its paid requests, and fits their answers into its window."""
 
     def __init__(
         self,
@@ -74,12 +74,12 @@ class HostedJob:
         HostedError
             A request failed. Those before it stay in the journal: they are not paid twice.
         JobCancelled
-            Somebody asked for the job's end.
+            The job was cancelled.
         """
         outcome = Outcome()
         claims = []
         with contextlib.ExitStack() as stack:
-            # Held to the end: an answer that is here must not serve another take as well.
+            # Claims are held to the end: an answer must not be used for another take as well.
             for number, plan in enumerate(plans):
                 claim = stack.enter_context(
                     journal.claim(
@@ -97,7 +97,7 @@ class HostedJob:
             outcome.warnings.extend(
                 not_taken(self._service, plans[0].request.model.name, name)
                 for name in prepared.lacks
-                if name in _asked(plans[0])
+                if name in _requested_names(plans[0])
             )
         return outcome
 
@@ -137,10 +137,10 @@ class HostedJob:
     def _passage(
         self, plan: Plan, delivery: Delivery, claim: Claim, warnings: list[str]
     ) -> Passage:
-        """Return an answer in its place of the window."""
+        """Return an answer at its place in the window."""
         rate, section = self._window.sample_rate, plan.section
         try:
-            answer = decode_answer(delivery.answer, rate, section.frames / rate + LONGER_S)
+            answer = decode_answer(delivery.answer, rate, section.frames / rate + MAX_EXTRA_S)
         except UnreadableAnswer as error:
             claim.forget()
             raise self._useless(str(error)) from error
@@ -150,7 +150,7 @@ class HostedJob:
             max(span.start - MARGIN_FRAMES, 0), min(span.end + MARGIN_FRAMES, section.frames)
         )
         missing = span.end - answer.shape[1]
-        if missing > LONGEST_GAP_S * rate:
+        if missing > MAX_MISSING_S * rate:
             claim.forget()
             raise self._useless(
                 f"it is {answer.shape[1] / rate:.1f} s long where {section.frames / rate:.1f} s"
@@ -172,8 +172,8 @@ class HostedJob:
         if found is None:
             if section.kept:
                 warnings.append(
-                    f"Whether {self._service.title} moved the sound in time can't be told: what"
-                    " it sent back of the context is too unlike it."
+                    f"{self._service.title} may have moved the sound in time: the context that it"
+                    " sent back is too different to measure this."
                 )
             return answer * np.float32(1.0 / plan.gain)
         _log.info(
@@ -197,13 +197,13 @@ class HostedJob:
     def _busy(self) -> HostedError:
         return HostedError(
             HostedCode.SERVICE_REFUSED,
-            "Another engine of yours is waiting for this very request.",
+            "Another engine of yours is waiting for the same request.",
             hint="Wait for it, or ask with another seed.",
         )
 
 
-def _asked(plan: Plan) -> set[str]:
-    """Return the names of what a request carries that a model might not take."""
+def _requested_names(plan: Plan) -> set[str]:
+    """Return the names of the parameters in a request that a model might not take."""
     request = plan.request
     given = {
         "negative_prompt": request.negative_prompt or None,

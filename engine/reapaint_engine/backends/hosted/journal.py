@@ -1,7 +1,7 @@
-"""What was paid for and not yet delivered, on disk: a crash must not cost money.
+"""Keep paid requests and undelivered results on disk: a crash must not cost money.
 
-A record is written before the request that is paid for, again with the service's own id
-as soon as that is known, and each time it is on the disk before anything else happens.
+A record is written before the paid request is sent, and again with the service's own id as soon
+as it is known. Each time, it is on the disk before anything else happens.
 """
 
 import contextlib
@@ -19,13 +19,15 @@ from reapaint_engine.backends.hosted.service import Ticket
 from reapaint_engine.protocol import locks
 from reapaint_engine.protocol.folders import make_private, state_folder
 
-UNDELIVERED_S = 7 * 86_400.0
-"""How long a request is remembered whose result nobody has got: services keep results for
-about as long."""
-DELIVERED_S = 86_400.0
-"""How long a result is kept that somebody has got, in case it didn't reach the project."""
-DELIVERED_BYTES = 512 << 20
-"""How much of these is kept; the oldest go first."""
+MAX_UNDELIVERED_AGE_S = 7 * 86_400.0
+"""How long a request without a delivered result is remembered: services keep results for about
+as long."""
+
+MAX_DELIVERED_AGE_S = 86_400.0
+"""How long a delivered result is kept, in case it didn't reach the project."""
+
+MAX_DELIVERED_BYTES = 512 << 20
+"""How many bytes of delivered results are kept; the oldest are removed first."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,20 +38,20 @@ def journal_folder() -> Path:
 
 
 class RequestStage(StrEnum):
-    """How far a request has come."""
+    """The stages of a request."""
 
     SENDING = "sending"
-    """The request may have left; whether it arrived was never learnt."""
+    """The request may have been sent; it is unknown whether it arrived."""
     TAKEN = "taken"
-    """The service has it; the ticket says where."""
+    """The service has the request; the ticket says where."""
     FETCHED = "fetched"
-    """The answer is here."""
+    """The answer is in the journal."""
     DELIVERED = "delivered"
-    """The whole job's result went out."""
+    """The whole job's result was delivered."""
 
 
 class Record(msgspec.Struct, frozen=True):
-    """One request. ``content`` is the digest of all it depends on but the seed."""
+    """One request. ``content`` is the digest of everything it depends on except the seed."""
 
     service: str
     content: str
@@ -61,42 +63,42 @@ class Record(msgspec.Struct, frozen=True):
 
     @property
     def ticket(self) -> Ticket:
-        """What the service gave for it."""
+        """Return the service's ticket for it."""
         return Ticket(self.remote_id, self.links)
 
 
 class Claim:
-    """One request's place in the journal, while it is worked on."""
+    """One request's entry in the journal while a job works on it."""
 
     def __init__(self, path: Path, record: Record | None) -> None:
         self._path = path
         self.record = record
 
     def save(self, record: Record) -> None:
-        """Write the record; when this returns it is on the disk."""
+        """Write the record; on return it is on the disk."""
         _write(self._path, msgspec.json.encode(record))
         self.record = record
 
     def keep_answer(self, answer: bytes, record: Record) -> None:
-        """Write the service's answer, and then the record that says so."""
+        """Write the service's answer, and then the record that refers to it."""
         _write(self._path.with_suffix(".answer"), answer)
         self.save(record)
 
     def answer(self) -> bytes | None:
-        """Return the answer, if it is here."""
+        """Return the answer if the journal has it."""
         try:
             return self._path.with_suffix(".answer").read_bytes()
         except FileNotFoundError:
             return None
 
     def forget(self) -> None:
-        """Remove all trace: nothing was paid, or nothing can come of it."""
+        """Remove the request: nothing was paid, or there will be no result."""
         _remove(self._path)
         self.record = None
 
 
 class Journal:
-    """The records of one user, shared by all engines of this machine."""
+    """The records of one user, shared by all engines on this machine."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = make_private(folder)
@@ -107,23 +109,23 @@ class Journal:
         return self._path(key).exists()
 
     def left_behind(self, content: str) -> int:
-        """Return how many requests were paid for with this content, that nobody got."""
+        """Return how many requests with this content were paid for but not delivered."""
         records = (_read(path) for path in self._folder.glob("*.json"))
         return sum(_is_left_behind(record, content) for record in records)
 
     @contextlib.contextmanager
     def claim(self, key: str, content: str, *, any_seed: bool) -> Iterator[Claim | None]:
-        """Hold a request's place, so that no other engine works on it; yields None if one does.
+        """Hold a request's entry against other engines; yields None if one of them holds it.
 
         Parameters
         ----------
         key
             The digest of all that a request depends on.
         content
-            The same without the seed.
+            The digest of all that it depends on except the seed.
         any_seed
-            Seeds mean nothing to the model: a request with another one, that was paid for
-            and whose result nobody got, will do.
+            Whether the model takes no seed: then an undelivered paid request with another
+            seed is used as well.
         """
         path = self._path(key)
         with contextlib.ExitStack() as stack:
@@ -136,18 +138,18 @@ class Journal:
             yield Claim(path, record)
 
     def sweep(self) -> None:
-        """Remove what is too old, or too much."""
+        """Remove records that are too old, or too many."""
         now_s = self._clock.epoch_s()
         delivered = []
         for path in self._folder.glob("*.json"):
             record = _read(path)
             is_delivered = record is not None and record.stage is RequestStage.DELIVERED
-            kept_s = DELIVERED_S if is_delivered else UNDELIVERED_S
+            kept_s = MAX_DELIVERED_AGE_S if is_delivered else MAX_UNDELIVERED_AGE_S
             if record is None or now_s - record.since_s > kept_s:
                 _remove(path)
             elif is_delivered:
                 delivered.append((record.since_s, path))
-        room = DELIVERED_BYTES
+        room = MAX_DELIVERED_BYTES
         for _, path in sorted(delivered, reverse=True):
             room -= _size(path.with_suffix(".answer"))
             if room < 0:
@@ -201,7 +203,7 @@ def _read(path: Path) -> Record | None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file whole, readable by its owner, and wait until the disk has it."""
+    """Write a file whole, readable by its owner only, and wait until it is on the disk."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -210,7 +212,7 @@ def _write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
     draft.replace(path)
     if os.name == "posix":
-        # Without this the new name itself could be lost.
+        # Without this, the new name itself could be lost.
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -219,7 +221,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _remove(path: Path) -> None:
-    # The record goes first: an answer without one is never looked for.
+    # The record is removed first: an answer without one is never used.
     path.unlink(missing_ok=True)
     path.with_suffix(".answer").unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""One paid request from its first byte to its answer, written down at every step."""
+"""Send one paid request and bring its answer, with every step written to the journal."""
 
 import base64
 import binascii
@@ -29,15 +29,15 @@ from reapaint_engine.backends.hosted.session import Session
 from reapaint_engine.errors import JobCancelled
 from reapaint_engine.protocol.progress import OnFraction
 
-SLOWER_EACH_TIME = 1.25
-LONGEST_POLL_S = 10.0
+POLL_SLOWDOWN_FACTOR = 1.25
+MAX_POLL_INTERVAL_S = 10.0
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A request's answer. ``is_new`` says that it was paid for now."""
+    """A request's answer. ``is_new`` is True if this job paid for it."""
 
     answer: bytes
     is_new: bool
@@ -45,9 +45,10 @@ class Delivery:
 
 
 def digests(service: str, request: PaidRequest, seed: int) -> tuple[str, str]:
-    """Return the digest of all that a request's result depends on, and that without the seed.
+    """Return the digests of a request, with and without the seed.
 
-    Where a model takes no seed, the job's own still tells one take from another.
+    The first covers everything that a result depends on. Where a model takes no seed, the job's
+    own seed still tells the takes apart.
     """
     fields = {
         "service": service,
@@ -74,15 +75,15 @@ class RequestSender:
     def deliver(
         self, request: PaidRequest, prepare: Callable[[], PreparedAudio], claim: Claim, content: str
     ) -> Delivery:
-        """Return a request's answer: from the journal, from the service's shelf, or a new one.
+        """Return a request's answer: from the journal, a request left behind, or a new one.
 
         Raises
         ------
         HostedError
-            There is none; what the claim's record then holds is true.
+            There is no answer; the claim's record then states what is known.
         JobCancelled
-            Somebody asked for the job's end. The service was told where it can be; else
-            its result is there for whoever asks again.
+            The job was cancelled. The service cancels the request if it can; otherwise its
+            result can be fetched by the same request later.
         """
         record = claim.record
         if record is not None and record.stage is RequestStage.SENDING:
@@ -102,7 +103,7 @@ class RequestSender:
     def _submit(
         self, request: PaidRequest, prepared: PreparedAudio, claim: Claim, content: str
     ) -> Finished | None:
-        """Make the request; None where its result has to be waited for."""
+        """Send the request; return None where its result has to be waited for."""
         record = Record(
             service=self._service.name,
             content=content,
@@ -113,7 +114,7 @@ class RequestSender:
         try:
             outcome = self._service.submit(self._session, request, prepared)
         except (HostedError, JobCancelled):
-            # Whoever asked has been told, or has called it off: asking again is their choice.
+            # The user gets the error or has cancelled, and may choose to ask again.
             claim.forget()
             raise
         if isinstance(outcome, Failed):
@@ -156,12 +157,12 @@ class RequestSender:
                 raise HostedError(
                     HostedCode.SERVICE_TIMEOUT,
                     f"{self._service.title} had no result after {waited_s:.0f} s.",
-                    hint="Ask for the same again later: it is picked up and not paid twice.",
+                    hint="Ask for the same again later: you get its result and don't pay twice.",
                 )
-            # Nobody tells how far it is: half of what is left for every 15 s.
+            # The progress is unknown: show half of the rest for every 15 s.
             self._on_fraction(1.0 - math.exp2(-waited_s / 15.0))
             wait(pause_s, session.clock, session.watch)
-            pause_s = min(pause_s * SLOWER_EACH_TIME, LONGEST_POLL_S)
+            pause_s = min(pause_s * POLL_SLOWDOWN_FACTOR, MAX_POLL_INTERVAL_S)
         return state
 
     def _state(self, ticket: Ticket) -> State:
@@ -183,7 +184,7 @@ class RequestSender:
         return Delivery(answer, is_new=is_new, cost_usd=finished.cost_usd)
 
     def _download(self, finished: Finished, claim: Claim) -> bytes:
-        """Return the sound; a link that has expired is asked for once more."""
+        """Return the sound; if its link has expired, a new link is requested once."""
         if isinstance(finished.audio, bytes):
             return finished.audio
         try:
@@ -217,6 +218,6 @@ class RequestSender:
         return HostedError(
             HostedCode.SERVICE_FAILED,
             f"{self._service.title} could not make the audio{self._session.quote(failed.reason)}.",
-            hint="Try again, or with another prompt; whether it was charged your account there"
-            " tells.",
+            hint="Try again, or with another prompt. Your account there shows whether it was"
+            " charged.",
         )

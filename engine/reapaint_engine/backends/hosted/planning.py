@@ -1,4 +1,4 @@
-"""Which requests a job needs, and which of its parameters each model takes."""
+"""Plan the requests of a job, and adapt its parameters to the model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from reapaint_engine.protocol.errors import PIECE_BY_PIECE, ErrorCode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One request: which take and span it is for, what is sent, and its place in the journal.
+    """One request: its take and span, the audio to send, and its key in the journal.
 
-    ``gain`` is what the window was brought down by to fit into a file of whole numbers.
+    ``gain`` is the factor by which the window was turned down to fit into a file of integers.
     """
 
     take: int
@@ -37,7 +37,7 @@ def plan_requests(
     params: GenerationParams,
     seeds: Sequence[int],
 ) -> tuple[list[Plan], list[str]]:
-    """Return the requests of a job, take by take, and what has to be said about its parameters.
+    """Return the requests of a job, take by take, and warnings about its parameters.
 
     Raises
     ------
@@ -79,8 +79,8 @@ def plan_requests(
     return sorted(plans, key=lambda plan: (plan.take, plan.index)), list(dict.fromkeys(warnings))
 
 
-def honoured(models: Sequence[HostedModel]) -> tuple[str, ...]:
-    """Return the fields of a request that any of the models takes."""
+def honoured_fields(models: Sequence[HostedModel]) -> tuple[str, ...]:
+    """Return the fields of a request that have an effect with any of the models."""
     takes = [model.takes for model in models]
     fields = ["prompt", "takes", "seed", "crossfade_s", "match_level"]
     if any(each.has_negative_prompt for each in takes):
@@ -97,9 +97,9 @@ def _settings(
 ) -> tuple[int | None, float | None, list[str]]:
     """Return steps and guidance as the model takes them, and warnings.
 
-    What no model of the service takes is warned of by the recipe, for every backend.
+    For fields that no model of the service takes, ``inpaint`` warns, as for every backend.
     """
-    fields = honoured(service.models)
+    fields = honoured_fields(service.models)
     warnings: list[str] = []
     wanted = params.negative_prompt
     if wanted and not model.takes.has_negative_prompt and "negative_prompt" in fields:
@@ -139,7 +139,7 @@ def _seed(service: Service, model: HostedModel, seed: int, warnings: list[str]) 
         return None
     if bounds.low <= seed <= bounds.high:
         return seed
-    # Any fixed other seed will do, as long as it isn't a neighbour's, the next take's.
+    # Any other fixed seed will do, if it isn't that of the next take.
     sent = int(bounds.high) // 2 + (seed & 1)
     warnings.append(f"{service.title} takes no seed {seed}: {sent} was sent instead.")
     return sent

@@ -1,4 +1,4 @@
-"""The backends of all hosted services; making one reads and sends nothing."""
+"""Create the backends of all hosted services; this reads and sends nothing."""
 
 from reapaint_engine.backends.hosted.backend import HostedBackend
 from reapaint_engine.backends.hosted.eachlabs import EachLabs
@@ -8,15 +8,15 @@ from reapaint_engine.backends.hosted.wavespeed import WaveSpeed
 
 
 def make_hosted_backends(max_cost: float | None = None) -> list[HostedBackend]:
-    """Return a backend for each service, also where there is no key yet.
+    """Return a backend for each service, even without a key.
 
-    One without a key says in its description which variable it needs, and a job for it
-    ends with the same sentence: so nobody has to guess why a name is unknown.
+    A backend without a key names the variable it needs in its description, and a job for it
+    ends with the same sentence. So the user learns why it can't be used.
 
     Parameters
     ----------
     max_cost
-        What one job may cost, in USD; None is no limit.
+        Limit of the cost of one job, in USD; None is no limit.
     """
     services = (WaveSpeed(), EachLabs(), Fal(), Stability())
     return [HostedBackend(service, max_cost=max_cost) for service in services]

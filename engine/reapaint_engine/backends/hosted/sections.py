@@ -1,4 +1,4 @@
-"""Which part of a window a service hears: around one span, padded to what it takes."""
+"""Cut the part of a window that a service gets: around one span, padded as needed."""
 
 from dataclasses import dataclass
 
@@ -11,18 +11,17 @@ from reapaint_engine.protocol.arrays import Audio
 from reapaint_engine.protocol.spans import Span
 
 GRID_FRAMES = 4096
-"""What Stable Audio 3 makes at once, at 44.1 kHz (2.5: half of it): a mask on this grid
-means the same however a service rounds it."""
+"""Frames in one step of Stable Audio 3, at 44.1 kHz (2.5: half of it). A mask on this grid is
+the same however a service rounds it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What is sent for one span.
+    """The part of a window that is sent for one span.
 
-    ``audio`` has shape (channels, frames). Its first frame is frame ``origin`` of the
-    window, which is negative where something was put before the window. ``mask`` is what
-    the service is told to replace, ``kept`` the real context around it: both in frames
-    of the section.
+    ``audio`` has shape (channels, frames). Its first frame is frame ``origin`` of the window,
+    which is negative where padding was put before the window. ``mask`` is the span that the
+    service replaces, ``kept`` the real context around it, both in frames of the section.
     """
 
     audio: Audio
@@ -32,12 +31,12 @@ class Section:
 
     @property
     def frames(self) -> int:
-        """The section's length."""
+        """Return the section's length."""
         return int(self.audio.shape[1])
 
 
 class SpanTooLong(Exception):
-    """A span is longer than the model can hear at once."""
+    """A span is longer than the model takes."""
 
     def __init__(self, longest_s: float) -> None:
         super().__init__(f"more than {longest_s:g} s")
@@ -45,21 +44,20 @@ class SpanTooLong(Exception):
 
 
 def cut_section(window: Window, index: int, takes: Capabilities) -> Section:
-    """Return what a service hears to fill one span of a window.
+    """Return the section that a service gets to fill one span of a window.
 
-    What other spans hold is about to be replaced, so it is nobody's context: the section
-    ends at its neighbours. A window that is too long is cut down around the span. A
-    section that is too short is padded by its mirror image, which sounds like the place
-    and costs nothing.
+    The section ends at the neighbouring spans: their old audio will be replaced, so it is no
+    context. A window that is too long is cut around the span. A section that is too short is
+    padded with its mirror image, which sounds alike and costs nothing.
 
     Parameters
     ----------
     window
         At the service's rate.
     index
-        Which of its spans.
+        The index of the span.
     takes
-        What the model can hear.
+        The model's capabilities.
 
     Raises
     ------
@@ -75,11 +73,11 @@ def cut_section(window: Window, index: int, takes: Capabilities) -> Section:
     mask = _mask(local.shifted(lead), lead + audio.shape[1], takes, rate)
     trail = _trail(lead + audio.shape[1], mask, takes, rate)
     if local.end == audio.shape[1]:
-        # Nothing follows the span: what is put there belongs to it.
+        # Nothing follows the span, so the padding belongs to it.
         mask = Span(mask.start, lead + audio.shape[1] + trail)
-        audio = np.pad(_mirrored(audio, lead, 0), ((0, 0), (0, trail)))
+        audio = np.pad(_mirror(audio, lead, 0), ((0, 0), (0, trail)))
     else:
-        audio = _mirrored(audio, lead, trail)
+        audio = _mirror(audio, lead, trail)
     real = Span(lead, lead + heard.length)
     kept = (Span(real.start, mask.start), Span(mask.end, real.end))
     return Section(
@@ -91,12 +89,12 @@ def cut_section(window: Window, index: int, takes: Capabilities) -> Section:
 
 
 def _longest_frames(takes: Capabilities, rate: int) -> int:
-    # Whole seconds may need one more at each end.
+    # Rounding to whole seconds may need one more at each end.
     return int((takes.max_s - (2.0 if takes.has_whole_seconds else 0.0)) * rate)
 
 
 def _around(window: Window, index: int, longest: int) -> Span:
-    """Return the frames between a span's neighbours, at most so many, with it in the middle."""
+    """Return at most so many frames around a span, centred, up to its neighbours."""
     spans, span = window.spans, window.spans[index]
     if span.length > longest:
         raise SpanTooLong(longest / window.sample_rate)
@@ -123,5 +121,5 @@ def _trail(frames: int, mask: Span, takes: Capabilities, rate: int) -> int:
     return wanted - frames
 
 
-def _mirrored(audio: Audio, lead: int, trail: int) -> Audio:
+def _mirror(audio: Audio, lead: int, trail: int) -> Audio:
     return np.pad(audio, ((0, 0), (lead, trail)), mode="symmetric")

@@ -1,4 +1,4 @@
-"""What a service is to the backend: capabilities, prepare, submit, poll, cancel, price."""
+"""The interface of a service: capabilities, prepare, submit, poll, cancel, price."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from reapaint_engine.backends.hosted.session import Session
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a parameter may be, both ends included."""
+    """The lowest and highest value of a parameter, both allowed."""
 
     low: float
     high: float
@@ -22,7 +22,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What one model of a service takes; None and False stand for nothing at all.
+    """The parameters that a model of a service takes; None or False where it takes none.
 
     ``has_whole_seconds`` says that masks and lengths are whole seconds.
     """
@@ -38,10 +38,10 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class HostedModel:
-    """One model of a service: its name here, its path there, and its price.
+    """One model of a service: its name here, its path at the service, and its price.
 
-    ``price_usd`` is that of one request, whatever its length, as the service's own pages
-    told it on ``price_date``; None where they were not seen to tell any.
+    ``price_usd`` is the price of one request of any length, as the service's own pages stated
+    it on ``price_date``; None where they stated none.
     """
 
     name: str
@@ -53,7 +53,7 @@ class HostedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaidRequest:
-    """One request that will be paid for; every value is within what the model takes."""
+    """One request that will be paid for; every value is within the model's limits."""
 
     model: HostedModel
     wav: bytes = field(repr=False)
@@ -69,11 +69,11 @@ class PaidRequest:
 
 @dataclass(frozen=True, slots=True)
 class PreparedAudio:
-    """Audio that is in place for any number of requests.
+    """Audio that is ready for any number of requests.
 
-    ``audio`` is where the service finds it, "" where it travels with the request. ``fields``
-    are the service's own names where it has to be asked for them; ``lacks`` names what
-    the model was found not to take.
+    ``audio`` is its address at the service, "" where it is sent with each request. ``fields``
+    are the service's own input names, where they had to be requested. ``lacks`` names the
+    parameters that the model turned out not to take.
     """
 
     audio: str = ""
@@ -83,7 +83,7 @@ class PreparedAudio:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A request that the service has taken: all that is needed to come back for it."""
+    """The data needed to find a request again that the service has taken."""
 
     remote_id: str
     links: Mapping[str, str] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """There is a result: the sound itself, or the address of it."""
+    """There is a result: the sound itself, or its address."""
 
     audio: bytes | str = field(repr=False)
     cost_usd: float | None = None
@@ -104,7 +104,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The service gave up; ``reason`` is its own words."""
+    """The service gave up; ``reason`` is in its own words."""
 
     reason: str
 
@@ -113,27 +113,27 @@ State = Running | Finished | Failed
 
 
 class Service(Protocol):
-    """One hosted service. It holds no state: everything it needs comes with a request."""
+    """One hosted service. It has no state: everything it needs comes with a request."""
 
     @property
     def name(self) -> str:
-        """The backend's name."""
+        """Return the backend's name."""
 
     @property
     def title(self) -> str:
-        """The name as its owners write it."""
+        """Return the name as its owners write it."""
 
     @property
     def models(self) -> tuple[HostedModel, ...]:
-        """What it runs, the default first."""
+        """Return its models, the default first."""
 
     @property
     def login(self) -> Login:
-        """Whose key it needs, and where that may go."""
+        """Return which key it needs, and where that may be sent."""
 
     @property
     def poll_s(self) -> float:
-        """How long to wait between two questions whether a result is there."""
+        """Return how long to wait between two polls, in seconds."""
 
     def prepare(self, session: Session, model: HostedModel, wav: bytes, /) -> PreparedAudio:
         """Put audio where the service can find it; nothing is paid yet."""
@@ -141,10 +141,10 @@ class Service(Protocol):
     def submit(
         self, session: Session, request: PaidRequest, prepared: PreparedAudio, /
     ) -> Ticket | Finished | Failed:
-        """Make the request that is paid for; at once over where the service is synchronous."""
+        """Send the paid request; a synchronous service returns the result at once."""
 
     def poll(self, session: Session, ticket: Ticket, /) -> State:
-        """Ask how a request stands."""
+        """Request the state of a request."""
 
     def cancel(self, session: Session, ticket: Ticket, /) -> bool:
-        """Ask the service to end a request; False where it can't or didn't."""
+        """Cancel a request; return False where the service can't or didn't."""

@@ -1,4 +1,4 @@
-"""One job's talk with a service: what may be repeated is, what costs money never."""
+"""One job's requests to a service: free ones are retried, paid ones are never repeated."""
 
 import json
 import logging
@@ -18,8 +18,8 @@ from reapaint_engine.backends.hosted.exchange import (
 )
 from reapaint_engine.backends.hosted.pace import Clock, Pace, retry_after_s, wait
 
-LONGEST_QUOTE = 300
-"""Characters of a service's own words that an error carries."""
+MAX_QUOTE_CHARACTERS = 300
+"""Characters of a service's own words that an error may quote."""
 
 TOO_MANY_REQUESTS = 429
 
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A transport with manners."""
+    """A transport that retries, waits and translates errors."""
 
     account: Account
     transport: Transport
@@ -40,11 +40,11 @@ class Session:
 
     @property
     def title(self) -> str:
-        """The service's name in sentences."""
+        """Return the service's name for sentences."""
         return self.account.login.title
 
     def free(self, request: Request) -> Answer:
-        """Make a request that costs nothing, again and again where the network fails it.
+        """Send a request that costs nothing, and retry it if the network fails.
 
         Raises
         ------
@@ -71,13 +71,13 @@ class Session:
             self._back_off(failures, asked_s, failure)
 
     def paid(self, request: Request) -> Answer:
-        """Make a request that costs money: sent again only if it certainly was not taken.
+        """Send a request that costs money; retry it only if it certainly was not taken.
 
         Raises
         ------
         HostedError
-            ``maybe_paid`` where nobody can tell whether it was taken; else the service
-            refused it or can't be reached, and nothing was paid.
+            ``maybe_paid`` where it may have been taken; otherwise the service refused it or
+            can't be reached, and nothing was paid.
         """
         failures = 0
         while True:
@@ -103,7 +103,7 @@ class Session:
             self._back_off(failures, asked_s, failure)
 
     def send_last(self, request: Request) -> Answer | None:
-        """Make a last request of a cancelled job: once, and not for long."""
+        """Send the last request of a cancelled job, once, with a short timeout."""
         try:
             return self.transport.exchange(request, within_s=self.pace.cancel_s)
         except (NotSent, Broken, HostedError) as error:
@@ -111,7 +111,7 @@ class Session:
             return None
 
     def refusal(self, answer: Answer) -> HostedError:
-        """Return the error that an answer with a status from 300 on stands for."""
+        """Return the error for an answer with a status of 300 or more."""
         quote = self.quote(words_of(answer))
         login = self.account.login
         match answer.status:
@@ -148,7 +148,7 @@ class Session:
 
     def quote(self, words: str) -> str:
         """Return a service's words as the end of a sentence, without the key."""
-        plain = " ".join(self.account.key.redact(words).split())[:LONGEST_QUOTE].rstrip(".")
+        plain = " ".join(self.account.key.redact(words).split())[:MAX_QUOTE_CHARACTERS].rstrip(".")
         return f": {plain}" if plain else ""
 
     def _unreachable(self, why: str) -> HostedError:
@@ -178,7 +178,7 @@ def json_of(answer: Answer) -> dict[str, Any]:
 
 
 def words_of(answer: Answer) -> str:
-    """Return what an error answer says, in whatever way the service puts it."""
+    """Return the text of an error answer, in whatever form the service gives it."""
     content = json_of(answer)
     for name in ("message", "error", "detail", "details", "errors", "name"):
         said = content.get(name)
@@ -197,5 +197,5 @@ def text_at(content: object, *path: str) -> str:
 
 
 def is_remote_id(text: str) -> bool:
-    """Tell whether a text can be a service's id: as part of an address it leads nowhere else."""
+    """Return whether a text can be a service's id, safe to use in an address."""
     return _REMOTE_ID.match(text) is not None

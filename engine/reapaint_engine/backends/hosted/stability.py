@@ -27,7 +27,7 @@ LOGIN = Login(
 
 _STEPS = Bounds(4, 8)
 _SEED = Bounds(1, 4_294_967_294)
-"""Their 0 stands for any seed."""
+"""The seeds that the service takes; it draws a random one for 0."""
 
 SA3 = HostedModel(
     name="stable-audio-3",
@@ -54,7 +54,7 @@ ACCEPTED = 202
 
 
 class Stability:
-    """Takes the audio with the request. There is no way to cancel."""
+    """The service Stability: it takes the audio with the request. There is no way to cancel."""
 
     name = "stability"
     title = LOGIN.title
@@ -63,13 +63,13 @@ class Stability:
     poll_s = 5.0
 
     def prepare(self, _session: Session, _model: HostedModel, _wav: bytes) -> PreparedAudio:
-        """Do nothing: the audio travels with the request."""
+        """Do nothing: the audio is sent with the request."""
         return PreparedAudio()
 
     def submit(
         self, session: Session, request: PaidRequest, _prepared: PreparedAudio
     ) -> Ticket | Finished | Failed:
-        """Ask for the new audio; 2.5 answers with it."""
+        """Request the new audio; 2.5 returns it at once."""
         form = {
             "prompt": request.prompt,
             "model": request.model.name,
@@ -101,7 +101,7 @@ class Stability:
         return Ticket(remote_id)
 
     def poll(self, session: Session, ticket: Ticket) -> State:
-        """Ask for the result: 202 says that there is none yet."""
+        """Request the result; status 202 means that there is none yet."""
         url = f"{session.account.api}/v2beta/audio/results/{ticket.remote_id}"
         answer = session.free(Request("GET", url, headers={"Accept": "audio/*"}))
         if answer.status == ACCEPTED:
@@ -109,7 +109,7 @@ class Stability:
         return _result(answer)
 
     def cancel(self, _session: Session, _ticket: Ticket) -> bool:
-        """Do nothing: there is no request for it."""
+        """Do nothing: the service can't cancel."""
         return False
 
 

@@ -1,7 +1,7 @@
-"""The door to the network: one exchange at a time, which a cancelled job leaves at once.
+"""Send requests over the network, one at a time; a cancelled job ends one at once.
 
-Every exchange has a connection of its own: an old one that the service has just closed
-would leave open whether a request on it arrived.
+Every exchange has its own connection. On an old connection that the service has just closed, it
+would be unknown whether a request arrived.
 """
 
 import asyncio
@@ -15,25 +15,26 @@ import httpx
 from reapaint_engine.backends.hosted.accounts import Account
 from reapaint_engine.backends.hosted.errors import HostedCode, HostedError
 from reapaint_engine.backends.hosted.exchange import Answer, Broken, NotSent, Request, WhileWaiting
-from reapaint_engine.backends.hosted.pace import REACTION_S, Pace
+from reapaint_engine.backends.hosted.pace import CANCEL_CHECK_INTERVAL_S, Pace
 from reapaint_engine.protocol.version import __version__
 
 MAX_BODY_BYTES = 512 << 20
-"""Far above six minutes of stereo in 32 bits."""
+"""Largest answer: far above six minutes of stereo in 32 bits."""
+
 MAX_REDIRECTS = 5
 
 
 @functools.cache
 def _tls() -> ssl.SSLContext:
-    """Return what checks every certificate; reading the trusted ones takes 90 ms."""
+    """Return a context that checks every certificate; reading the trusted ones takes 90 ms."""
     return httpx.create_ssl_context()
 
 
 class HttpTransport:
-    """Talks to one service for one job."""
+    """Sends requests to one service for one job."""
 
     def __init__(self, account: Account, pace: Pace) -> None:
-        # These write down addresses, and those of uploads are secrets of their own.
+        # These loggers write addresses, and the addresses of uploads are secret.
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
         self._account = account
@@ -48,16 +49,17 @@ class HttpTransport:
         Parameters
         ----------
         request
-            What is sent. A redirect is followed for GET alone.
+            The request. Redirects are followed only for GET.
         watch
-            Asked often; what it raises ends the exchange.
+            Called often; an exception from it ends the exchange.
         within_s
-            A limit of time instead of the usual one.
+            A time limit other than the usual one.
 
         Raises
         ------
         NotSent, Broken
-            No answer; the request certainly did not arrive, or nobody can tell.
+            There is no answer. With NotSent the request certainly did not arrive; with Broken
+            it may have.
         HostedError
             The answer leads to an address that isn't safe to open, or is too large.
         """
@@ -77,7 +79,7 @@ class HttpTransport:
             while True:
                 if watch is not None:
                     watch()
-                done, _ = await asyncio.wait({task}, timeout=REACTION_S)
+                done, _ = await asyncio.wait({task}, timeout=CANCEL_CHECK_INTERVAL_S)
                 if done:
                     return task.result()
         finally:
@@ -148,7 +150,7 @@ class HttpTransport:
     def _headers(self, request: Request, url: str) -> dict[str, str]:
         headers = {
             "User-Agent": f"reapaint/{__version__}",
-            # A small body that unpacks to a huge one is refused by never asking for any.
+            # No compression is accepted, since a small body could unpack to a huge one.
             "Accept-Encoding": "identity",
             "Connection": "close",
             **request.headers,
@@ -166,7 +168,7 @@ def _files(request: Request) -> dict[str, tuple[str, bytes, str]] | None:
 
 
 def _reason(error: httpx.TransportError) -> str:
-    """Return an error's own words, which hold neither headers nor addresses."""
+    """Return an error's own words, which contain neither headers nor addresses."""
     if isinstance(error, httpx.TimeoutException):
         return "it did not answer in time"
     return str(error).rstrip(".") or "the connection broke"

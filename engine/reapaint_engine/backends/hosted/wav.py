@@ -1,4 +1,4 @@
-"""A window as a WAV file in memory: 24 bits, which every service reads."""
+"""Encode a window as a WAV file in memory: 24 bits, which every service reads."""
 
 import struct
 
@@ -6,16 +6,16 @@ import numpy as np
 
 from reapaint_engine.protocol.arrays import Audio
 
-FULL_SCALE = 2**23 - 1
-HEADROOM = 0.999
-"""Louder samples than this are brought down, all together, and up again in the answer."""
+FULL_SCALE_INTEGER = 2**23 - 1
+MAX_PEAK = 0.999
+"""Audio with a higher peak is turned down for the service, and its answer is turned up again."""
 
-PCM = 1
+PCM_FORMAT_TAG = 1
 SAMPLE_BYTES = 3
 
 
 def safe_gain(audio: Audio) -> float:
-    """Return the factor, at most 1, that lets audio fit into whole numbers.
+    """Return the factor, at most 1, that makes audio fit into integers.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def safe_gain(audio: Audio) -> float:
         Shape (channels, frames), float32.
     """
     peak = float(np.abs(audio).max(initial=0.0))
-    return min(1.0, HEADROOM / peak) if peak > 0.0 else 1.0
+    return min(1.0, MAX_PEAK / peak) if peak > 0.0 else 1.0
 
 
 def encode_wav(audio: Audio, sample_rate: int) -> bytes:
@@ -37,11 +37,21 @@ def encode_wav(audio: Audio, sample_rate: int) -> bytes:
         In Hz.
     """
     channels, frames = audio.shape
-    samples = np.clip(np.round(audio.T * np.float64(FULL_SCALE)), -FULL_SCALE - 1, FULL_SCALE)
+    samples = np.clip(
+        np.round(audio.T * np.float64(FULL_SCALE_INTEGER)),
+        -FULL_SCALE_INTEGER - 1,
+        FULL_SCALE_INTEGER,
+    )
     octets = samples.astype("<i4").reshape(-1, 1).view(np.uint8)[:, :SAMPLE_BYTES]
     block = channels * SAMPLE_BYTES
     form = struct.pack(
-        "<HHIIHH", PCM, channels, sample_rate, sample_rate * block, block, 8 * SAMPLE_BYTES
+        "<HHIIHH",
+        PCM_FORMAT_TAG,
+        channels,
+        sample_rate,
+        sample_rate * block,
+        block,
+        8 * SAMPLE_BYTES,
     )
     data = bytes(octets.tobytes()) + b"\0" * (frames * block % 2)
     body = b"WAVE" + b"fmt " + struct.pack("<I", len(form)) + form

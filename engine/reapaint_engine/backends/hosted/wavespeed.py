@@ -44,7 +44,7 @@ _OVER = {"failed", "cancelled", "timeout", "deleted"}
 
 
 class WaveSpeed:
-    """Submits and polls. It takes no seed, and has no way to cancel."""
+    """The service WaveSpeed: it takes and polls jobs, but has no seed and no way to cancel."""
 
     name = "wavespeed"
     title = LOGIN.title
@@ -59,14 +59,14 @@ class WaveSpeed:
         except HostedError as error:
             if error.code != HostedCode.SERVICE_REFUSED:
                 raise
-            # Its documentation tells of one way, its own client goes the other.
+            # The documentation describes one way, the service's own client uses the other.
             link = _upload_by_place(session, wav)
         if not link:
             raise no_upload(self.title, "took the upload but did not say where it is")
         return PreparedAudio(audio=link)
 
     def submit(self, session: Session, request: PaidRequest, prepared: PreparedAudio) -> Ticket:
-        """Ask for the new audio."""
+        """Request the new audio."""
         fields: dict[str, object] = {
             "audio": prepared.audio,
             "prompt": request.prompt,
@@ -88,7 +88,7 @@ class WaveSpeed:
         return Ticket(remote_id)
 
     def poll(self, session: Session, ticket: Ticket) -> State:
-        """Ask for the prediction."""
+        """Request the state of the prediction."""
         url = f"{session.account.api}/api/v3/predictions/{ticket.remote_id}/result"
         data = _envelope(session, session.free(Request("GET", url)))
         status = text_at(data, "status")
@@ -101,7 +101,7 @@ class WaveSpeed:
         return Finished(first) if isinstance(first, str) else Failed("it has no output")
 
     def cancel(self, _session: Session, _ticket: Ticket) -> bool:
-        """Do nothing: there is no request for it."""
+        """Do nothing: the service can't cancel."""
         return False
 
 
@@ -112,7 +112,7 @@ def _upload(session: Session, wav: bytes) -> str:
 
 
 def _upload_by_place(session: Session, wav: bytes) -> str:
-    """Ask for a place first, and put the file there."""
+    """Request an upload address, and put the file there."""
     url = f"{session.account.api}/api/v3/media/uploads"
     fields = {"filename": "window.wav", "size": len(wav), "content_type": "audio/wav"}
     place = _envelope(session, session.free(Request("POST", url, json=fields)))
@@ -127,7 +127,7 @@ def _upload_by_place(session: Session, wav: bytes) -> str:
 
 
 def _envelope(session: Session, answer: Answer) -> dict[str, object]:
-    """Return what is inside the envelope, whose own code counts as much as the status."""
+    """Return the content of the envelope; its own code counts like the HTTP status."""
     content = json_of(answer)
     code = content.get("code", 200)
     if isinstance(code, int) and code >= 300:

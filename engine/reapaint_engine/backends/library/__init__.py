@@ -1,5 +1,5 @@
-"""The library backend: fills a mask from a folder of sounds, by what the prompt says.
+"""The library backend: fill a mask from a folder of sounds, chosen by the prompt.
 
-In: a window, a prompt and an index of the folder. Out: a file's sound as an event or a bed,
-and which file it was.
+In: a window, a prompt and an index of the folder. Out: a file's sound as an event or a
+sustained sound, and the name of the file.
 """

@@ -1,4 +1,4 @@
-"""The engine's door to sound files: what one holds, and a stretch of it."""
+"""Read sound files: their format, and a stretch of their audio."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +10,11 @@ from reapaint_engine.dsp.resampling import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from reapaint_engine.protocol.arrays import Audio, is_finite
 
 SUFFIXES = frozenset({".wav", ".bwf", ".aif", ".aiff", ".flac", ".ogg", ".mp3"})
-"""What is read on every system, in lower case."""
+"""Suffixes of files that are read on every system, in lower case."""
 
 
 class UnreadableClip(Exception):
-    """A file can't be used; the text says why, and nothing else is wrong."""
+    """A file can't be used; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +27,16 @@ class ClipFormat:
 
 
 def probe_clip(path: Path) -> ClipFormat:
-    """Return what a file's header says.
+    """Return the format that a file's header states.
 
     Raises
     ------
     UnreadableClip
-        It is no sound file, is empty, or of a rate that can't be converted.
+        The file is no sound file, is empty, or has a rate that can't be converted.
     OSError
         It can't be reached.
     """
-    with _opened(path) as file:
+    with _open(path) as file:
         return _format(file)
 
 
@@ -58,11 +58,12 @@ def read_clip(path: Path, max_s: float) -> tuple[Audio, int]:
     Raises
     ------
     UnreadableClip
-        As ``probe_clip``, or its samples can't be decoded or are not finite.
+        The file is no sound file, is empty, or has a rate that can't be converted; or its
+        samples can't be decoded or are not finite.
     OSError
         It can't be reached.
     """
-    with _opened(path) as file:
+    with _open(path) as file:
         found = _format(file)
         frames = min(found.frames, int(max_s * found.sample_rate))
         try:
@@ -76,8 +77,8 @@ def read_clip(path: Path, max_s: float) -> tuple[Audio, int]:
     return audio, found.sample_rate
 
 
-def _opened(path: Path) -> ReadableAudioFile:
-    # A missing file and one that is no audio are the same error to pedalboard.
+def _open(path: Path) -> ReadableAudioFile:
+    # pedalboard raises the same error for a missing file and for one that is no audio.
     with path.open("rb"):
         pass
     try:

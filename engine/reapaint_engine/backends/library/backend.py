@@ -1,4 +1,4 @@
-"""The backend that fills spans from a folder of sounds, by what the prompt says."""
+"""The backend that fills spans from a folder of sounds, chosen by the prompt."""
 
 import contextlib
 import logging
@@ -21,11 +21,17 @@ from reapaint_engine.backends.base import (
 )
 from reapaint_engine.backends.library.audio import UnreadableClip, read_clip
 from reapaint_engine.backends.library.events import Clip, describe_clip
-from reapaint_engine.backends.library.fitting import at_window, looped, once
+from reapaint_engine.backends.library.fitting import at_window, fill_with_event, fill_with_loop
 from reapaint_engine.backends.library.indexer import Indexer, IndexProgress
-from reapaint_engine.backends.library.meaning import Meaning, reranked, widened
+from reapaint_engine.backends.library.meaning import Meaning, rerank, widen
 from reapaint_engine.backends.library.search import Match, find, parse
-from reapaint_engine.backends.library.store import LISTED, UNREADABLE, VERSION, open_store, unusable
+from reapaint_engine.backends.library.store import (
+    LISTED,
+    SCHEMA_VERSION,
+    UNREADABLE,
+    open_store,
+    unusable,
+)
 from reapaint_engine.dsp.splicing import Levelling
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, ProtocolError
@@ -37,34 +43,37 @@ from reapaint_engine.protocol.progress import OnFraction, Stage
 
 ONCE, LOOP = "once", "loop"
 
-WALKED = 64
-"""Seeds walk down so many of the files that fit, and then begin again with other parts."""
+MAX_FILES = 64
+"""The seed chooses one of this many of the best files; higher seeds use other parts of them."""
 
 MAX_TRIES = 8
-"""A file that can't be read or is silent gives way to the next; so many do in a row."""
+"""A file that can't be read or is silent is skipped; at most this many are tried in a row."""
 
-SHORTEST_READ_S = 60.0
-"""Of a longer file no more than this, or twice the span, is read."""
+MIN_READ_S = 60.0
+"""At least this much of a file is read where it is long enough, or twice the span if that is
+more."""
 
 FIRST_PATIENCE_S = 15.0
+"""How long a job waits for the names in a new library."""
+
 PATIENCE_S = 1.0
-"""How long a job waits for the names in a new library, and in one that is known already."""
+"""How long a job waits for new names in a library that is already indexed."""
 
-FRESH_S = 30.0
-"""A job looks for new files if nobody did for this long."""
+MAX_INDEX_AGE_S = 30.0
+"""A job has the folder checked for new files if the last check is older than this."""
 
-POLL_S = 0.1
+POLL_INTERVAL_S = 0.1
 
 _log = logging.getLogger(__name__)
 
 
 class LibraryBackend(Backend):
-    """Fills spans with the best matches of a library; indexes it in the background."""
+    """Fills spans with the best matches in a library, which it indexes in the background."""
 
     def __init__(
         self, folder: Path, *, make_indexer: Callable[[Path, Path], Indexer] = Indexer
     ) -> None:
-        """``make_indexer`` is given the folder and the index's file."""
+        """Create the backend; ``make_indexer`` takes the folder and the index's file."""
         self._folder = folder.expanduser()
         self._name = library_name(folder)
         self._make_indexer = make_indexer
@@ -73,7 +82,7 @@ class LibraryBackend(Backend):
 
     @property
     def info(self) -> BackendInfo:
-        """Any rate, any channels; a library is its only model."""
+        """Return the backend's info: any rate and channels, and the library as its only model."""
         return BackendInfo(
             name=LIBRARY_BACKEND,
             description="fills a span with the sound of a folder that fits the prompt best",
@@ -91,11 +100,11 @@ class LibraryBackend(Backend):
         try:
             self._running_indexer().request()
         except JobError as error:
-            # It is said again to whoever asks for a fill.
+            # A job for this backend raises this error again.
             _log.warning("%s", error)
 
     def close(self) -> None:
-        """End the background work; what is indexed stays indexed."""
+        """End the background work and keep the index."""
         if self._indexer is not None:
             self._indexer.stop()
             self._indexer = None
@@ -103,7 +112,7 @@ class LibraryBackend(Backend):
     def generate(
         self, window: Window, params: GenerationParams, seeds: Sequence[int], control: JobControl
     ) -> Generation:
-        """Fill every span with the match that is the seed's.
+        """Fill every span with the match that the seed chooses.
 
         Raises
         ------
@@ -111,7 +120,7 @@ class LibraryBackend(Backend):
             ``no_library``, ``invalid_prompt``, ``no_match``, or ``backend_failed`` where
             the index can't be used.
         JobCancelled
-            Somebody asked for the job's end.
+            The job was cancelled.
         """
         self._check(params)
         control.step(Stage.ENCODE, 0.0)
@@ -147,7 +156,7 @@ class LibraryBackend(Backend):
         if not params.prompt.strip():
             raise JobError(
                 ErrorCode.INVALID_PROMPT,
-                "The library needs a prompt to look for.",
+                "The library backend needs a prompt to search for.",
                 hint="Say what should be there with --prompt, or use the context backend.",
             )
 
@@ -174,7 +183,7 @@ class LibraryBackend(Backend):
         self, connection: sqlite3.Connection, params: GenerationParams, control: JobControl
     ) -> tuple[list[Match], list[str]]:
         query = parse(connection, params.prompt, params.negative_prompt)
-        matches = find(connection, query, WALKED)
+        matches = find(connection, query, MAX_FILES)
         notices = []
         if query.unknown and matches:
             words = ", ".join(query.unknown)
@@ -183,14 +192,14 @@ class LibraryBackend(Backend):
             return matches, notices
         try:
             if not matches and query.unknown:
-                query = widened(
+                query = widen(
                     connection,
                     self._meaning,
                     query,
                     lambda share: control.step(Stage.ENCODE, share),
                 )
-                matches = find(connection, query, WALKED)
-            return reranked(connection, self._meaning, params.prompt, matches), notices
+                matches = find(connection, query, MAX_FILES)
+            return rerank(connection, self._meaning, params.prompt, matches), notices
         except (ImportError, OSError, RuntimeError, ValueError) as error:
             _log.warning("the model for meanings can't be used: %s", error)
             self._meaning = None
@@ -198,21 +207,21 @@ class LibraryBackend(Backend):
 
     def _await_names(self, indexer: Indexer, control: JobControl) -> None:
         is_first = indexer.progress.finished_s < 0
-        if time.monotonic() - indexer.progress.finished_s > FRESH_S:
+        if time.monotonic() - indexer.progress.finished_s > MAX_INDEX_AGE_S:
             indexer.request()
         deadline_s = time.monotonic() + (FIRST_PATIENCE_S if is_first else PATIENCE_S)
-        while not indexer.wait_listed(POLL_S) and time.monotonic() < deadline_s:
+        while not indexer.wait_listed(POLL_INTERVAL_S) and time.monotonic() < deadline_s:
             if (failure := indexer.progress.failure) is not None:
                 raise failure
             control.step(Stage.ENCODE, 0.0)
-        # After a few new files this is next to nothing; a new library is not waited for.
-        indexer.wait_read(POLL_S)
+        # This is short after a few new files; a job doesn't wait for a whole new library.
+        indexer.wait_read(POLL_INTERVAL_S)
 
     def _nothing_found(self, params: GenerationParams, *, is_empty: bool, missing: str) -> JobError:
         if is_empty and not missing:
             return JobError(
                 ErrorCode.NO_LIBRARY,
-                f"The library folder {THE_PATH} holds no sound that can be read.",
+                f"The library folder {THE_PATH} has no readable sound files.",
                 hint="Put WAV, AIFF, FLAC, Ogg or MP3 files into it, or name another folder"
                 " with --library.",
                 path=self._folder,
@@ -236,7 +245,7 @@ class LibraryBackend(Backend):
 
     def _database(self) -> Path:
         try:
-            return cache_folder() / f"library-{self._name}-{VERSION}.sqlite"
+            return cache_folder() / f"library-{self._name}-{SCHEMA_VERSION}.sqlite"
         except ProtocolError as error:
             raise JobError.of(error, code=ErrorCode.BACKEND_FAILED) from error
 
@@ -252,13 +261,13 @@ class LibraryBackend(Backend):
     ) -> "_Take":
         longest_s = max(span.length for span in window.spans) / window.sample_rate
         variation, rank = divmod(seed, len(matches))
-        path, clip = self._clip(matches, rank, max(SHORTEST_READ_S, 2 * longest_s), window)
+        path, clip = self._clip(matches, rank, max(MIN_READ_S, 2 * longest_s), window)
         loops = clip.sustained is not None if params.mode == AUTO else params.mode == LOOP
-        # An event near an edge, over background, is no reason to turn that background down.
+        # An event near an edge must not turn the background under it down.
         levelling = Levelling.MATCH if loops else Levelling.LEAVE
         passages = []
         for index, span in enumerate(window.spans):
-            fill = looped if loops else once
+            fill = fill_with_loop if loops else fill_with_event
 
             def step_span(share: float, index: int = index) -> None:
                 step((index + share) / len(window.spans))
@@ -305,7 +314,7 @@ class _Take:
 
 
 def _missing(connection: sqlite3.Connection, progress: IndexProgress) -> str:
-    """Return in words what the index doesn't know yet; "" if it is complete."""
+    """Return in words what the index doesn't contain yet; "" if it is complete."""
     if not progress.is_listed:
         return f"{progress.listed} files are listed so far"
     if progress.is_read:

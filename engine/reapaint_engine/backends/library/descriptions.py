@@ -1,4 +1,4 @@
-"""What a sound file says of itself: WAV's and AIFF's chunks, or its tags.
+"""Read a sound file's own description: the chunks of WAV and AIFF files, or tags.
 
 Notes
 -----
@@ -16,13 +16,15 @@ from reapaint_engine.backends.library.tags import read_tags
 
 MAX_CHUNKS = 1000
 MAX_TEXT_BYTES = 1 << 20
-"""A longer chunk is read up to here: descriptions are short, and files may lie."""
+"""Only this much of a longer chunk is read: descriptions are short, and a file's sizes may be
+wrong."""
+
 MAX_CHARACTERS = 2000
 
 _FORMS = {b"RIFF": "<", b"RF64": "<", b"BW64": "<", b"FORM": ">"}
-_FARTHEST = 1 << 42
-"""No sound is longer (4 TiB), and some file systems can't even look for what a damaged
-header says lies beyond."""
+_MAX_POSITION_BYTES = 1 << 42
+"""No sound is longer (4 TiB). A damaged header may point further, where some file systems can't
+even seek."""
 
 _UNKNOWN_SIZE = 0xFFFFFFFF
 _BEXT_DESCRIPTION_BYTES = 256
@@ -36,7 +38,7 @@ _IXML_FIELD = re.compile(
 
 
 def read_description(path: Path) -> str:
-    """Return what a file's own texts say, each once; "" where there are none.
+    """Return a file's own texts, each once; "" where there are none.
 
     Raises
     ------
@@ -54,13 +56,13 @@ def read_description(path: Path) -> str:
 def _texts(file: BinaryIO) -> Iterator[str]:
     for name, size in _chunks(file):
         if name == b"bext":
-            yield _decoded(file.read(min(size, _BEXT_DESCRIPTION_BYTES)))
+            yield _decode(file.read(min(size, _BEXT_DESCRIPTION_BYTES)))
         elif name == b"iXML":
             yield from _ixml_fields(file.read(min(size, MAX_TEXT_BYTES)))
         elif name == b"LIST":
             yield from _info_fields(file.read(min(size, MAX_TEXT_BYTES)))
         elif name in _AIFF_NAMES:
-            yield _decoded(file.read(min(size, MAX_TEXT_BYTES)))
+            yield _decode(file.read(min(size, MAX_TEXT_BYTES)))
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
@@ -74,18 +76,18 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
             return
         name, size = struct.unpack(f"{order}4sI", header)
         if name == b"ds64":
-            # RF64: sizes beyond 4 GiB stand here; only the samples' is ever that large.
+            # RF64 has sizes beyond 4 GiB here; only the samples are ever that large.
             large = int.from_bytes(file.read(16)[8:], "little")
             file.seek(position + 8)
         size = large if size == _UNKNOWN_SIZE else size
         yield name, size
         position += 8 + size + size % 2
-        if position > _FARTHEST:
+        if position > _MAX_POSITION_BYTES:
             return
 
 
 def _ixml_fields(body: bytes) -> Iterator[str]:
-    for _, text in _IXML_FIELD.findall(_decoded(body)):
+    for _, text in _IXML_FIELD.findall(_decode(body)):
         yield html.unescape(text)
 
 
@@ -94,12 +96,12 @@ def _info_fields(body: bytes) -> Iterator[str]:
     while position + 8 <= len(body):
         name, size = struct.unpack_from("<4sI", body, position)
         if name in _INFO_NAMES:
-            yield _decoded(body[position + 8 : position + 8 + size])
+            yield _decode(body[position + 8 : position + 8 + size])
         position += 8 + size + size % 2
 
 
-def _decoded(body: bytes) -> str:
-    """Return text up to its first zero; what is not UTF-8 is taken for Latin-1."""
+def _decode(body: bytes) -> str:
+    """Return text up to its first zero; bytes that are not UTF-8 are read as Latin-1."""
     if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return body.decode("utf-16", "replace").partition("\0")[0]
     text = body.partition(b"\0")[0]

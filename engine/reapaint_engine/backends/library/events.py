@@ -1,4 +1,4 @@
-"""What happens in a clip: where it sounds, its events, and whether it goes on evenly."""
+"""Find where a clip sounds, its events, and whether it is sustained."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,49 +11,56 @@ from reapaint_engine.protocol.spans import Span
 
 FRAME_S = 0.01
 SILENCE_DB = -80.0
-"""What is not louder is no sound, whatever a file's name says."""
+"""A clip that is nowhere louder is silent, whatever the file's name says."""
 
-BELOW_PEAK_DB = 50.0
-"""What lies further below the loudest moment is the silence before and after it."""
+MAX_BELOW_PEAK_DB = 50.0
+"""Sound further below the loudest moment counts as silence before and after the clip."""
 
 CORE_BELOW_PEAK_DB, CORE_OVER_FLOOR_DB = 30.0, 10.0
-"""An event is where the sound is louder than both, ..."""
+"""An event's core is less than the first below the loudest moment, and more than the second
+over the clip's noise floor."""
 
 EDGE_OVER_FLOOR_DB = 4.0
-"""... and goes on until it sinks into the clip's own noise."""
+"""An event extends from its core until its level is this near to the clip's noise floor."""
 
 FLOOR_PERCENTILE = 10
-LONGEST_ATTACK_S = 0.3
-"""Rising longer than this is no attack."""
+MAX_ATTACK_S = 0.3
+"""A longer rise is no attack."""
 
-PAUSE_S = 1.0
-"""After a longer pause begins another performance: libraries hold several in a file."""
+MIN_PAUSE_S = 1.0
+"""After a longer pause another performance begins: libraries have several in a file."""
 
 EVEN_WINDOW_S = 0.2
 EVEN_RANGE_DB = 25.0
-"""Pauses, so far below the loudest, say nothing about how loud a sound usually is."""
+"""Pauses, which lie further below the loudest moment, don't count towards a sound's usual
+level."""
 
-EVEN_DB = 9.0
-EVEN_SHARE = 0.8
-EVEN_TREND_DB = 8.0
-"""A sound is sustained if so much of it is within this of its usual level, and if its
-last third is no quieter than its first by more: a gong rings long, but it dies away."""
+MAX_EVEN_DEVIATION_DB = 9.0
+"""Sound this near to its usual level is even."""
 
-LEAST_EVEN_SHARE = 0.5
-"""Fades take less than this much of a sustained sound; what fades all the time is none."""
+MIN_EVEN_SHARE = 0.8
+"""At least this share of a sustained sound is even."""
 
-GAP_DB = 14.0
-"""How deep the quietest tenth of a sustained sound may lie. Measured: ambience, machines,
-vinyl and drum loops 2 to 10, an orchestra 11; speech 17 and 34, a tabla 23, a clock 25."""
+MAX_EVEN_DROP_DB = 8.0
+"""The last third of a sustained sound is at most this much quieter than its first: a gong rings
+long, but it dies away."""
 
-SHORTEST_SUSTAINED_S = 1.0
-EDGE_DB = 6.0
-"""At its ends a sustained sound must be this near to its usual level: fades are cut off."""
+MIN_UNFADED_SHARE = 0.5
+"""Without its fades, at least this share of a sustained sound is left."""
+
+MAX_GAP_DB = 14.0
+"""How far the quietest tenth of a sustained sound may lie below its usual level. Measured:
+ambience, machines, vinyl and drum loops 2 to 10, an orchestra 11; speech 17 and 34, a tabla 23,
+a clock 25."""
+
+MIN_SUSTAINED_S = 1.0
+MAX_EDGE_DEVIATION_DB = 6.0
+"""At its ends a sustained sound is this near to its usual level: fades are cut off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One sound: from where it rises to where it has died away; ``onset`` is its attack."""
+    """One sound, from where it rises to where it has died away; ``onset`` is its attack."""
 
     span: Span
     onset: int
@@ -61,10 +68,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A clip as it is used.
+    """The usable parts of a clip.
 
-    ``sustained`` is the part that goes on evenly, or None. ``performances`` are what is
-    to be heard as one, each with its events in the order of time; at least one.
+    ``sustained`` is the even part, or None. ``performances`` are parts to be heard as one, at
+    least one, each with its events in the order of time.
     """
 
     audio: Audio
@@ -74,7 +81,7 @@ class Clip:
 
 
 def describe_clip(audio: Audio, sample_rate: int) -> Clip | None:
-    """Say what happens in a clip; None if it is silent.
+    """Find the events and the sustained part of a clip; None if it is silent.
 
     Parameters
     ----------
@@ -88,7 +95,7 @@ def describe_clip(audio: Audio, sample_rate: int) -> Clip | None:
     peak = float(levels.max(initial=-np.inf))
     if peak <= SILENCE_DB:
         return None
-    sounding = np.flatnonzero(levels > max(peak - BELOW_PEAK_DB, SILENCE_DB))
+    sounding = np.flatnonzero(levels > max(peak - MAX_BELOW_PEAK_DB, SILENCE_DB))
     first, last = int(sounding[0]), int(sounding[-1]) + 1
     events = [
         Event(_in_frames(span, frame, audio.shape[1]), min(onset * frame, audio.shape[1]))
@@ -98,7 +105,7 @@ def describe_clip(audio: Audio, sample_rate: int) -> Clip | None:
         audio=audio,
         sample_rate=sample_rate,
         sustained=_sustained(levels, first=first, last=last, frame=frame, frames=audio.shape[1]),
-        performances=_performances(events, round(PAUSE_S * sample_rate)),
+        performances=_performances(events, round(MIN_PAUSE_S * sample_rate)),
     )
 
 
@@ -131,13 +138,13 @@ def _events(levels: Float64Array, first: int, last: int) -> list[tuple[Span, int
     heard = levels[first:last]
     peak = float(heard.max())
     floor = float(np.percentile(heard, FLOOR_PERCENTILE))
-    # Where nothing is quiet there is no floor to speak of: all of it is the event.
+    # Where nothing is quiet there is no noise floor: the whole sound is the event.
     floor = floor if floor < peak - 2 * CORE_OVER_FLOOR_DB else SILENCE_DB
     core = levels > max(peak - CORE_BELOW_PEAK_DB, floor + CORE_OVER_FLOOR_DB)
-    edge = levels > max(peak - BELOW_PEAK_DB, floor + EDGE_OVER_FLOOR_DB)
+    edge = levels > max(peak - MAX_BELOW_PEAK_DB, floor + EDGE_OVER_FLOOR_DB)
     core[:first] = core[last:] = edge[:first] = edge[last:] = False
     cores = spans_from_mask(core)
-    longest = round(LONGEST_ATTACK_S / FRAME_S)
+    longest = round(MAX_ATTACK_S / FRAME_S)
     extents = [_extent(span, edge, longest) for span in cores]
     events = []
     for extent in merge_spans(extents):
@@ -166,27 +173,27 @@ def _performances(events: list[Event], pause: int) -> tuple[tuple[Event, ...], .
 def _sustained(
     levels: Float64Array, *, first: int, last: int, frame: int, frames: int
 ) -> Span | None:
-    """Return the even part of a sound, or None where it is no such sound."""
+    """Return the even part of a sound, or None where it isn't sustained."""
     width = round(EVEN_WINDOW_S / FRAME_S)
-    if (last - first) * FRAME_S < SHORTEST_SUSTAINED_S:
+    if (last - first) * FRAME_S < MIN_SUSTAINED_S:
         return None
     powers = 10 ** (levels[first:last] / 10)
     smooth = 10 * np.log10(np.convolve(powers, np.ones(width) / width, mode="valid"))
     heard = smooth[smooth > np.percentile(smooth, 95) - EVEN_RANGE_DB]
     usual = float(np.median(heard))
-    near = np.flatnonzero(np.abs(smooth - usual) <= EDGE_DB)
+    near = np.flatnonzero(np.abs(smooth - usual) <= MAX_EDGE_DEVIATION_DB)
     begin, end = int(near[0]), int(near[-1]) + 1
     inside = smooth[begin:end]
-    if inside.size < LEAST_EVEN_SHARE * smooth.size:
+    if inside.size < MIN_UNFADED_SHARE * smooth.size:
         return None
-    if np.percentile(levels[first + begin : first + end], FLOOR_PERCENTILE) < usual - GAP_DB:
+    if np.percentile(levels[first + begin : first + end], FLOOR_PERCENTILE) < usual - MAX_GAP_DB:
         return None
     third = max(1, inside.size // 3)
     trend = float(np.median(inside[:third]) - np.median(inside[-third:]))
-    is_even = float(np.mean(np.abs(inside - usual) <= EVEN_DB)) >= EVEN_SHARE
+    is_even = float(np.mean(np.abs(inside - usual) <= MAX_EVEN_DEVIATION_DB)) >= MIN_EVEN_SHARE
     span = Span((first + begin) * frame, min((first + end + width - 1) * frame, frames))
-    is_long = span.length >= SHORTEST_SUSTAINED_S / FRAME_S * frame
-    return span if is_even and is_long and trend <= EVEN_TREND_DB else None
+    is_long = span.length >= MIN_SUSTAINED_S / FRAME_S * frame
+    return span if is_even and is_long and trend <= MAX_EVEN_DROP_DB else None
 
 
 def _in_frames(span: Span, frame: int, frames: int) -> Span:

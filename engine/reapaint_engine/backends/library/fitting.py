@@ -1,4 +1,4 @@
-"""Makes a clip as long as a span: goes on with it, or lets it happen over the background."""
+"""Make a clip as long as a span: extend it, or place it over the background."""
 
 import numpy as np
 import scipy
@@ -18,59 +18,60 @@ from reapaint_engine.protocol.progress import OnFraction
 from reapaint_engine.protocol.spans import Span
 
 JOIN_S = 0.05
-"""How long a clip and what was made to follow it are heard together."""
+"""Length of the crossfade from a clip to its continuation."""
 
-EQUALLY_ALIKE = 0.02
-"""Places whose correlation is within this of the best fit equally well."""
+MAX_CORRELATION_DIFFERENCE = 0.02
+"""Places whose correlation is this near to the best fit equally well."""
 
-SHORTEST_LOOP_S = 0.2
-"""From less than this no texture can be told; it is repeated as it is."""
+MIN_LOOP_S = 0.2
+"""A shorter sound says nothing about its texture; it is repeated unchanged."""
 
 EDGE_S = 0.06
-"""An event stays so far from the span's edges, where old and new are mixed and compared."""
+"""An event keeps this distance from the span's edges, where old and new audio are mixed and
+compared."""
 
 FADE_IN_S, SHORTEST_FADE_IN_S = 0.005, 0.0005
 FADE_OUT_S = 0.05
-CUT_FADE_S = 0.5
-"""What had to be cut off dies away over this time, or a third of its length."""
+MAX_CUT_FADE_S = 0.5
+"""A sound that was cut off fades out over this time, or a third of its length."""
 
 NEAR_S = 2.0
-"""So much on each side tells how loud the surroundings are."""
+"""The level of the surroundings is measured over this much on each side."""
 
 LOUD_S = 0.05
-"""The loudest stretch of this length is taken as an event's level."""
+"""An event's level is that of its loudest stretch of this length."""
 
-STANDS_OUT_DB = 12.0
-"""An old event is one if it is this much louder than its surroundings usually are."""
+MIN_OLD_EVENT_DB = 12.0
+"""Old sound counts as an event if it is this much louder than its surroundings usually are."""
 
 OLD_ONSET_DB = 15.0
-"""Its attack is where it first comes this near to its loudest."""
+"""The attack of an old event is where it first comes this near to its loudest moment."""
 
-FOREGROUND_DB = 10.0
+MIN_FOREGROUND_DB = 10.0
 OVER_BACKGROUND_DB = 20.0
-"""A new event is as loud as the surroundings' own, where they have any; over nothing but
-background it stands out by this, or is left at the clip's own level if that is less."""
+"""A new event is as loud as the events around it. Where there is only background, it is this
+much louder than that, or keeps the clip's own level if that is less."""
 
 MAX_GAIN_DB = 24.0
 SILENT_CONTEXT_DB = -90.0
-FULL_SCALE = 0.97
-"""Raising an event ends here; one that was louder in its file stays so."""
+MAX_RAISED_PEAK = 0.97
+"""Gains stop at this peak; an event that was louder in its file stays so."""
 
 
 def at_window(audio: Audio, sample_rate: int, window: Window) -> Audio:
     """Return a clip at the window's rate and channel count.
 
-    A mono clip is heard from the middle of a stereo window. In a window of more channels
-    a clip of fewer goes where the surroundings are heard.
+    A mono clip is placed in the middle of a stereo window. In a window with more channels, a
+    clip with fewer is placed where the surroundings are.
 
     Parameters
     ----------
     audio
         The clip, shape (clip channels, clip frames), float32.
     sample_rate
-        The clip's, in Hz.
+        The clip's rate, in Hz.
     window
-        What it is to fit.
+        The window whose rate and channels the result has.
 
     Returns
     -------
@@ -94,7 +95,7 @@ def at_window(audio: Audio, sample_rate: int, window: Window) -> Audio:
     return folded * np.float32(wanted / channels)
 
 
-def looped(
+def fill_with_loop(
     clip: Clip,
     window: Window,
     span: Span,
@@ -104,16 +105,16 @@ def looped(
     rng: np.random.Generator,
     step: OnFraction,
 ) -> Audio:
-    """Fill a span with a sound that goes on: a part of the clip, or more of its kind.
+    """Fill a span with a sustained sound: a part of the clip, extended where it is too short.
 
     Parameters
     ----------
     clip
         At the window's rate and channel count.
     variation
-        Which part of a longer clip.
+        Chooses a part of a longer clip.
     match_level
-        Bring it to the level of what is around the span.
+        Whether to bring it to the level of the sound around the span.
 
     Returns
     -------
@@ -127,7 +128,7 @@ def looped(
         start = variation % (part.length // span.length) * span.length
         audio = source[:, start : start + span.length]
     else:
-        audio = _continued(source, span.length, rate=window.sample_rate, rng=rng, step=step)
+        audio = _continue(source, span.length, rate=window.sample_rate, rng=rng, step=step)
     own_db, wanted_db = level_db(audio), _level_around(window, span)
     if not match_level or wanted_db is None:
         return np.ascontiguousarray(audio)
@@ -135,7 +136,7 @@ def looped(
     return audio * np.float32(10 ** (gain_db / 20))
 
 
-def once(
+def fill_with_event(
     clip: Clip,
     window: Window,
     span: Span,
@@ -145,19 +146,19 @@ def once(
     rng: np.random.Generator,
     step: OnFraction,
 ) -> Audio:
-    """Fill a span with the surroundings' background, and let one event happen over it.
+    """Fill a span with the surroundings' background, with one event over it.
 
-    It happens where the span's old sound stood out, so that a slam replaces a slam in
-    time, or else at the beginning. What is too long is cut between its events.
+    The event is where the span's old sound stood out, so that a slam replaces a slam in time;
+    otherwise it is at the beginning. An event that is too long is cut between its parts.
 
     Parameters
     ----------
     clip
         At the window's rate and channel count.
     variation
-        Which of the clip's performances.
+        Chooses one of the clip's performances.
     match_level
-        Make it as loud as the old event, or as the events around.
+        Whether to make it as loud as the old event, or as the events around.
 
     Returns
     -------
@@ -181,12 +182,12 @@ def once(
     return audio
 
 
-def _continued(
+def _continue(
     source: Audio, frames: int, *, rate: int, rng: np.random.Generator, step: OnFraction
 ) -> Audio:
     """Return a sound followed by more of its kind, ``frames`` long altogether."""
     length = source.shape[1]
-    if length < SHORTEST_LOOP_S * rate:
+    if length < MIN_LOOP_S * rate:
         return np.tile(source, -(-frames // length))[:, :frames]
     join = min(round(JOIN_S * rate), length // 4)
     known = source[:, : length - join]
@@ -199,19 +200,18 @@ def _continued(
     )
     character = analyse(window, gap, lambda share: step(0.2 * share)).character
     if character is Character.TONAL:
-        return _repeated(source, frames, join, rng)
-    # Steady noise is made anew; what has a beat or a shape goes on in passages.
+        return _repeat(source, frames, join, rng)
+    # Steady noise is synthesised; sound with a beat or a shape is continued by passages.
     make = fill_ambience if character is Character.NOISE else fill_similar
     more = make(window, gap, rng, lambda share: step(0.2 + 0.8 * share))
     joined = crossfade(source[:, length - join :], more[:, :join]).audio
     return np.concatenate([known, joined, more[:, join:]], axis=1)
 
 
-def _repeated(source: Audio, frames: int, join: int, rng: np.random.Generator) -> Audio:
-    """Return a tone that goes on: each repeat begins where the waveform fits its end best.
+def _repeat(source: Audio, frames: int, join: int, rng: np.random.Generator) -> Audio:
+    """Repeat a tone: each repeat begins where the waveform fits its end best.
 
-    Which of the places that fit equally well is left to chance, so that no beat arises
-    from the repeats.
+    Among places that fit equally well one is drawn, so that the repeats form no beat.
 
     Notes
     -----
@@ -220,7 +220,7 @@ def _repeated(source: Audio, frames: int, join: int, rng: np.random.Generator) -
     audio = np.empty((source.shape[0], frames), dtype=np.float32)
     length = source.shape[1]
     fits = _likeness(source, source[:, length - join :])[: max(1, length // 2)]
-    places = np.flatnonzero(fits >= fits.max() - EQUALLY_ALIKE)
+    places = np.flatnonzero(fits >= fits.max() - MAX_CORRELATION_DIFFERENCE)
     audio[:, :length] = source
     written = length
     while written < frames:
@@ -246,7 +246,7 @@ def _likeness(source: Audio, end: Audio) -> np.ndarray[tuple[int], np.dtype[np.f
 
 
 def _piece(audio: Audio, events: tuple[Event, ...], room: int, rate: int) -> Audio:
-    """Cut a performance out: as many whole events as there is room for, and at least one's."""
+    """Cut a performance to as many whole events as there is room for, at least one."""
     start = events[0].span.start
     fitting = [event.span.end for event in events if event.span.end - start <= room]
     end = fitting[-1] if fitting else start + max(room, 1)
@@ -254,7 +254,7 @@ def _piece(audio: Audio, events: tuple[Event, ...], room: int, rate: int) -> Aud
     frames = piece.shape[1]
     shortest = round(SHORTEST_FADE_IN_S * rate)
     rise = max(shortest, min(round(FADE_IN_S * rate), events[0].onset - start))
-    fall = round(FADE_OUT_S * rate) if fitting else round(CUT_FADE_S * rate)
+    fall = round(FADE_OUT_S * rate) if fitting else round(MAX_CUT_FADE_S * rate)
     rise, fall = min(rise, frames // 3), min(fall, frames // 3)
     piece[:, :rise] *= fade_in_gains(rise).astype(np.float32)
     piece[:, frames - fall :] *= fade_in_gains(fall)[::-1].astype(np.float32)
@@ -262,7 +262,7 @@ def _piece(audio: Audio, events: tuple[Event, ...], room: int, rate: int) -> Aud
 
 
 def _old_event(window: Window, span: Span) -> tuple[int, float] | None:
-    """Return where the old sound's attack is in the span, and its level; None without one."""
+    """Return the position of the old sound's attack in the span, and its level, or None."""
     rate = window.sample_rate
     old = window.audio[:, span.start : min(span.end, window.audio_frames)]
     around = _levels_around(window, span, round(0.01 * rate))
@@ -270,19 +270,19 @@ def _old_event(window: Window, span: Span) -> tuple[int, float] | None:
     if old.shape[1] < frame or around.size == 0:
         return None
     levels = levels_db(old, frame)
-    if levels.max() < max(float(np.median(around)) + STANDS_OUT_DB, SILENT_CONTEXT_DB):
+    if levels.max() < max(float(np.median(around)) + MIN_OLD_EVENT_DB, SILENT_CONTEXT_DB):
         return None
     onset = int(np.argmax(levels >= levels.max() - OLD_ONSET_DB)) * frame
     return onset, _loudest_db(old, rate)
 
 
 def _event_level(window: Window, span: Span) -> float | None:
-    """Return how loud an event may be here; None where nothing is kept to tell by."""
+    """Return how loud an event may be here; None where nothing is kept to compare."""
     around = _levels_around(window, span, round(LOUD_S * window.sample_rate))
     if around.size == 0 or float(around.max()) <= SILENT_CONTEXT_DB:
         return None
     usual, loudest = (float(value) for value in np.percentile(around, [50, 99]))
-    return loudest if loudest >= usual + FOREGROUND_DB else usual + OVER_BACKGROUND_DB
+    return loudest if loudest >= usual + MIN_FOREGROUND_DB else usual + OVER_BACKGROUND_DB
 
 
 def _at_level(piece: Audio, wanted_db: float | None, rate: int) -> Audio:
@@ -291,7 +291,7 @@ def _at_level(piece: Audio, wanted_db: float | None, rate: int) -> Audio:
     gain = 10 ** (min(wanted_db - _loudest_db(piece, rate), MAX_GAIN_DB) / 20)
     peak = float(np.abs(piece).max(initial=0.0))
     if gain > 1:
-        gain = min(gain, max(1.0, FULL_SCALE / max(peak, 1e-9)))
+        gain = min(gain, max(1.0, MAX_RAISED_PEAK / max(peak, 1e-9)))
     return piece * np.float32(gain)
 
 
@@ -317,7 +317,7 @@ def _levels_around(
 
 
 def _level_around(window: Window, span: Span) -> float | None:
-    """Return the level of what is kept near a span; None where that is silence or nothing."""
+    """Return the level of the kept audio near a span; None where it is silence or empty."""
     parts = _near(window, span)
     level = level_db(np.concatenate(parts, axis=1)) if parts else SILENT_CONTEXT_DB
     return level if level > SILENT_CONTEXT_DB else None

@@ -1,8 +1,8 @@
-"""Keeps the index of a library up to date, in a thread of its own.
+"""Keep the index of a library up to date, in a thread of its own.
 
-First every name is taken down, which makes a file findable; then the headers are read,
-which adds descriptions and sorts out what is no sound. A file whose size and time are
-as they were is not looked at again.
+First every name is written to the index, which makes a file findable. Then the headers are
+read, which adds descriptions and removes files that are no sound. A file whose size and time
+are unchanged is not read again.
 """
 
 import itertools
@@ -22,9 +22,9 @@ from reapaint_engine.backends.library.store import LISTED, READ, UNREADABLE, ope
 from reapaint_engine.backends.library.writer import Header, Writer
 from reapaint_engine.protocol.errors import ReaPaintError
 
-LISTING_BATCH = 1000
-READING_BATCH = 200
-"""Files written in one go; so many are lost, and looked at again, when the engine dies."""
+LISTING_BATCH_FILES = 1000
+READING_BATCH_FILES = 200
+"""Files written at once. If the engine dies, this many are lost and read again."""
 
 _log = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
@@ -32,7 +32,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True, slots=True)
 class IndexProgress:
-    """How far the index is. ``is_listed``: every name is in it; ``is_read``: every header."""
+    """How complete the index is: ``is_listed`` for every name, ``is_read`` for every header."""
 
     is_listed: bool = False
     is_read: bool = False
@@ -55,12 +55,12 @@ class Indexer:
 
     @property
     def progress(self) -> IndexProgress:
-        """How far it is now."""
+        """Return how complete the index is now."""
         with self._condition:
             return self._progress
 
     def request(self) -> None:
-        """Ask for a look at the folder; one that goes on already serves as well."""
+        """Request a check of the folder; one that is already running counts as well."""
         with self._condition:
             if self._thread is None:
                 self._stopping.clear()
@@ -72,13 +72,13 @@ class Indexer:
                 self._condition.notify_all()
 
     def wait_listed(self, timeout_s: float) -> bool:
-        """Wait until every name is in the index, and tell whether it is."""
+        """Wait until every name is in the index, and return whether it is."""
         with self._condition:
             self._condition.wait_for(self._is_settled, timeout_s)
             return self._progress.is_listed
 
     def wait_read(self, timeout_s: float) -> bool:
-        """Wait until every header is read too, and tell whether it is."""
+        """Wait until every header is read too, and return whether it is."""
         with self._condition:
             self._condition.wait_for(
                 lambda: self._progress.is_read or self._progress.failure is not None, timeout_s
@@ -86,7 +86,7 @@ class Indexer:
             return self._progress.is_read
 
     def stop(self, timeout_s: float = 5.0) -> None:
-        """End the thread; what it has written stays."""
+        """End the thread; the index keeps what is written."""
         thread = self._thread
         if thread is None:
             return
@@ -121,7 +121,7 @@ class Indexer:
         writer = Writer(connection)
         try:
             if not self._folder.is_dir():
-                # An unplugged disk comes back with the same files: its index is kept.
+                # An unplugged disk will return with the same files, so its index is kept.
                 _log.warning("the library %s is not there", self._folder)
             elif not (self._list(connection, writer) and self._read(connection, writer)):
                 return
@@ -138,7 +138,7 @@ class Indexer:
             )
         }
         walk, listed = Walk(self._folder), 0
-        for batch in _batches(walk.files(), LISTING_BATCH):
+        for batch in _batches(walk.files(), LISTING_BATCH_FILES):
             if self._stopping.is_set():
                 return False
             writer.write_listed(
@@ -156,7 +156,7 @@ class Indexer:
         pending = connection.execute(
             "SELECT id, path FROM files WHERE state = ? ORDER BY path", (LISTED,)
         ).fetchall()
-        for batch in _batches(pending, READING_BATCH):
+        for batch in _batches(pending, READING_BATCH_FILES):
             read = [Header(number, path, *self._header(path)) for number, path in batch]
             writer.write_read(read)
             files += len(read)
@@ -176,7 +176,7 @@ class Indexer:
             _log.warning("%s in the library is skipped: %s", path, error)
             return UNREADABLE, ""
         except OSError as error:
-            # Perhaps it can be reached next time.
+            # The next check may reach it.
             _log.warning("%s in the library can't be read: %s", path, error)
             return LISTED, ""
 

@@ -1,4 +1,4 @@
-"""The sound files under a folder, and what their names say."""
+"""List the sound files under a folder, and the words of their names."""
 
 import logging
 import os
@@ -11,14 +11,14 @@ from reapaint_engine.backends.library.ucs import parse_cat_id, related_words
 from reapaint_engine.backends.library.words import STOP_WORDS, stem, words_of
 
 FX_NAME_PARTS = 1
-"""After the CatID and the sound's own name, UCS names follow its maker and its library."""
+"""In UCS names, this many parts after the CatID name the sound; maker and library follow."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A sound file: its path from the library's folder on, with ``/``, its size and its time."""
+    """A sound file: its path relative to the library's folder, with ``/``, its size and time."""
 
     path: str
     size: int
@@ -26,13 +26,13 @@ class Found:
 
     @property
     def state(self) -> tuple[int, int]:
-        """What changes with the file's content."""
+        """Return the values that change with the file's content."""
         return self.size, self.modified_ns
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """What is searched of a file, as words; the fields are those of the index."""
+    """The searched words of a file; the fields are those of the index."""
 
     name: tuple[str, ...]
     category: tuple[str, ...]
@@ -41,7 +41,7 @@ class Texts:
     related: tuple[str, ...]
 
     def all_words(self) -> Iterator[str]:
-        """Yield every word, those of a field more than once where they are."""
+        """Yield every word, as often as it occurs in a field."""
         for field in (self.name, self.category, self.description, self.folders, self.related):
             yield from field
 
@@ -88,7 +88,7 @@ class Walk:
             return False
 
     def _is_new(self, link: str) -> bool:
-        """Follow each link's target once, and none that is walked anyway: links may circle."""
+        """Return whether a link's target is new; each is followed once, to end circles."""
         target = os.path.realpath(link)
         root = os.path.realpath(self._root)
         if target in self._links or os.path.commonpath([target, root]) in (target, root):
@@ -122,9 +122,9 @@ def texts_of(path: str, description: str) -> Texts:
     Parameters
     ----------
     path
-        From the library's folder on, with ``/``.
+        Relative to the library's folder, with ``/``.
     description
-        What the file says of itself.
+        The file's own description.
     """
     pure = PurePosixPath(path)
     folders = [word for part in pure.parent.parts for word in words_of(part)]

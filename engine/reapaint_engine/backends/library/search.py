@@ -1,4 +1,4 @@
-"""Finds the files of a library whose words fit a prompt best.
+"""Find the files of a library whose words fit a prompt best.
 
 Notes
 -----
@@ -10,22 +10,22 @@ import sqlite3
 from dataclasses import dataclass
 
 from reapaint_engine.backends.library.store import FIELDS
-from reapaint_engine.backends.library.words import meaningful, stem, words_of
+from reapaint_engine.backends.library.words import remove_stop_words, stem, words_of
 
-WEIGHTS = {"name": 8.0, "category": 4.0, "description": 3.0, "folders": 1.0, "related": 0.5}
-"""How much a word counts where: a file is named for what it is."""
+FIELD_WEIGHTS = {"name": 8.0, "category": 4.0, "description": 3.0, "folders": 1.0, "related": 0.5}
+"""How much a word counts in each field: the name says most about a file."""
 
 MAX_PROMPT_WORDS = 12
-"""More words find nothing that these don't."""
+"""More words hardly find anything else."""
 
-MAX_SCORED = 6_000
-"""Words that more files have tell little, and are scored in this many of them only: each
+MAX_SCORED_FILES = 6_000
+"""Words that occur in more files say little, and are scored in this many files only: each file
 takes 1.6 microseconds."""
 
-LEAST_SHARE = 0.4
-"""Files with some of the words follow, down to this much of the best such one's score."""
+MIN_SCORE_SHARE = 0.4
+"""Files with only some of the words are returned down to this share of the best such score."""
 
-_WEIGHTS = ", ".join(str(WEIGHTS[field]) for field in FIELDS)
+_WEIGHTS = ", ".join(str(FIELD_WEIGHTS[field]) for field in FIELDS)
 _FIND = f"""
 SELECT best.id, path, score FROM (
     SELECT * FROM (
@@ -38,7 +38,7 @@ SELECT best.id, path, score FROM (
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A file that fits: ``score`` is positive, and more is better."""
+    """A file that fits; a higher ``score`` is better, and all are positive."""
 
     number: int
     path: str
@@ -47,9 +47,9 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A prompt's words as the index knows them: stems, rarest first, and how many have each.
+    """A prompt's stems as in the index, rarest first, and how many files have each.
 
-    ``unknown`` are the prompt's words that no file has, as they were written.
+    ``unknown`` are the prompt's words that no file has, as the user wrote them.
     """
 
     counts: tuple[tuple[str, int], ...]
@@ -59,10 +59,10 @@ class Query:
 
 def parse(connection: sqlite3.Connection, prompt: str, negative_prompt: str) -> Query:
     """Look a prompt's words up in the index."""
-    words = meaningful(words_of(prompt))[:MAX_PROMPT_WORDS]
+    words = remove_stop_words(words_of(prompt))[:MAX_PROMPT_WORDS]
     stems = {stem(word): word for word in reversed(words)}
     counts = {each: _count(connection, each) for each in stems}
-    unwanted = (stem(word) for word in meaningful(words_of(negative_prompt)))
+    unwanted = (stem(word) for word in remove_stop_words(words_of(negative_prompt)))
     return Query(
         counts=tuple(
             sorted(
@@ -77,8 +77,8 @@ def parse(connection: sqlite3.Connection, prompt: str, negative_prompt: str) -> 
 def find(connection: sqlite3.Connection, query: Query, limit: int) -> list[Match]:
     """Return the files that fit best.
 
-    Those that are named by all known words come first, then those that have them all
-    anywhere, then those that have some.
+    First come files with all known words in the name, then files with all of them anywhere,
+    then files with some of them.
     """
     stems = [each for each, _ in query.counts]
     if not stems:
@@ -91,21 +91,21 @@ def find(connection: sqlite3.Connection, query: Query, limit: int) -> list[Match
         if len(best) >= limit:
             return list(best.values())[:limit]
     if len(stems) > 1:
-        some = " OR ".join(map(_quoted, _affordable(query)))
+        some = " OR ".join(map(_quoted, _quick_words(query)))
         found = _matches(connection, some, query, limit)
         more = [match for match in found if match.number not in best]
-        least = LEAST_SHARE * max((match.score for match in more), default=0.0)
+        least = MIN_SCORE_SHARE * max((match.score for match in more), default=0.0)
         best |= {match.number: match for match in more if match.score >= least}
     return list(best.values())[:limit]
 
 
-def _affordable(query: Query) -> list[str]:
-    """Return the rarest words, as many as are scored quickly; one at least."""
+def _quick_words(query: Query) -> list[str]:
+    """Return the rarest words, as many as are scored quickly, at least one."""
     total = 0
     chosen: list[str] = []
     for each, count in query.counts:
         total += count
-        if chosen and total > MAX_SCORED:
+        if chosen and total > MAX_SCORED_FILES:
             break
         chosen.append(each)
     return chosen
@@ -116,7 +116,7 @@ def _matches(
 ) -> list[Match]:
     if query.unwanted:
         expression = f"({expression}) NOT ({' OR '.join(map(_quoted, query.unwanted))})"
-    rows = connection.execute(_FIND, (expression, MAX_SCORED, limit))
+    rows = connection.execute(_FIND, (expression, MAX_SCORED_FILES, limit))
     return [Match(number, path, -score) for number, path, score in rows]
 
 

@@ -14,14 +14,14 @@ from pathlib import Path
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import THE_PATH, ErrorCode, reason_of
 
-VERSION = 1
-"""Part of the file's name: an index of another version is left alone and made anew."""
+SCHEMA_VERSION = 1
+"""Part of the file's name: an index of another version is left alone and a new one is made."""
 
-BUSY_S = 10.0
+MAX_BUSY_S = 10.0
 """How long to wait for another process that writes."""
 
-AGAIN_S = 0.01
-"""How long to wait before asking again, where SQLite itself doesn't wait."""
+RETRY_INTERVAL_S = 0.01
+"""How long to wait before a retry, where SQLite itself doesn't wait."""
 
 LISTED, READ, UNREADABLE = 0, 1, 2
 """States of a file: known by name, its header read, and not to be used."""
@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 
 
 def open_store(path: Path) -> sqlite3.Connection:
-    """Open an index, and make it where there is none or a damaged one.
+    """Open an index, and create it where there is none or a damaged one.
 
     Raises
     ------
@@ -57,23 +57,23 @@ def open_store(path: Path) -> sqlite3.Connection:
         search.
     """
     try:
-        return _opened(path)
+        return _open(path)
     except sqlite3.DatabaseError as error:
         if "no such module" in str(error):
             raise _no_search() from error
         if isinstance(error, sqlite3.OperationalError):
             raise unusable(path, error) from error
-        _log.warning("the library's index %s is damaged (%s); it is made anew", path, error)
+        _log.warning("the library's index %s is damaged (%s); a new one is made", path, error)
     try:
         _remove(path)
-        return _opened(path)
+        return _open(path)
     except (OSError, sqlite3.Error) as error:
         raise unusable(path, error) from error
 
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Write all or nothing."""
+    """Write everything in the block, or nothing."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -94,11 +94,11 @@ def unusable(path: Path, error: Exception) -> JobError:
     )
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=MAX_BUSY_S, isolation_level=None)
     try:
         _write_ahead(connection)
-        # A crash of the machine may lose the last files, which are found again.
+        # A crash of the machine may lose the last files; they will be found again.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(_SCHEMA)
     except BaseException:
@@ -108,18 +108,18 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Have readers see whole transactions, as is written in the file from then on."""
-    until_s = time.monotonic() + BUSY_S
+    """Switch the file to write-ahead logging: readers then see whole transactions."""
+    until_s = time.monotonic() + MAX_BUSY_S
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as error:
-            # Of two that make one index in the same moment SQLite refuses one at once.
+            # Of two processes that create one index at once, SQLite refuses one immediately.
             is_busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
             if not is_busy or time.monotonic() > until_s:
                 raise
-        time.sleep(AGAIN_S)
+        time.sleep(RETRY_INTERVAL_S)
 
 
 def _remove(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The tags of FLAC, Ogg and MP3 files, as far as they tell what is heard.
+"""Read the tags of FLAC, Ogg and MP3 files that describe the sound.
 
 Notes
 -----
@@ -12,14 +12,15 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 MAX_TAG_BYTES = 1 << 20
-"""A longer tag is read up to here: pictures come with it."""
+"""Only this much of a longer tag is read: tags may contain pictures."""
+
 MAX_FIELDS = 1000
 
 VORBIS_NAMES = frozenset(
     ["title", "subtitle", "comment", "description", "genre", "keywords", "category", "album"]
 )
 ID3_NAMES = frozenset(b"TIT1 TIT2 TIT3 TALB TCON COMM".split() + b"TT1 TT2 TT3 TAL TCO COM".split())
-"""Those of versions 2.3 and 2.4, and their short forms in 2.2."""
+"""Names of the frames in versions 2.3 and 2.4, and their short forms in 2.2."""
 
 _COMMENT_BLOCK = 4
 _ID3_CODECS = ("latin-1", "utf-16", "utf-16-be", "utf-8")
@@ -28,12 +29,12 @@ _NUMBERED_GENRE = re.compile(r"\(\d+\)|^\d+$")
 
 
 def read_tags(file: BinaryIO) -> Iterator[str]:
-    """Yield the texts of a file's tags; a file without them, or a damaged one, has none."""
+    """Yield the texts of a file's tags; none where they are missing or damaged."""
     begin, head = 0, file.read(10)
     if head[:3] == b"ID3" and len(head) == 10:
         size = _syncsafe(head[6:10])
         yield from _id3_texts(file.read(min(size, MAX_TAG_BYTES)), head[3])
-        # FLAC files may carry both.
+        # FLAC files may have both kinds.
         begin = file.seek(10 + size)
         head = file.read(4)
     if head[:4] == b"fLaC":
@@ -78,7 +79,7 @@ def _ogg_bodies(data: bytes) -> Iterator[bytes]:
 
 
 def _vorbis_texts(body: bytes) -> Iterator[str]:
-    """Yield comments: a vendor's name, their number, then each with its length."""
+    """Yield comments. Their layout: the vendor's name, their number, then each with its length."""
     fields = _with_length(body, 0)
     vendor = next(fields, b"")
     for field in _with_length(body, 8 + len(vendor)):
@@ -123,7 +124,7 @@ def _id3_text(name: bytes, field: bytes) -> str:
 
 
 def _syncsafe(digits: bytes) -> int:
-    """Return a number of 7 bits in each byte."""
+    """Return a number stored with 7 bits in each byte."""
     value = 0
     for digit in digits:
         value = value << 7 | digit & 0x7F

@@ -1,7 +1,7 @@
-"""The categories of the Universal Category System, and words that go with them.
+"""The categories of the Universal Category System, and related words.
 
-Libraries that follow it begin every file name with a CatID: the category's short form
-in capitals and the subcategory's after it, as in ``DOORWood_Slam_ABC_Lib.wav``.
+File names in such libraries begin with a CatID: the category's short form in capitals and then
+the subcategory's, as in ``DOORWood_Slam_ABC_Lib.wav``.
 """
 
 import re
@@ -94,7 +94,7 @@ CATEGORIES = {
     "WOOD": "wood: wooden plank board timber log creak snap stick crack",
     "WTHR": "weather: thunder storm lightning hail thunderstorm rumble",
 }
-"""Each category's short form, with its name and words that people ask for it by."""
+"""The short form of each category, with its name and words that people search for it by."""
 
 ABBREVIATIONS = {
     "amb": "ambience", "appl": "applause", "brk": "break", "bld": "building",
@@ -109,17 +109,17 @@ ABBREVIATIONS = {
     "subn": "suburban", "trffc": "traffic", "trop": "tropical", "turb": "turbulent",
     "undr": "underwater", "urbn": "urban", "vege": "vegetation", "wtr": "water",
 }  # fmt: skip
-"""What the shortened subcategories of a CatID usually stand for."""
+"""Usual meanings of the shortened subcategories in a CatID."""
 
-INFERRED = 2
-"""So many categories at most are guessed from a name that states none."""
+MAX_INFERRED_CATEGORIES = 2
+"""At most this many categories are guessed from a name that states none."""
 
 _CAT_ID = re.compile(r"([A-Z]{2,5})((?:[A-Z][a-z0-9]+)+)(?=[-_ .]|$)")
 
 
 @dataclass(frozen=True, slots=True)
 class CatId:
-    """A file name's category: ``words`` name it, ``related`` go with it, ``rest`` follows."""
+    """A file name's category: ``words`` name it, ``related`` are related, ``rest`` follows it."""
 
     words: tuple[str, ...]
     related: tuple[str, ...]
@@ -139,12 +139,12 @@ def parse_cat_id(name: str) -> CatId | None:
 
 
 def related_words(words: list[str]) -> tuple[str, ...]:
-    """Return words of the categories that words suggest; the more of them, the sooner."""
+    """Return words of the categories that the given words suggest, the most suggested first."""
     votes: dict[str, int] = {}
     for word in dict.fromkeys(stem(each) for each in words):
         for short in _suggested().get(word, ()):
             votes[short] = votes.get(short, 0) + 1
-    likeliest = sorted(votes, key=lambda short: (-votes[short], short))[:INFERRED]
+    likeliest = sorted(votes, key=lambda short: (-votes[short], short))[:MAX_INFERRED_CATEGORIES]
     return tuple(
         dict.fromkeys(word for short in likeliest for part in _category(short) for word in part)
     )
@@ -158,9 +158,13 @@ def _category(short: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 @cache
 def _suggested() -> dict[str, tuple[str, ...]]:
-    """Return which categories a word suggests; many of them mean none."""
+    """Return the categories that each word suggests; a word of many categories suggests none."""
     found: dict[str, list[str]] = {}
     for short in CATEGORIES:
         for word in {stem(word) for part in _category(short) for word in part}:
             found.setdefault(word, []).append(short)
-    return {word: tuple(shorts) for word, shorts in found.items() if len(shorts) <= INFERRED}
+    return {
+        word: tuple(shorts)
+        for word, shorts in found.items()
+        if len(shorts) <= MAX_INFERRED_CATEGORIES
+    }

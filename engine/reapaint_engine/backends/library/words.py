@@ -1,4 +1,4 @@
-"""The words of names, descriptions and prompts, in the form in which they are compared."""
+"""Split names, descriptions and prompts into words, in a form that can be compared."""
 
 import re
 import unicodedata
@@ -10,9 +10,9 @@ _TELLS_NOTHING = (
     " sounds sfx fx effect effects audio recording that the then there this to very was while with"
 )
 STOP_WORDS = frozenset(_TELLS_NOTHING.split())
-"""Words of a prompt that tell no sound from another."""
+"""Words of a prompt that don't tell sounds apart."""
 
-SHORTEST_NUMBER = 3
+MIN_NUMBER_DIGITS = 3
 """Shorter numbers count takes; a 747 is an aeroplane."""
 
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -29,23 +29,23 @@ def words_of(text: str) -> list[str]:
     words = []
     for token in _TOKEN.findall(_HUMP.sub(" ", _plain(text))):
         word = _TAKE_NUMBER.sub("", token).lower()
-        if not word.isdigit() or len(word) >= SHORTEST_NUMBER:
+        if not word.isdigit() or len(word) >= MIN_NUMBER_DIGITS:
             words.append(word)
     return words
 
 
-def meaningful(words: Iterable[str]) -> list[str]:
-    """Return each word once, without those that tell nothing; all of them if none does."""
+def remove_stop_words(words: Iterable[str]) -> list[str]:
+    """Return each word once, without stop words; all words if there are only stop words."""
     unique = list(dict.fromkeys(words))
     return [word for word in unique if word not in STOP_WORDS] or unique
 
 
 @lru_cache(maxsize=1 << 16)
 def stem(word: str) -> str:
-    """Return what a word has in common with its plural and its other forms.
+    """Return the form that a word shares with its plural and its other forms.
 
-    ``slams``, ``slammed`` and ``slamming`` are ``slam``. It need not be a word: both
-    sides of a comparison are treated alike.
+    ``slams``, ``slammed`` and ``slamming`` are ``slam``. It need not be a word: both sides of a
+    comparison are treated alike.
     """
     word = _singular(word)
     for ending in ("ing", "ed"):

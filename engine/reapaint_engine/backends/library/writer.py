@@ -1,4 +1,4 @@
-"""Writes what is known of files into a library's index."""
+"""Write names and headers of files to a library's index."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from reapaint_engine.backends.library.words import stem
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file's header told: the file's new state, and its description."""
+    """The result of reading a file's header: the file's new state, and its description."""
 
     number: int
     path: str
@@ -20,9 +20,9 @@ class Header:
 
 
 class Writer:
-    """Writes in the thread that made it. Each call is whole or not at all.
+    """Writes to an index in the thread that made it. Each call is written whole or not at all.
 
-    Another process may index the same folder: what is there already is replaced.
+    Another process may index the same folder: existing entries are replaced.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -30,7 +30,7 @@ class Writer:
         self._known = {row[0] for row in connection.execute("SELECT stem FROM words")}
 
     def write_listed(self, files: Sequence[Found]) -> None:
-        """Take down new files, and those that have changed."""
+        """Add new files, and those that have changed."""
         if not files:
             return
         with transaction(self._connection):
@@ -45,7 +45,7 @@ class Writer:
                 self._write_texts(number, file.path, "")
 
     def write_read(self, headers: Sequence[Header]) -> None:
-        """Add what headers told; files that can't be used are found no longer."""
+        """Add descriptions from headers; files that can't be used are no longer found."""
         with transaction(self._connection):
             for header in headers:
                 self._connection.execute(
@@ -58,7 +58,7 @@ class Writer:
                     self._write_texts(header.number, header.path, header.description)
 
     def forget(self, paths: Sequence[str]) -> None:
-        """Strike out files that are gone."""
+        """Remove files that are gone."""
         if not paths:
             return
         with transaction(self._connection):

@@ -86,7 +86,7 @@ def test_old_records_go(journal: Journal, clock: FakeClock) -> None:
 def test_delivered_answers_do_not_fill_the_disk(
     journal: Journal, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reapaint_engine.backends.hosted.journal.DELIVERED_BYTES", 250)
+    monkeypatch.setattr("reapaint_engine.backends.hosted.journal.MAX_DELIVERED_BYTES", 250)
     for name in ("a", "b", "c"):
         clock.now_s += 1
         _put(journal, name, _record(clock, RequestStage.DELIVERED), bytes(100))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reapaint_engine.backends.hosted.pace import REACTION_S, Pace, retry_after_s, wait
+from reapaint_engine.backends.hosted.pace import CANCEL_CHECK_INTERVAL_S, Pace, retry_after_s, wait
 from tests.engine.backends.hosted.conftest import FakeClock
 
 
@@ -32,7 +32,7 @@ def test_a_wait_takes_its_time_and_looks_around() -> None:
     clock, looks = FakeClock(now_s=0.0), []
     wait(1.0, clock, lambda: looks.append(clock.now_s))
     assert clock.now_s == pytest.approx(1.0)
-    assert max(clock.pauses) <= REACTION_S
+    assert max(clock.pauses) <= CANCEL_CHECK_INTERVAL_S
     assert len(looks) >= 10
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from reapaint_engine.backends.library.listing import Found
-from reapaint_engine.backends.library.meaning import Meaning, reranked, widened
+from reapaint_engine.backends.library.meaning import Meaning, rerank, widen
 from reapaint_engine.backends.library.search import find, parse
 from reapaint_engine.backends.library.store import open_store
 from reapaint_engine.backends.library.writer import Writer
@@ -44,21 +44,21 @@ def connection(tmp_path: Path) -> Iterator[object]:
 def test_likelier_meanings_come_first_and_are_remembered(connection: object) -> None:
     meaning = ToldMeaning()
     matches = find(connection, parse(connection, "slam", ""), 64)
-    ordered = reranked(connection, meaning, "barrier slam", matches)
+    ordered = rerank(connection, meaning, "barrier slam", matches)
     assert ordered[0].path == "door slam.wav"
     assert sorted(ordered, key=str) == sorted(matches, key=str)
     asked = meaning.asked
-    assert reranked(connection, meaning, "barrier slam", matches) == ordered
+    assert rerank(connection, meaning, "barrier slam", matches) == ordered
     assert meaning.asked == asked + 1
 
 
 def test_synonyms_are_found_among_the_librarys_words(connection: object) -> None:
     query = parse(connection, "hound barrier", "")
-    wider = widened(connection, ToldMeaning(), query, lambda _share: None)
+    wider = widen(connection, ToldMeaning(), query, lambda _share: None)
     assert "door" in dict(wider.counts)
     lone = parse(connection, "quartz", "")
     assert find(connection, lone, 64) == []
-    assert widened(connection, ToldMeaning(), lone, lambda _share: None).counts != ()
+    assert widen(connection, ToldMeaning(), lone, lambda _share: None).counts != ()
 
 
 def test_the_model_itself_where_it_is_installed() -> None:

@@ -39,7 +39,7 @@ def test_an_index_that_another_is_making_is_waited_for(
 def test_an_index_that_another_never_lets_go_is_told(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "BUSY_S", 0.0)
+    monkeypatch.setattr(store, "MAX_BUSY_S", 0.0)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(JobError, match="locked") as caught:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reapaint_engine.backends.library.words import meaningful, stem, words_of
+from reapaint_engine.backends.library.words import remove_stop_words, stem, words_of
 
 
 @pytest.mark.parametrize(
@@ -57,5 +57,5 @@ def test_any_text_has_words_that_are_found_again(text: str) -> None:
 
 
 def test_what_tells_nothing_is_left_out_unless_nothing_else_is_said() -> None:
-    assert meaningful(["the", "sound", "of", "rain", "rain"]) == ["rain"]
-    assert meaningful(["the", "sound"]) == ["the", "sound"]
+    assert remove_stop_words(["the", "sound", "of", "rain", "rain"]) == ["rain"]
+    assert remove_stop_words(["the", "sound"]) == ["the", "sound"]
