@@ -3,7 +3,7 @@
 import sys
 
 if __name__ == "__main__" and not sys.flags.safe_path:
-    # ``python -m`` looks into the working directory first: what lies there is none of ours.
+    # ``python -m`` searches the working directory first, which may hold other modules.
     del sys.path[0]
 
 from reapaint_engine.cli import main

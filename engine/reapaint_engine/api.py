@@ -1,6 +1,6 @@
-"""What others may use of the engine in their own process, where its protocol is not enough.
+"""Functions of the engine for other packages in the same process, beyond the protocol.
 
-Importing this costs little: what computes is loaded by those functions that need it.
+Importing this costs little: each function imports what it needs.
 """
 
 from collections.abc import Mapping

@@ -41,7 +41,7 @@ def read_config(arguments: Sequence[str]) -> EngineConfig:
 def _config_of(options: argparse.Namespace) -> EngineConfig:
     config = read_settings(EngineConfig, options)
     folder = config.backend_options.library
-    # The variable may name a disk that is not connected now.
+    # A folder named by the variable may be on a disk that is not connected now.
     if "library" in options and folder is not None and not folder.is_dir():
         raise StartError(
             ErrorCode.NO_LIBRARY,
@@ -56,12 +56,12 @@ def _run(config: EngineConfig, *, is_trial: bool) -> None:
     # Before NumPy is loaded: its matrices are small here, and a second thread of OpenBLAS doubles
     # the CPU time of a job without an earlier end. Models have threads of their own.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # What computes takes a second to load: whoever asks for help doesn't wait for it.
+    # Imported here: it takes a second, and --help must not wait for it.
     from reapaint_engine.backends.registry import at_work, make_backends, preferred_backend
     from reapaint_engine.server import serve
 
     log_to(sys.stderr, config.log_level)
-    # Other machines' users have no business with this one's folders.
+    # Users of other machines may not name folders of this one.
     backends = make_backends(config.backend_options, opens_folders=config.is_loopback)
     check_config(config, backends)
     if is_trial:

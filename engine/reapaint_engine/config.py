@@ -1,4 +1,4 @@
-"""What an engine is told at its start: the table of its settings."""
+"""The settings of an engine, which it gets at its start."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ LOOPBACK_ENDPOINT = "tcp://127.0.0.1:*"
 
 def _endpoint(text: str) -> str:
     parts = urlsplit(text)
-    # Asking for the port raises beyond 65535, which the socket would wrap around.
+    # ``port`` raises beyond 65535; the socket would wrap such a port around.
     has_port = parts.netloc.endswith(":*") or parts.port is not None
     if parts.scheme != "tcp" or not parts.hostname or not has_port:
         raise ValueError("no address to listen on")
@@ -89,7 +89,7 @@ class EngineConfig:
 
     @property
     def limits(self) -> Limits:
-        """The limits as clients learn them."""
+        """Return the limits that clients are told."""
         return Limits(
             max_window_bytes=self.max_window_mib << 20,
             max_queued_jobs=self.max_queued_jobs,
@@ -98,12 +98,12 @@ class EngineConfig:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach the endpoint."""
+        """Return whether only this machine can reach the endpoint."""
         return is_loopback(self.endpoint)
 
 
 def check_config(config: EngineConfig, backends: Collection[str]) -> None:
-    """Refuse settings that no engine could start with.
+    """Raise StartError if no engine can start with these settings.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What an engine can fail at.
+"""The errors of an engine.
 
 ::
 
@@ -9,7 +9,7 @@
         └── JobError                  one job can't be done; the engine lives on
             ├── BackendUnavailable    another backend may do it
             ├── HostedError           a call to a service failed: backends.hosted.errors
-            └── JobCancelled          somebody asked for its end
+            └── JobCancelled          the job was cancelled
 """
 
 from reapaint_engine.protocol.errors import JOB_CANCELLED, Code, ErrorCode, ReaPaintError
@@ -24,11 +24,11 @@ class StartCode(Code):
 
 
 class EngineError(ReaPaintError):
-    """Root of what the engine raises."""
+    """Root of the engine's errors."""
 
 
 class StartError(EngineError):
-    """The engine can't start; the sentence says what stands in the way."""
+    """The engine can't start; the message says why."""
 
 
 class JobError(EngineError):
@@ -36,11 +36,11 @@ class JobError(EngineError):
 
 
 class BackendUnavailable(JobError):
-    """What the backend needs is not here; where nobody asked for it, another one does."""
+    """Something that the backend needs is missing; another backend does jobs that name none."""
 
 
 class JobCancelled(JobError):
-    """Somebody asked for the job's end."""
+    """The job was cancelled."""
 
     def __init__(self) -> None:
         super().__init__(ErrorCode.CANCELLED, JOB_CANCELLED)

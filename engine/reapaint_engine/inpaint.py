@@ -1,4 +1,4 @@
-"""The recipe of one job: window to backend, new audio back, joined into every span."""
+"""Carry out one job: window to backend, new audio back, spliced into every span."""
 
 import hashlib
 import time
@@ -37,8 +37,8 @@ from reapaint_engine.protocol.requests import crossfade_frames
 from reapaint_engine.protocol.spans import Span
 from reapaint_engine.protocol.version import __version__
 
-UNCHANGED_POWER = 1e-4
-"""A change 40 dB below the sound itself is heard by nobody."""
+MAX_UNCHANGED_POWER_SHARE = 1e-4
+"""A change up to this share of the sound's power (40 dB below it) can't be heard."""
 
 COMPARED_FRAMES = 1 << 15
 
@@ -57,13 +57,13 @@ def inpaint(
     Parameters
     ----------
     request
-        What is wanted.
+        The request.
     audio
         The window's audio, shape (channels, audio_frames), float32; it is not changed.
     backends, default_backend
-        What can fill a mask, and which does where the request names none.
+        All backends by name, and the one for requests that name none.
     monitor
-        Takes progress, ends the job when it was cancelled, keeps the times.
+        Reports progress, ends the job when it was cancelled, and measures the times.
     queued_s
         How long the job waited, for the report.
 
@@ -89,7 +89,7 @@ def inpaint(
     try:
         generated = _generate(request, window, backend, monitor)
     except BackendUnavailable as error:
-        # Where none was named, any new sound is better than none.
+        # The request named no backend, so new sound from any backend is better than an error.
         was_named = request.backend is not None or request.model is not None
         fallback = next(iter(backends.values()))
         if was_named or backend is fallback:
@@ -136,7 +136,7 @@ def inpaint(
 
 @dataclass(frozen=True)
 class _Generated:
-    """What a backend made of a request, and how it was asked."""
+    """A backend's result, and the request it was given."""
 
     resolved: InpaintRequest
     info: BackendInfo
@@ -200,7 +200,7 @@ def _as_carried_out(resolved: InpaintRequest, generation: Generation) -> Inpaint
 
 
 def _first_seed(request: InpaintRequest, info: BackendInfo) -> int:
-    """Return any seed: the same for a job that is sent again, which must not be paid twice."""
+    """Return a seed: the same for a job that is sent again, which must not be paid twice."""
     if info.first_seed is not None:
         return info.first_seed
     digest = hashlib.blake2b(request.job_id.encode(), digest_size=8).digest()
@@ -343,8 +343,10 @@ def _warnings(
 
 
 def _is_unchanged(patch: Audio, original: Audio) -> bool:
-    """Compare block by block: what stays in the cache costs a tenth of a whole copy."""
-    limit = UNCHANGED_POWER * sum(float(np.vdot(channel, channel)) for channel in original)
+    """Return whether a patch equals the original; blocks fit the cache, so this is quick."""
+    limit = MAX_UNCHANGED_POWER_SHARE * sum(
+        float(np.vdot(channel, channel)) for channel in original
+    )
     change = 0.0
     for new, old in zip(patch, original, strict=True):
         for start in range(0, new.size, COMPARED_FRAMES):

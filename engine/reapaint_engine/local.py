@@ -17,10 +17,10 @@ from reapaint_engine.welcome import welcome_of
 
 
 class LocalEngine:
-    """Runs jobs in the caller's thread, and answers as an engine's client does."""
+    """Runs jobs in the caller's thread, and answers like an engine's client."""
 
     def __init__(self, backend: str, library: Path | None = None) -> None:
-        """``library`` is a folder of sounds; by default it is the variable's."""
+        """Create the engine; ``library`` is a folder of sounds, by default the variable's."""
         options = read_settings(BackendOptions)
         if library is not None:
             options = replace(options, library=library)
@@ -35,7 +35,7 @@ class LocalEngine:
         self.welcome = welcome_of(config, self._backends)
 
     def close(self) -> None:
-        """End what its backends do in the background."""
+        """End the backends' background work."""
         end_work(self._backends)
 
     def run(
@@ -46,7 +46,7 @@ class LocalEngine:
         Parameters
         ----------
         request
-            What is wanted.
+            The request.
         audio
             The window, shape (channels, audio_frames), float32, at the request's rate.
         on_progress

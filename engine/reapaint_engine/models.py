@@ -1,4 +1,4 @@
-"""What ``reapaint models`` does with the checkpoints of this machine, as plain data."""
+"""The work of ``reapaint models`` on the checkpoints of this machine, as plain data."""
 
 from pathlib import Path
 from typing import Any
@@ -37,10 +37,10 @@ from reapaint_engine.protocol.progress import OnBytes
 
 
 def list_models() -> dict[str, Any]:
-    """Return every checkpoint: what is here, and what would run how on this machine.
+    """Return every checkpoint: whether it is installed, and how it would run here.
 
-    ``plan`` of each is None, and ``device_problem`` says why, where the packages to run
-    any are not installed.
+    Where the packages to run models are not installed, ``plan`` of each is None, and
+    ``device_problem`` says why.
     """
     plans, problem = _plan_all()
     installed = {each.name: each for each in find_installed()}
@@ -69,7 +69,7 @@ def list_models() -> dict[str, Any]:
 
 
 def licence_of(name: str) -> dict[str, Any]:
-    """Return a checkpoint's licence, where to read it, and how much there is to bring.
+    """Return a checkpoint's licence, its address, and the size of the download.
 
     Raises
     ------
@@ -86,12 +86,12 @@ def licence_of(name: str) -> dict[str, Any]:
 
 
 def get_model(name: str, folder: Path | None, on_progress: OnBytes) -> dict[str, Any]:
-    """Bring a checkpoint here, from the hub or from a folder; one in the hub's cache is here.
+    """Install a checkpoint from the hub or a folder; the hub's cache counts as installed.
 
     Raises
     ------
     reapaint_engine.protocol.errors.ReaPaintError
-        What stands in the way, and what to do.
+        The checkpoint can't be installed; the error says why and what to do.
     """
     model = find_model(name)
     present = find_one(model.name)
@@ -102,7 +102,7 @@ def get_model(name: str, folder: Path | None, on_progress: OnBytes) -> dict[str,
 
 
 def verify_models(name: str | None, on_progress: OnBytes) -> dict[str, Any]:
-    """Compare one checkpoint's files with their checksums, or those of all that are here.
+    """Compare the files of one installed checkpoint, or of all, with their checksums.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def verify_models(name: str | None, on_progress: OnBytes) -> dict[str, Any]:
 
 
 def remove_model(name: str) -> dict[str, Any]:
-    """Remove a checkpoint of ours; see ``store.remove`` for what it refuses."""
+    """Remove a checkpoint that ReaPaint installed; see ``store.remove`` for the exceptions."""
     removed = remove(name)
     return {
         "name": find_model(name).name,

@@ -1,4 +1,4 @@
-"""A running job's control: progress out, cancel in, and where the time went."""
+"""Control a running job: report progress, cancel it, and measure its times."""
 
 import time
 from collections.abc import Callable
@@ -7,9 +7,10 @@ from reapaint_engine.errors import JobCancelled
 from reapaint_engine.protocol.progress import OnProgress, Stage
 
 PROGRESS_INTERVAL_S = 0.05
-"""More often than a person can see would only hold up a quick job."""
-BACKEND_SHARE = 0.95
-"""How much of a job's progress is the backend's; the rest is splicing."""
+"""Progress is reported this often; more than a person can see would slow down a quick job."""
+
+BACKEND_PROGRESS_SHARE = 0.95
+"""The backend's share of a job's progress; the rest is splicing."""
 
 
 class JobMonitor:
@@ -24,11 +25,11 @@ class JobMonitor:
         self.seconds: dict[Stage, float] = {}
 
     def step(self, stage: Stage, fraction: float) -> None:
-        """Do what ``JobControl.step`` documents, for the backend's share of the job."""
-        self.enter(stage, fraction * BACKEND_SHARE)
+        """Report progress for the backend's share of the job; see ``JobControl.step``."""
+        self.enter(stage, fraction * BACKEND_PROGRESS_SHARE)
 
-    def enter(self, stage: Stage, fraction: float = BACKEND_SHARE) -> None:
-        """Go on to a stage of the whole job, unless it was cancelled."""
+    def enter(self, stage: Stage, fraction: float = BACKEND_PROGRESS_SHARE) -> None:
+        """Enter a stage of the whole job, unless it was cancelled."""
         if self._is_cancelled():
             raise JobCancelled
         now_s = time.monotonic()
@@ -39,7 +40,7 @@ class JobMonitor:
             self._report(stage, fraction)
 
     def stop(self) -> None:
-        """Count the time since the last step for its stage."""
+        """Add the time since the last step to its stage."""
         now_s = time.monotonic()
         if self._stage is not None:
             self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + now_s - self._since_s

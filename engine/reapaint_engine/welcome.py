@@ -1,4 +1,4 @@
-"""What an engine says of itself."""
+"""Describe an engine to its clients."""
 
 import os
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from reapaint_engine.protocol.version import __version__
 
 
 def welcome_of(config: EngineConfig, backends: Mapping[str, Backend]) -> Welcome:
-    """Return what an engine can do now: models come and go while it runs."""
+    """Return what an engine can do now, since models may be installed or removed while it runs."""
     return Welcome(
         version=__version__,
         pid=os.getpid(),

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WorkerProgressed:
-    """The running job moved on."""
+    """The running job made progress."""
 
     stage: str
     fraction: float
@@ -69,7 +69,7 @@ class Worker:
         self._jobs.put(job)
 
     def stop(self, *, timeout_s: float) -> bool:
-        """Let the thread end after its job, and tell whether it did in time."""
+        """Let the thread end after its job, and return whether it did in time."""
         self._jobs.put(None)
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -77,7 +77,7 @@ class Worker:
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
             self._post(self._outcome(job))
-            # The next wait may be long: hold on to no audio meanwhile.
+            # The next wait may be long: keep no audio in memory meanwhile.
             del job
 
     def _outcome(self, job: Job) -> WorkerDone | WorkerFailed:

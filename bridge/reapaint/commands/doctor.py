@@ -17,7 +17,7 @@ from reapaint.reaper.setup.checks import find_reaper
 from reapaint_engine.protocol import discovery, keys
 from reapaint_engine.protocol.errors import ReaPaintError
 from reapaint_engine.protocol.folders import config_folder, log_folder, runtime_folder
-from reapaint_engine.protocol.interpreter import NEEDED, module_command
+from reapaint_engine.protocol.interpreter import NEEDED_PACKAGES, module_command
 from reapaint_engine.protocol.trials import run_trial
 from reapaint_engine.protocol.version import __version__
 
@@ -61,7 +61,7 @@ def _check_python() -> Finding:
 
 
 def _check_packages() -> Finding:
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    missing = [name for name in NEEDED_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         return Finding(
             "packages",
@@ -69,7 +69,7 @@ def _check_packages() -> Finding:
             f"missing: {', '.join(missing)}.",
             "Run `pip install reapaint` again.",
         )
-    return Finding("packages", Verdict.GOOD, f"all {len(NEEDED)} are installed")
+    return Finding("packages", Verdict.GOOD, f"all {len(NEEDED_PACKAGES)} are installed")
 
 
 def _check_folders() -> Finding:

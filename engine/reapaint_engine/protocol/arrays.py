@@ -1,6 +1,6 @@
-"""The names of arrays in annotations, and what all look for in them.
+"""The types of arrays for annotations, and a check of their values.
 
-What a dimension means is in the docstring of the function: ``(channels, frames)`` for audio.
+The docstring of each function says what the dimensions mean: ``(channels, frames)`` for audio.
 """
 
 import numpy as np
@@ -13,29 +13,29 @@ Full scale is 1.0; samples may exceed it.
 """
 
 Samples = npt.NDArray[np.float32 | np.float64]
-"""Audio that is float64 where float32 would not be exact."""
+"""Audio, in float64 where float32 is not exact enough."""
 
 Mask = npt.NDArray[np.bool_]
 """Shape (frames,), True where audio is replaced, or missing."""
 
 Float32Array = npt.NDArray[np.float32]
-"""Figures other than samples, float32."""
+"""Numbers other than samples, float32."""
 
 Float64Array = npt.NDArray[np.float64]
-"""Figures, or samples that are calculated with, float64."""
+"""Numbers, or samples for calculations, float64."""
 
 BoolArray = npt.NDArray[np.bool_]
-"""Yes or no for each of something other than a frame to replace."""
+"""True or False for each of several items, other than a ``Mask``."""
 
 IndexArray = npt.NDArray[np.intp]
-"""Places in another array."""
+"""Indices into another array."""
 
 
 def is_finite(audio: Samples) -> bool:
-    """Tell whether audio holds neither NaN nor infinity.
+    """Return whether audio has neither NaN nor infinity.
 
-    A sum of squares is finite only if every sample is, and costs a third of looking
-    at each; only where it overflows (samples beyond 1e17) is each looked at.
+    A sum of squares is finite only if every sample is, and costs a third of a check of each
+    sample. Only where the sum overflows (samples beyond 1e17) is each one checked.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""How a client finds the engine of this user: the connection file and its lock.
+"""Find the engine of this user: by the connection file and its lock.
 
-The engine holds the lock as long as it lives; the system lets it go when the process
-ends, however it ends. So a connection file beside a free lock is a dead engine's.
+The engine holds the lock as long as it lives. The system releases it when the process ends in
+any way. So a connection file with a free lock is a dead engine's.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from reapaint_engine.protocol.folders import runtime_folder
 
 
 class ConnectionFile(msgspec.Struct, frozen=True):
-    """What a client needs to reach a running engine."""
+    """The data that a client needs to reach a running engine."""
 
     endpoint: str
     token: str
@@ -28,7 +28,7 @@ class ConnectionFile(msgspec.Struct, frozen=True):
 
 
 def connection_path() -> Path:
-    """Return where the connection file of this user's engine lies."""
+    """Return the path of the connection file of this user's engine."""
     return runtime_folder() / "engine.json"
 
 
@@ -57,7 +57,7 @@ def write_connection_file(connection: ConnectionFile) -> None:
 
 
 def read_connection_file() -> ConnectionFile | None:
-    """Return the connection file, or None where there is none that can be read."""
+    """Return the connection file, or None where there is none or it can't be read."""
     try:
         return msgspec.json.decode(connection_path().read_bytes(), type=ConnectionFile)
     except (OSError, msgspec.MsgspecError):
@@ -70,7 +70,7 @@ def remove_connection_file() -> None:
 
 
 def find_engine() -> ConnectionFile | None:
-    """Return the connection of an engine that lives; a dead engine's file is ignored."""
+    """Return the connection of a living engine; a dead engine's file is ignored."""
     connection = read_connection_file()
     if connection is None or not is_engine_alive():
         return None
@@ -84,14 +84,14 @@ def is_engine_alive() -> bool:
 
 @contextlib.contextmanager
 def engine_lock() -> Iterator[bool]:
-    """Hold the engine's place; yields False where another engine has it."""
+    """Hold the lock of this user's engine; yields False where another engine has it."""
     with locks.hold(_lock_path()) as is_ours:
         yield is_ours
 
 
 @contextlib.contextmanager
 def starting_lock(patience_s: float) -> Iterator[bool]:
-    """Hold the right to start an engine, so that two clients start one between them."""
+    """Hold the right to start an engine, so that two clients start only one."""
     with locks.hold(runtime_folder() / "starting.lock", patience_s=patience_s) as is_ours:
         yield is_ours
 

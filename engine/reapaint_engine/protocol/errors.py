@@ -1,16 +1,16 @@
-"""Root of all errors that a user can meet, and the codes and sentences that both sides share.
+"""The root of all errors that users see, and the codes and messages that both sides share.
 
-Every package derives its own tree from ``ReaPaintError``; each error says in one sentence what
-is wrong and in another what to do.
+Every package derives its own tree from ``ReaPaintError``; each error has one sentence that
+says what is wrong and a hint that says what to do.
 
 ::
 
-    ReaPaintError             a code, a sentence, a hint, and the path of what they name
+    ReaPaintError             a code, a sentence, a hint, and the path they name
     ├── ProtocolError         a message or request that breaks the contract
     ├── SettingError          a flag or variable that can't be used
-    ├── EngineError           what an engine can fail at: reapaint_engine.errors
-    ├── BridgeError           what a command can fail at: reapaint.errors
-    └── PredictionCancelled   somebody asked for its end: reapaint.http.predictions
+    ├── EngineError           the errors of an engine: reapaint_engine.errors
+    ├── BridgeError           the errors of a command: reapaint.errors
+    └── PredictionCancelled   it was cancelled: reapaint.http.predictions
 """
 
 import errno
@@ -22,15 +22,15 @@ from typing import NewType, Self
 
 
 class Code(StrEnum):
-    """A code that scripts may rely on; a sentence may change, a code does not.
+    """A code that scripts may rely on; messages may change, codes don't.
 
-    Every code stands in one subclass: in ``ErrorCode`` where both sides know it, else in
-    the one of the package that alone raises it.
+    Every code is in one subclass: in ``ErrorCode`` where both sides know it, otherwise in that
+    of the only package that raises it.
     """
 
 
 ReceivedCode = NewType("ReceivedCode", str)
-"""A code as the other side sent it; another version may have codes that this one has not."""
+"""A code from the other side, whose version may have codes that this one doesn't."""
 
 
 class ErrorCode(Code):
@@ -87,14 +87,14 @@ class ErrorCode(Code):
 
 
 THE_PATH = "{path}"
-"""Stands in a sentence where the path of the error belongs."""
+"""Placeholder in a message for the error's path."""
 
 
 class ReaPaintError(Exception):
-    """Something a user can meet: a stable code, a sentence, and what to do next.
+    """An error for the user: a stable code, a sentence, and a hint.
 
-    The sentence and the hint may hold ``THE_PATH``. Who uses this machine reads the whole path
-    there; who reaches it over a network reads what ``for_stranger`` makes of it.
+    The sentence and the hint may contain ``THE_PATH``. Users of this machine see the whole path
+    there; users on a network see the result of ``for_stranger``.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class ReaPaintError(Exception):
     def of(
         cls, error: "ReaPaintError", *, code: Code | None = None, hint: str | None = None
     ) -> Self:
-        """Return another error as one of this kind, with another code or hint where given."""
+        """Return another error as one of this class, with another code or hint if given."""
         return cls(
             code or error.code,
             error._sentence,  # noqa: SLF001 - another error of this very class
@@ -127,18 +127,18 @@ class ReaPaintError(Exception):
 
     @property
     def message(self) -> str:
-        """What is wrong."""
+        """Return the sentence that says what is wrong."""
         return self._shown(self._sentence, self.path)
 
     @property
     def hint(self) -> str:
-        """What to do; empty where there is nothing."""
+        """Return the hint that says what to do; empty where there is nothing to do."""
         return self._shown(self._hint, self.path)
 
     def for_stranger(self, name: str = "") -> "ReaPaintError":
-        """Return the error as people may read it who have no business with this machine's folders.
+        """Return the error for people who may not see this machine's folders.
 
-        They read ``name`` in the path's place, or else the path's own last part.
+        In the path's place they see ``name``, or else the last part of the path.
         """
         shown = name or PurePath(self.path).name
         sentence = self._shown(self._sentence, shown)
@@ -158,7 +158,7 @@ class ProtocolError(ReaPaintError):
 
 
 def not_authorised() -> ProtocolError:
-    """Return the refusal of a client that has not shown the engine's token."""
+    """Return the error of a client that has not sent the engine's token."""
     return ProtocolError(
         ErrorCode.NOT_AUTHORISED,
         "The engine does not know this client.",
@@ -184,7 +184,7 @@ _WINDOWS_NO_ROOM = (39, 112)
 
 
 def out_of_memory() -> ReaPaintError:
-    """Return the error of a job that a process has no memory for."""
+    """Return the error of a job that needs more memory than there is."""
     return ReaPaintError(
         ErrorCode.OUT_OF_MEMORY,
         "The machine has too little memory for this job.",
@@ -193,16 +193,16 @@ def out_of_memory() -> ReaPaintError:
 
 
 def internal_error(what: str, *, hint: str) -> ReaPaintError:
-    """Return the error of a mistake of ours.
+    """Return the error of a mistake in ReaPaint.
 
-    ``what`` is the exception's type. Its text may follow where only who uses this machine
-    reads it: nobody can tell what it says.
+    ``what`` is the exception's type. The exception's text is unpredictable, so it may follow
+    only where users of this machine alone see it.
     """
     return ReaPaintError(ErrorCode.INTERNAL_ERROR, f"ReaPaint made a mistake: {what}.", hint=hint)
 
 
 def unknown_choice(code: ErrorCode, kind: str, name: str, choices: Iterable[str]) -> ReaPaintError:
-    """Return the refusal of a name that is none of the choices."""
+    """Return the error of a name that is not among the choices."""
     listed = ", ".join(choices) or "none, here"
     return ReaPaintError(
         code, f"There is no {kind} {name[:60]!r}.", hint=f"Choose one of: {listed}."
@@ -210,7 +210,7 @@ def unknown_choice(code: ErrorCode, kind: str, name: str, choices: Iterable[str]
 
 
 def package_missing(what: str, package: str, install: str) -> ReaPaintError:
-    """Return the error of something that needs a package; ``install`` is what pip is given."""
+    """Return the error of a missing package; ``install`` is the argument for pip."""
     return ReaPaintError(
         ErrorCode.PACKAGE_MISSING,
         f"{what} needs the package {package}, which is not installed.",
@@ -219,7 +219,7 @@ def package_missing(what: str, package: str, install: str) -> ReaPaintError:
 
 
 def not_writable(path: str | os.PathLike[str], error: OSError, hint: str) -> ReaPaintError:
-    """Return the error of a file or folder that the system does not let us write."""
+    """Return the error of a file or folder that the system doesn't let us write."""
     return ReaPaintError(
         ErrorCode.OUTPUT_NOT_WRITABLE,
         f"{THE_PATH} can't be written: {reason_of(error)}.",
@@ -229,12 +229,12 @@ def not_writable(path: str | os.PathLike[str], error: OSError, hint: str) -> Rea
 
 
 def is_disk_full(error: OSError) -> bool:
-    """Whether a disk, a quota, or a limit for one file leaves no room."""
+    """Return whether a full disk, a quota or a limit of the file size caused an error."""
     return error.errno in _NO_ROOM or getattr(error, "winerror", None) in _WINDOWS_NO_ROOM
 
 
 def reason_of(error: Exception) -> str:
-    """Return what is said of an error, without the folder that its file is in."""
+    """Return the reason of an error, without the folder of its file."""
     if isinstance(error, ReaPaintError):
         return error.for_stranger().message.rstrip(".")
     said = error.strerror if isinstance(error, OSError) else None
@@ -242,5 +242,5 @@ def reason_of(error: Exception) -> str:
 
 
 def _printable(path: str | os.PathLike[str]) -> str:
-    """Return a path as text that can be sent: a name of bytes that are no text can't."""
+    """Return a path as text that can be sent, even if its name is not valid text."""
     return os.fspath(path).encode("utf-8", "replace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Where both sides keep what they share on one machine."""
+"""The folders that both sides share on one machine."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from reapaint_engine.protocol.settings import PATH, Setting
 
 
 def _folder(name: str, content: str) -> Setting[Path | None]:
-    """Return the setting of a folder; by default it is the system's own for such things."""
+    """Return the setting of a folder; the default is the system's folder for this purpose."""
     return Setting(
         name=name,
         default=None,
@@ -43,20 +43,20 @@ def log_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """Return the folder of what can be made again."""
+    """Return the folder of data that can be created again."""
     return _private_folder(CACHE)
 
 
 def state_folder() -> Path:
-    """Return the folder of what must outlive a crash."""
+    """Return the folder of data that must survive a crash."""
     return _private_folder(STATE)
 
 
 def make_private(folder: Path) -> Path:
-    """Make a folder that only its owner can enter, and refuse somebody else's.
+    """Create a folder that only its owner can enter, or check that it is the user's own.
 
-    A shared temporary folder can hold a folder of this name made by another user,
-    who could then read tokens or answer in the engine's place.
+    A shared temporary folder may contain a folder of this name made by another user, who could
+    then read tokens or pose as the engine.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def make_private(folder: Path) -> Path:
 def _private_folder(setting: Setting[Path | None]) -> Path:
     if (chosen := setting.value()) is not None:
         return make_private(chosen)
-    # Imported here: it costs more than all that needs no folder.
+    # Imported here: this takes longer than everything that needs no folder.
     import platformdirs
 
     if setting is CONFIG:
@@ -95,6 +95,6 @@ def _private_folder(setting: Setting[Path | None]) -> Path:
     if setting is LOG:
         return make_private(platformdirs.user_log_path("reapaint", appauthor=False))
     if sys.platform.startswith("linux") and not os.environ.get("XDG_RUNTIME_DIR"):
-        # Without a session there is only a folder in /tmp, which everybody can enter.
+        # Without a login session there is only a folder in /tmp, which everybody can enter.
         return make_private(platformdirs.user_state_path("reapaint", appauthor=False) / "run")
     return make_private(platformdirs.user_runtime_path("reapaint", appauthor=False))

@@ -1,7 +1,7 @@
-"""How a module of ours runs in a process of its own, with no stranger's file before it.
+"""Run one of our modules in a process of its own, safe from other files of the same name.
 
-``python -m`` looks first into the working directory and into ``PYTHONPATH``: a ``queue.py``
-that lies there would be taken for Python's own.
+``python -m`` searches the working directory and ``PYTHONPATH`` first: a ``queue.py`` there
+would replace Python's own.
 """
 
 import os
@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from importlib import util
 from pathlib import Path
 
-NEEDED = (
+NEEDED_PACKAGES = (
     *("reapaint", "reapaint_engine"),
     *("av", "matplotlib", "msgspec", "numpy", "pedalboard", "platformdirs", "portalocker"),
     *("rich", "scipy", "soxr", "watchdog", "zmq"),
 )
-"""Our packages, and those that they can't do without."""
+"""Our packages, and those that they always need."""
 
 TRY_FLAG = "--try"
-"""Makes the engine or the bridge load all that it needs, tell its version and end."""
+"""Makes the engine or the bridge load everything it needs, print its version and end."""
 
 _STARTER = """\
 import runpy, sys
@@ -29,18 +29,19 @@ place = next(packages, len(sys.path))
 sys.path[place:place] = {folders!r}
 runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 """
-"""Our folders come behind Python's own modules, and before what is installed."""
+"""A program in which our folders come after Python's own modules, and before installed
+packages."""
 
 
 def module_command(module: str, *arguments: str) -> tuple[str, ...]:
-    """Return the command that runs this very copy of a module, wherever it is called from.
+    """Return the command that runs this copy of a module, from any working directory.
 
     Parameters
     ----------
     module
         The full name of a module, or of a package that has a ``__main__``.
     arguments
-        What comes behind it.
+        Arguments for the module.
     """
     folders = missing_folders()
     how = ("-c", starter(module, folders)) if folders else ("-m", module)
@@ -48,22 +49,22 @@ def module_command(module: str, *arguments: str) -> tuple[str, ...]:
 
 
 def isolation() -> tuple[str, ...]:
-    """Return Python's flags for a process without its variables and the working directory.
+    """Return Python's flags that ignore its variables and the working directory.
 
-    The user's own packages, where pip may have put this one, are left out only where this
-    process does without them.
+    The user's own packages, where pip may have installed this one, are ignored only if this
+    process ignores them too.
     """
     return ("-E", "-P", "-s") if sys.flags.no_user_site else ("-E", "-P")
 
 
 def starter(module: str, folders: Sequence[Path]) -> str:
-    """Return a program that runs a module of ours, with folders that Python doesn't know."""
+    """Return a program that runs one of our modules with additional folders."""
     return _STARTER.format(folders=[str(folder) for folder in folders], module=module)
 
 
 def package_folders() -> tuple[Path, ...]:
-    """Return the folders in which the needed packages lie, as this process finds them."""
-    found = (util.find_spec(name) for name in NEEDED)
+    """Return the folders of the needed packages, as this process finds them."""
+    found = (util.find_spec(name) for name in NEEDED_PACKAGES)
     origins = (Path(spec.origin) for spec in found if spec is not None and spec.origin)
     folders = (
         origin.parent.parent if origin.name == "__init__.py" else origin.parent
@@ -73,10 +74,10 @@ def package_folders() -> tuple[Path, ...]:
 
 
 def missing_folders() -> tuple[Path, ...]:
-    """Return those folders that a Python without variables doesn't look into."""
+    """Return those folders that Python doesn't search without its variables."""
     paths = [_normal(path) for path in sys.path]
-    # What stands behind Python's own modules was put there by ``site``: the folders of
-    # installed packages, and those that their .pth files name. Before it is the caller's.
+    # The entries after Python's own modules come from ``site``: the folders of installed
+    # packages, and those that their .pth files name. The entries before are the caller's.
     own = _normal(sysconfig.get_path("stdlib"))
     behind = paths[paths.index(own) + 1 :] if own in paths else []
     packages = (_normal(path) for path in (*site.getsitepackages(), site.getusersitepackages()))

@@ -25,7 +25,7 @@ class KeyPair:
 
 
 def make_key_pair() -> Path:
-    """Make this machine's pair and return the public file, which others need.
+    """Create this machine's pair and return the public file, which others need.
 
     Raises
     ------
@@ -69,9 +69,9 @@ def load_key_pair() -> KeyPair:
 
 
 def trust_client(path: Path) -> Path:
-    """Let whoever holds this public key's secret use the engines of this machine."""
+    """Let the owner of a public key use the engines of this machine."""
     public, _ = _load(path)
-    # Every machine's file has the same name: what tells them apart is the key.
+    # Every machine's file has the same name, so the key tells them apart.
     number = hashlib.sha256(public).hexdigest()[:8]
     return _copy(path, clients_folder() / f"{path.stem}-{number}.key")
 
@@ -88,7 +88,7 @@ def load_engine_key(endpoint: str) -> bytes:
     Raises
     ------
     ProtocolError
-        ``not_authorised``: no key is known for it.
+        ``not_authorised``: its key is unknown.
     """
     path = _engine_key_path(endpoint)
     if not path.exists():
@@ -102,12 +102,12 @@ def load_engine_key(endpoint: str) -> bytes:
 
 
 def is_engine_trusted(endpoint: str) -> bool:
-    """Tell whether the key of the engine at an endpoint is known."""
+    """Return whether the key of the engine at an endpoint is known."""
     return _engine_key_path(endpoint).exists()
 
 
 def public_key_path() -> Path:
-    """Return where this machine's public key lies, or would."""
+    """Return the path of this machine's public key, even if there is none yet."""
     return _keys_folder() / f"{_PAIR_NAME}.key"
 
 
@@ -158,7 +158,7 @@ def _load(path: Path) -> tuple[bytes, bytes | None]:
 
 def _copy(source: Path, target: Path) -> Path:
     if source.resolve() != target.resolve():
-        # A secret must not travel, even by mistake: only the public half is kept.
+        # Only the public half is kept: a secret must never be copied, even by mistake.
         _refuse_secret(source)
         shutil.copyfile(source, target)
         target.chmod(0o600)

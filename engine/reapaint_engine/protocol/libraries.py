@@ -1,4 +1,4 @@
-"""How both sides tell one folder of sounds from another, without telling where it lies."""
+"""Name folders of sounds so that both sides tell them apart without their paths."""
 
 import hashlib
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 from reapaint_engine.protocol.settings import PATH, Setting
 
 LIBRARY_BACKEND = "library"
-"""The backend that needs a folder of sounds: who asks for it has to know before an engine is
-there that could tell."""
+"""Name of the backend that needs a folder of sounds. Clients must know it before an engine
+runs."""
 
 LIBRARY = Setting(
     name="library",
@@ -20,15 +20,15 @@ LIBRARY = Setting(
 )
 
 _DIGEST_CHARACTERS = 8
-_LONGEST_NAME = 40
+_MAX_NAME_CHARACTERS = 40
 
 
 def library_name(folder: str | os.PathLike[str]) -> str:
     """Return a folder's own name with a digest of its whole path, such as ``sfx-1b2c3d4e``.
 
-    It may stand in files that are handed on, where a path would tell too much.
+    It may be used in files that are passed on, where a path would reveal too much.
     """
     whole = os.path.realpath(Path(folder).expanduser())
     digest = hashlib.sha256(os.path.normcase(whole).encode("utf-8", "surrogatepass")).hexdigest()
-    own = re.sub(r"[^A-Za-z0-9]+", "-", Path(whole).name).strip("-")[:_LONGEST_NAME]
+    own = re.sub(r"[^A-Za-z0-9]+", "-", Path(whole).name).strip("-")[:_MAX_NAME_CHARACTERS]
     return f"{own or 'library'}-{digest[:_DIGEST_CHARACTERS]}"

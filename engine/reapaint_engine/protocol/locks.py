@@ -1,4 +1,4 @@
-"""Locks between processes, which the system lets go when their holder ends, however it ends."""
+"""Locks between processes. The system releases a lock when its holder ends in any way."""
 
 import contextlib
 import os
@@ -12,24 +12,24 @@ if TYPE_CHECKING:
 
 POLL_INTERVAL_S = 0.01
 LOOK_PATIENCE_S = 1.0
-"""Who takes a lock tries for at least as long: somebody may be just looking at it."""
+"""Least time for which a lock is tried: another process may hold it briefly to look at it."""
 
 
 @contextlib.contextmanager
 def hold(path: Path, *, patience_s: float = LOOK_PATIENCE_S) -> Iterator[bool]:
-    """Hold a lock alone; yields False where another process has it for longer than the patience.
+    """Hold a lock alone; yields False where another process keeps it for ``patience_s``.
 
     Parameters
     ----------
     path
-        A file for the lock alone; it is made, readable by its owner only, and stays.
+        A file only for the lock; it is created, readable by its owner only, and stays.
     patience_s
-        How long another holder is waited for.
+        How long to wait for another holder.
 
     Raises
     ------
     OSError
-        The file can't be made.
+        The file can't be created.
     """
     import portalocker
 
@@ -51,7 +51,7 @@ def hold(path: Path, *, patience_s: float = LOOK_PATIENCE_S) -> Iterator[bool]:
 
 
 def is_held(path: Path) -> bool:
-    """Tell whether a process holds a lock. Any number may look at once, and none finds another."""
+    """Return whether a process holds a lock. Several processes may look at the same time."""
     import portalocker
 
     try:

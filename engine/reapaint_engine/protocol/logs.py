@@ -1,4 +1,4 @@
-"""How a program's log is written, whatever those who speak to it send."""
+"""Write a program's log so that nobody can forge its entries."""
 
 import logging
 import time
@@ -10,37 +10,37 @@ MAX_MESSAGE_CHARACTERS = 2_000
 
 
 class LogFormatter(logging.Formatter):
-    """Keeps each entry on a line of its own.
+    """A formatter that keeps each entry on its own line.
 
-    Names, prompts and errors come from others. Control characters in them are written as escapes,
-    and the lines of a traceback are indented, so that nobody can write an entry of their own.
+    Names, prompts and errors come from others. Control characters in them are escaped, and the
+    lines of a traceback are indented, so that nobody can forge an entry.
     """
 
     def __init__(self, fmt: str = LOG_FORMAT) -> None:
         super().__init__(fmt)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """Return the entry's line without what would end or colour it."""
+        """Return the entry's line without characters that would end or colour it."""
         record.message = printable(record.message)
         return super().formatMessage(record)
 
     def formatException(self, ei: object) -> str:  # noqa: N802 - logging's name
-        """Return a traceback whose lines can't be taken for entries."""
+        """Return a traceback whose lines don't look like entries."""
         lines = super().formatException(ei).splitlines()  # type: ignore[arg-type]  # logging's own
         return "\n".join("  | " + printable(line) for line in lines)
 
 
 def log_to(stream: TextIO, level: str) -> None:
-    """Have the whole program write its log to a stream."""
+    """Write the log of the whole program to a stream."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(LogFormatter())
     logging.basicConfig(level=level, handlers=[handler])
 
 
 class LogBudget:
-    """Lets a few warnings through in each period, and then tells how many there were more.
+    """Writes a few warnings in each period, and then the number of further ones.
 
-    For what somebody else can bring about as often as they like.
+    It is for warnings that others can cause as often as they like.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class LogBudget:
         self._count = 0
 
     def warn(self, text: str, *arguments: object) -> None:
-        """Write a warning, unless there were enough of them."""
+        """Write a warning, unless there were enough in this period."""
         now_s = self._clock()
         if now_s - self._since_s >= self._period_s:
             self.flush()
@@ -69,24 +69,24 @@ class LogBudget:
             self._log.warning(text, *arguments)
 
     def tick(self) -> None:
-        """Tell of what was held back once its period is over."""
+        """Write the number of suppressed warnings if the period is over."""
         if self._clock() - self._since_s >= self._period_s:
             self.flush()
 
     def flush(self) -> None:
-        """Tell of what was held back."""
+        """Write the number of suppressed warnings."""
         if (held_back := self._count - self._entries) > 0:
             self._log.warning("%d more of these were not logged", held_back)
         self._count = min(self._count, self._entries)
 
 
 def printable(text: str) -> str:
-    """Return text without control characters, cut to what a line may be.
+    """Return text without control characters, cut to the longest line allowed.
 
     Parameters
     ----------
     text
-        Anything that somebody else may have chosen.
+        Any text, from any source.
     """
     if len(text) > MAX_MESSAGE_CHARACTERS:
         text = f"{text[:MAX_MESSAGE_CHARACTERS]}... ({len(text)} characters)"

@@ -1,7 +1,7 @@
-"""Every message of the wire as a frozen dataclass.
+"""Every message of the protocol as a frozen dataclass.
 
-A message is JSON; audio travels beside it, as parts. ``part_shapes`` says which
-parts a message has, so that sizes can be checked before anything is allocated.
+A message is JSON; audio is sent beside it, as parts. ``part_shapes`` says which parts a message
+has, so that sizes can be checked before anything is allocated.
 """
 
 from dataclasses import dataclass, field
@@ -16,16 +16,16 @@ PartShape = tuple[int, int]
 
 
 class Placement(StrEnum):
-    """Where a new job enters the queue."""
+    """The place of a new job in the queue."""
 
     BACK = "back"
     FRONT = "front"
     REPLACE = "replace"
-    """At the back, and the same client's queued jobs are cancelled; a running one is left."""
+    """At the back; the same client's queued jobs are cancelled, but not a running one."""
 
 
 class JobState(StrEnum):
-    """One request's life."""
+    """The states of a request."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -35,7 +35,7 @@ class JobState(StrEnum):
 
 
 class Side(StrEnum):
-    """Which edge of a span a seam is."""
+    """The edge of a span at which a seam is."""
 
     LEFT = "left"
     RIGHT = "right"
@@ -43,11 +43,11 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InpaintRequest(RequestParams):
-    """Everything that a result depends on, but the audio itself.
+    """Everything that a result depends on, except the audio itself.
 
-    ``spans`` count frames of the window at ``sample_rate``. The window has
-    ``window_frames`` frames, of which the first ``audio_frames`` exist; what lies
-    after them is past the end of the source and can only be inside a span.
+    ``spans`` count frames of the window at ``sample_rate``. The window has ``window_frames``
+    frames, of which the first ``audio_frames`` exist. The rest is past the end of the source
+    and must be inside a span.
     """
 
     job_id: str
@@ -60,14 +60,14 @@ class InpaintRequest(RequestParams):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendInfo:
-    """What a backend can do, as clients need to know it.
+    """What a backend can do, for clients.
 
-    ``sample_rate`` and ``channels`` are None where the backend works at whatever
-    it is given. ``honours`` names the request fields that have an effect. ``first_seed``
-    is taken where a request has no seed; None where any will do, and one is drawn.
-    ``preferred_window_s`` is what it hears best: a window is lengthened to it where the
-    source goes on. With ``open_models`` it knows more models than it lists, such as
-    folders, and judges their names itself. ``costs_money`` is true of hosted services.
+    ``sample_rate`` and ``channels`` are None where the backend works at any. ``honours`` names
+    the request fields that have an effect. ``first_seed`` is used where a request has no seed;
+    if it is None, a random one is drawn. ``preferred_window_s`` is the best length of a window:
+    shorter windows are extended where the source goes on. With ``open_models`` it accepts
+    models that it doesn't list, such as folders, and checks their names itself. ``costs_money``
+    is True for hosted services.
     """
 
     name: str
@@ -88,7 +88,7 @@ class BackendInfo:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one engine takes on."""
+    """The limits of one engine."""
 
     max_window_bytes: Int64
     max_queued_jobs: Int64
@@ -97,14 +97,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeamReport:
-    """How one edge of one span came out.
+    """The result at one edge of one span.
 
-    ``frame`` is the edge's frame in the window. ``level_step_db`` is the level of the
-    50 ms after the edge over that of the 50 ms before it. ``click_ratio`` is the largest
-    linear-prediction residual at the edge over the 99.9th percentile of its
-    neighbourhood's: near or below 1 nothing stands out. ``crossfade_law`` says how old
-    and new were joined, ``correlation`` how alike they were. The engine rounds the figures
-    to what can be heard.
+    ``frame`` is the edge's frame in the window. ``level_step_db`` is the level of the 50 ms
+    after the edge over that of the 50 ms before it. ``click_ratio`` is the largest
+    linear-prediction residual at the edge over the 99.9th percentile of its neighbourhood's:
+    near or below 1 nothing stands out. ``crossfade_law`` says how old and new were joined,
+    ``correlation`` how similar they were. The engine rounds the figures to what can be heard.
     """
 
     span: Int64
@@ -127,7 +126,7 @@ class TakeReport:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where the time of a job went, in seconds."""
+    """The time of each part of a job, in seconds."""
 
     queued: float = 0.0
     encode: float = 0.0
@@ -139,7 +138,7 @@ class Timings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSummary:
-    """One line of an engine's status."""
+    """One job in an engine's status."""
 
     job_id: str
     state: JobState
@@ -162,7 +161,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Asks for a job; one part, the window's audio of shape (channels, audio_frames)."""
+    """Asks for a job. Its one part is the window's audio of shape (channels, audio_frames)."""
 
     request: InpaintRequest
     placement: Placement = Placement.BACK
@@ -185,14 +184,14 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """Says that a result has come, so that the engine need not keep it any longer."""
+    """Says that a result has arrived, so that the engine need not keep it any longer."""
 
     job_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Shows that the client lives, and asks whether the engine does."""
+    """Shows that the client lives, and asks whether the engine lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +209,10 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Goodbye:
-    """Whoever sends it leaves.
+    """Says that the sender leaves.
 
-    An engine has reported every job it had not finished before. The jobs that a client
-    leaves behind are cancelled.
+    An engine has reported every unfinished job before. The jobs of a client that leaves are
+    cancelled.
     """
 
     reason: str
@@ -235,7 +234,7 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A job has its place; ``position`` 0 is the one that runs next."""
+    """A job was queued; ``position`` 0 is the one that runs next."""
 
     job_id: str
     position: Int64
@@ -243,7 +242,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A message was refused; ``job_id`` is empty when it was about no job."""
+    """A message was refused; ``job_id`` is empty when it concerned no job."""
 
     job_id: str
     code: str
@@ -253,7 +252,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A job moved on; ``fraction`` is that of the whole job, 0 to 1."""
+    """A job made progress; ``fraction`` is that of the whole job, 0 to 1."""
 
     job_id: str
     stage: str
@@ -264,11 +263,11 @@ class Progress:
 class Done:
     """A job's result.
 
-    ``request`` is the one that was carried out, with every default filled in: sent
-    again with the same audio it gives the same samples. The parts are one patch for
-    each span of each take, takes outermost, of shape (channels, span length):
-    crossfaded, at the source's rate, ready to stand in the span's place. ``notes`` say
-    what is worth knowing and no warning: which model was chosen and why, what it cost.
+    ``request`` is the request that was carried out, with every default filled in: sent again
+    with the same audio, it gives the same samples. The parts are one patch for each span of
+    each take, takes outermost, of shape (channels, span length): crossfaded, at the source's
+    rate, ready to replace the span. ``notes`` are useful facts that are no warnings: which
+    model was chosen and why, what it cost.
     """
 
     job_id: str
@@ -288,7 +287,7 @@ class Done:
         return len(self.request.spans) * len(self.takes)
 
     def part_shapes(self) -> tuple[PartShape, ...]:
-        """Return the shapes of all patches in the order they travel."""
+        """Return the shapes of all patches in the order they are sent."""
         shapes = tuple((self.request.channels, span.length) for span in self.request.spans)
         return shapes * len(self.takes)
 
@@ -297,8 +296,8 @@ class Done:
 class Failed:
     """A job ended without a result.
 
-    Where the message or the hint name a file or folder of the engine's machine, ``path`` is
-    its whole path. Clients on other machines are not told it.
+    Where the message or the hint names a file or folder of the engine's machine, ``path`` is
+    its whole path. Clients on other machines don't get it.
     """
 
     job_id: str
@@ -310,7 +309,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """A job ended because it was asked to."""
+    """A job ended because it was cancelled."""
 
     job_id: str
 

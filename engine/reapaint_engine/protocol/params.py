@@ -1,4 +1,4 @@
-"""What a person may ask for: every parameter of a request once, with its words and limits.
+"""Every parameter of a request, once, with its texts and limits.
 
 The message, the command line's flags, the HTTP inputs, the web page and the dialogs in REAPER
 are all made from ``RequestParams``: a new parameter is a new field here.
@@ -15,7 +15,7 @@ from reapaint_engine.protocol.errors import ErrorCode, ProtocolError
 from reapaint_engine.protocol.integers import Int64
 
 AUTO = "auto"
-"""The value of a backend, a model, a device or a mode that leaves the choice to the engine."""
+"""Value of a backend, model, device or mode that leaves the choice to the engine."""
 
 MAX_SEED = 2**32 - 1
 MAX_TAKES = 16
@@ -23,7 +23,7 @@ DEFAULT_CROSSFADE_S = 0.03
 MAX_PROMPT_CHARACTERS = 10_000
 MAX_NAME_CHARACTERS = 200
 MAX_PATH_CHARACTERS = 4096
-"""What Linux allows a path to have: a model may be named by its folder."""
+"""Longest path that Linux allows: a model may be named by its folder."""
 
 SchemaType = Literal["string", "integer", "number", "boolean"]
 SCHEMA_TYPES: dict[type, SchemaType] = {
@@ -38,26 +38,26 @@ _KEY = "parameter"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One parameter: how it is shown to a person, and what it may be.
+    """One parameter: its texts for the user, and its limits.
 
-    ``name``, ``type``, ``is_optional`` and ``default`` are those of the field that it describes;
+    ``name``, ``type``, ``is_optional`` and ``default`` are those of the described field;
     ``parameters`` fills them in.
     """
 
     title: str
-    """What stands before an input, such as ``Steps``."""
+    """The label of an input, such as ``Steps``."""
     meaning: str
-    """What it does, as one phrase without a full stop."""
+    """Its effect, as one phrase without a full stop."""
     code: ErrorCode = ErrorCode.INVALID_FIELD
-    """The error of a value that is out of range."""
+    """The error code of a value that is out of range."""
     low: float | None = None
     high: float | None = None
-    """The least and the most that a number may be; both are allowed."""
+    """The lowest and highest number; both are allowed."""
     max_characters: int | None = None
     unit: str = ""
-    """Of a number, such as ``seconds``."""
+    """The unit of a number, such as ``seconds``."""
     if_open: str = ""
-    """What is taken where an optional one is left open; a word or two."""
+    """What is used where an optional parameter is None; a word or two."""
     needs_backend: bool = False
     """Whether it has an effect only with a backend that honours it."""
     name: str = ""
@@ -67,26 +67,26 @@ class Parameter:
 
     @property
     def short_name(self) -> str:
-        """The name without its unit, as flags and HTTP fields have it."""
+        """Return the name without its unit, as flags and HTTP fields have it."""
         return self.name.removesuffix("_s")
 
     @property
     def schema_type(self) -> SchemaType:
-        """The type as JSON Schema calls it."""
+        """Return the type's name in JSON Schema."""
         return SCHEMA_TYPES[self.type]
 
     @property
     def full_title(self) -> str:
-        """The title with its unit."""
+        """Return the title with its unit."""
         return f"{self.title} in {self.unit}" if self.unit else self.title
 
     @property
     def range_text(self) -> str:
-        """The limits of a number, such as ``1 to 100``; empty where there are none."""
+        """Return the limits of a number, such as ``1 to 100``; empty where there are none."""
         return "" if self.high is None else f"{self.low:g} to {self.high:.10g}"
 
     def allows(self, value: str | float) -> bool:
-        """Tell whether a value is within the limits; NaN and infinity never are."""
+        """Return whether a value is within the limits; NaN and infinity never are."""
         if isinstance(value, str):
             return self.max_characters is None or len(value) <= self.max_characters
         if self.low is None or self.high is None:
@@ -101,7 +101,7 @@ def parameter(default: Any, **words: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestParams:
-    """All that a person chooses and an engine honours; None leaves it to the engine."""
+    """All parameters that a user can choose; None leaves the choice to the engine."""
 
     prompt: str = parameter(
         "",
@@ -214,7 +214,7 @@ class RequestParams:
 
 
 def parameters(params: type[RequestParams] = RequestParams) -> Mapping[str, Parameter]:
-    """Return a class's parameters by their names, in the order they are written in."""
+    """Return a class's parameters by name, in the order of its fields."""
     hints = get_type_hints(params)
     return {
         each.name: dataclasses.replace(
@@ -230,17 +230,17 @@ def parameters(params: type[RequestParams] = RequestParams) -> Mapping[str, Para
 
 
 def chosen_from(params: RequestParams) -> dict[str, Any]:
-    """Return the values of ``RequestParams``' own parameters, by their names."""
+    """Return the values of the parameters of ``RequestParams`` itself, by name."""
     return {name: getattr(params, name) for name in parameters()}
 
 
 def check_params(params: RequestParams) -> None:
-    """Refuse parameters that are out of their limits.
+    """Raise ProtocolError if a parameter is out of its limits.
 
     Raises
     ------
     ProtocolError
-        With the code of the first that is.
+        A parameter is out of its limits; the code is that of the first one.
     """
     for name, each in parameters(type(params)).items():
         value = getattr(params, name)
@@ -256,7 +256,7 @@ def check_params(params: RequestParams) -> None:
             raise ProtocolError(
                 each.code,
                 f"The {each.title.lower()} has {len(value)} characters;"
-                f" {each.max_characters} are the most.",
+                f" at most {each.max_characters} are allowed.",
                 hint="Shorten it.",
             )
         raise ProtocolError(
@@ -268,7 +268,7 @@ def check_params(params: RequestParams) -> None:
 
 
 def _is_text(value: str) -> bool:
-    """Tell whether text came whole: bytes that Python could not read stand as lone surrogates."""
+    """Return whether text is valid: Python turns undecodable bytes into lone surrogates."""
     try:
         value.encode()
     except UnicodeEncodeError:

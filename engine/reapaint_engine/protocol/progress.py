@@ -1,13 +1,13 @@
-"""How a job goes on: its stages, and what is called to tell of them."""
+"""Progress of a job: its stages, and the callbacks that report it."""
 
 from collections.abc import Callable
 from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """What is being done for a job, in the order of a job's life.
+    """The stages of a job, in order.
 
-    An engine's messages carry it as text, for one that is newer may know others.
+    Messages contain them as text, since a newer engine may have other stages.
     """
 
     QUEUED = "queued"
@@ -23,11 +23,11 @@ class Stage(StrEnum):
     WRITE = "write"
     """The bridge writes the files."""
     DONE = "done"
-    """The gateway's last word of a job."""
+    """The gateway's last report on a job."""
 
 
 def known_stage(text: str) -> Stage:
-    """Return the stage that a message names; one that is unknown counts as starting."""
+    """Return the stage that a message names; an unknown one counts as starting."""
     try:
         return Stage(text)
     except ValueError:
@@ -35,10 +35,10 @@ def known_stage(text: str) -> Stage:
 
 
 OnProgress = Callable[[str, float], None]
-"""Told what is being done, of a job its stage, and the share that is done, 0 to 1."""
+"""Called with the current work (for a job, its stage) and the share that is done, 0 to 1."""
 
 OnFraction = Callable[[float], None]
-"""Told the share of one piece of work that is done, 0 to 1; what it raises ends the work."""
+"""Called with the share of one piece of work that is done, 0 to 1; an exception ends the work."""
 
 OnBytes = Callable[[str, int, int], None]
-"""Told what is being done, how many bytes of it are done, and how many there are."""
+"""Called with the current work, how many bytes of it are done, and how many there are."""

@@ -1,4 +1,4 @@
-"""Whether a request can be carried out at all, checked in one place for every way in."""
+"""Check whether a request can be carried out, in one place for all callers."""
 
 import re
 
@@ -16,7 +16,7 @@ _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 
 
 def crossfade_frames(crossfade_s: float | None, span_frames: int, sample_rate: int) -> int:
-    """Return the length of one crossfade: as asked, at most a quarter of its span."""
+    """Return the length of one crossfade: as requested, but at most a quarter of its span."""
     asked_s = DEFAULT_CROSSFADE_S if crossfade_s is None else crossfade_s
     return min(seconds_to_frames(asked_s, sample_rate), span_frames // 4)
 
@@ -27,12 +27,12 @@ def window_bytes(request: InpaintRequest) -> int:
 
 
 def check_request(request: InpaintRequest, *, max_window_bytes: int) -> None:
-    """Refuse a request that no engine could carry out.
+    """Raise ProtocolError if no engine could carry out a request.
 
     Raises
     ------
     ProtocolError
-        With the code of the first field that is out of range.
+        A field is out of range; the code is that of the first one.
     """
     if not _JOB_ID.match(request.job_id):
         raise ProtocolError(

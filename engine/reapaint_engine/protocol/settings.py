@@ -1,7 +1,8 @@
-"""What a program may be told at its start: each setting once, and all that is made from it.
+"""The settings of a program: each defined once, with its flag, help and variable.
 
-The settings of a program are the fields of one frozen dataclass. From it come the flags, their
-help and the names of the variables. A flag counts first, then its variable, then the default.
+The settings of a program are the fields of one frozen dataclass. The flags, their help and the
+names of the variables are made from it. A flag takes precedence over its variable, and that
+over the default.
 """
 
 import argparse
@@ -18,59 +19,59 @@ from reapaint_engine.protocol.errors import SettingError
 T = TypeVar("T")
 Table = TypeVar("Table")
 
-SHOWN_CHARACTERS = 60
-"""Of a value that can't be used: enough to find it."""
+MAX_SHOWN_CHARACTERS = 60
+"""How much of an invalid value a message shows."""
 
 MAX_NUMBER = 10**9
-"""Of what is counted: so many MiB, as bytes, still fit into 64 bits."""
+"""Largest number of a setting: so many MiB, in bytes, still fit into 64 bits."""
 
 _KEY = "setting"
 
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[T]):
-    """What the value of a setting may be."""
+    """The kind of value that a setting takes."""
 
     read: Callable[[str], T]
-    """Makes the value of a text; raises ValueError where it can't."""
+    """Converts text to the value; raises ValueError for invalid text."""
     may_be: str
-    """In words, to follow "Give"."""
+    """The valid values in words, as the object of "Give"."""
     show: Callable[[T], str] = str
-    """Makes a text of the value, as the help shows a default."""
+    """Converts the value to text, for defaults in the help."""
     flag: Literal["value", "switch", "values"] = "value"
-    """How a flag gives it: with a value, with none, or with one each time it stands there."""
+    """How its flag is used: with a value, without one, or repeatedly with one each time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting(Generic[T]):
-    """One thing that a program may be told."""
+    """One setting of a program."""
 
     name: str
-    """Such as idle_exit: its flag is --idle-exit, its variable REAPAINT_IDLE_EXIT."""
+    """The name, such as idle_exit: its flag is --idle-exit, its variable REAPAINT_IDLE_EXIT."""
     default: T
     kind: Kind[T]
     help: str
     metavar: str | None = None
     variable: str = ""
-    """Where it is not called after the name."""
+    """The variable, where it is not made from the name."""
     has_flag: bool = True
-    """A secret has none: everybody on the machine can read a running program's flags."""
+    """Whether it has a flag. A secret has none: all users can see a running program's flags."""
     shorthand: tuple[str, str, str] | None = None
-    """Another flag that stands for one of the values: the flag, the value, and its help."""
+    """Another flag that sets one of the values: the flag, the value, and its help."""
 
     def __post_init__(self) -> None:
-        """Name the variable."""
+        """Set the name of the variable where none is given."""
         if not self.variable:
             object.__setattr__(self, "variable", f"REAPAINT_{self.name.upper()}")
 
     @property
     def flag(self) -> str:
-        """How it is called on a command line; empty where it has no flag."""
+        """Return its flag on a command line; empty where it has none."""
         return f"--{self.name.replace('_', '-')}" if self.has_flag else ""
 
     @property
     def default_text(self) -> str:
-        """The default as a person would give it; empty where nothing is the default."""
+        """Return the default as a user would give it; empty where there is none."""
         return "" if self.default is None else self.kind.show(self.default)
 
     def field(self) -> T:
@@ -79,7 +80,7 @@ class Setting(Generic[T]):
         return field
 
     def add_to(self, parser: "argparse._ActionsContainer") -> None:
-        """Add the flag to a parser; what it is given is read by ``value``."""
+        """Add the flag to a parser; ``value`` reads the result."""
         place = parser if self.shorthand is None else parser.add_mutually_exclusive_group()
         text = self.help
         if self.kind.flag == "value" and self.default_text:
@@ -95,12 +96,12 @@ class Setting(Generic[T]):
             place.add_argument(flag, action="store_const", const=value, help=text, **common)
 
     def value(self, options: argparse.Namespace | None = None) -> T:
-        """Return what was chosen by the flag among a parser's options, or else by the variable.
+        """Return the value from the flag in a parser's options, or else from the variable.
 
         Raises
         ------
         SettingError
-            It can't be used; the sentence names the flag or the variable that was given.
+            The value is invalid; the message names the flag or the variable.
         """
         given = getattr(options, self.name, None)
         if given is not None:
@@ -113,16 +114,16 @@ class Setting(Generic[T]):
             return self.kind.read(text)
         except ValueError as error:
             raise SettingError(
-                f"{source} can't be {text[:SHOWN_CHARACTERS]!r}.",
+                f"{source} can't be {text[:MAX_SHOWN_CHARACTERS]!r}.",
                 hint=f"Give {self.kind.may_be}, or leave it out.",
             ) from error
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises what it refuses, so that every program shows it like any other bad input."""
+    """A parser that raises its errors, so that every program shows them like any other."""
 
     def error(self, message: str) -> NoReturn:
-        """Refuse the flags.
+        """Raise the parser's error.
 
         Raises
         ------
@@ -136,7 +137,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def settings_of(table: type[Any]) -> dict[str, Setting[Any]]:
-    """Return the settings of a dataclass by its fields' names, with those of tables in it."""
+    """Return the settings of a dataclass by field names, including those of nested tables."""
     settings = {}
     for each in dataclasses.fields(table):
         if _KEY in each.metadata:
@@ -147,7 +148,7 @@ def settings_of(table: type[Any]) -> dict[str, Setting[Any]]:
 
 
 def _inner_table(field: "dataclasses.Field[Any]") -> type[Any] | None:
-    """Return the table that a field holds, where it holds one."""
+    """Return the nested table of a field, or None."""
     made_by: Any = field.default_factory
     return made_by if isinstance(made_by, type) and dataclasses.is_dataclass(made_by) else None
 
@@ -163,16 +164,16 @@ def add_flags(parser: "argparse._ActionsContainer", table: type[Any], *fields: s
 def read_settings(
     table: type[Table], options: argparse.Namespace | None = None, **known: object
 ) -> Table:
-    """Make a table of what was chosen.
+    """Create a table from flags and variables.
 
     Parameters
     ----------
     table
         A dataclass whose fields are settings, tables, or have other values.
     options
-        What a parser read, where there was one.
+        The options from a parser, if there was one.
     known
-        Fields whose values are known already.
+        Values of fields that are known already.
 
     Raises
     ------
@@ -251,7 +252,8 @@ MEBIBYTES = Kind(
     f"a whole number of MiB, from 1 to {MAX_NUMBER}",
     lambda size: str(size >> 20),
 )
-"""Given in MiB, and kept in bytes."""
+"""A size that is given in MiB and kept in bytes."""
+
 SECONDS = Kind(_positive, "more than 0 seconds", _shortest)
 SECONDS_OR_NEVER = Kind(_not_negative, "0 seconds or more", _shortest)
 USD: Kind[float | None] = Kind(_not_negative, "0 USD or more", _shortest)

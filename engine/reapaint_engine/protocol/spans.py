@@ -1,4 +1,4 @@
-"""Half-open spans of frames, and the only place where seconds become frames."""
+"""Half-open spans of frames, and the only conversion from seconds to frames."""
 
 import itertools
 import math
@@ -18,7 +18,7 @@ class Span:
 
     @property
     def length(self) -> int:
-        """The number of frames."""
+        """Return the number of frames."""
         return self.end - self.start
 
     def shifted(self, frames: int) -> "Span":
@@ -27,10 +27,10 @@ class Span:
 
 
 def seconds_to_frames(seconds: float, sample_rate: int) -> int:
-    """Return the frame nearest to a time, halves upward.
+    """Return the frame nearest to a time, with halves rounded up.
 
-    Python's own ``round`` would send every second half down, so that equal
-    selections at different places could differ by a frame.
+    Python's own ``round`` would round every second half down, so that equal selections at
+    different places could differ by a frame.
 
     Parameters
     ----------
@@ -43,15 +43,15 @@ def seconds_to_frames(seconds: float, sample_rate: int) -> int:
 
 
 def span_from_seconds(start_s: float, end_s: float, sample_rate: int) -> Span:
-    """Return the span of a selection given in seconds, at least as exact as a frame."""
+    """Return the span of a selection given in seconds, exact to a frame."""
     return Span(seconds_to_frames(start_s, sample_rate), seconds_to_frames(end_s, sample_rate))
 
 
 def check_spans(spans: Sequence[Span], frames: int) -> None:
-    """Refuse spans that are empty, out of order, overlapping or outside ``frames``.
+    """Raise ProtocolError if spans are empty, unordered, overlapping or outside ``frames``.
 
-    Spans that touch are refused too: they are one span, and a seam between them
-    would have no context to join.
+    Spans that touch are refused too: they are one span, and a seam between them would have no
+    context to join.
 
     Raises
     ------

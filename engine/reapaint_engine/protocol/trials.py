@@ -1,4 +1,4 @@
-"""Tries whether a program of ours works, as it would be started."""
+"""Test whether one of our programs works, as it would be started."""
 
 import os
 import subprocess
@@ -13,14 +13,14 @@ TRIAL_TIMEOUT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """How a program ran: what it said, such as ``reapaint 0.2.0``, or why it doesn't work."""
+    """The result of a program: its output, such as ``reapaint 0.2.0``, or why it doesn't work."""
 
     said: str = ""
     complaint: str = ""
 
 
 def run_trial(command: Sequence[str]) -> Trial:
-    """Run a program with ``TRY_FLAG``: from another folder, and without a shell's settings."""
+    """Run a program with ``TRY_FLAG``, from another folder and without a shell's settings."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
     }

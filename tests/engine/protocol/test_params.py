@@ -25,7 +25,7 @@ GOOD = RequestParams()
         ({"strength": float("nan")}, ErrorCode.INVALID_STRENGTH, "not nan"),
         ({"crossfade_s": -1.0}, ErrorCode.INVALID_CROSSFADE, "Crossfade in seconds must be"),
         ({"max_cost": float("inf")}, ErrorCode.INVALID_COST, "Highest cost in USD must be"),
-        ({"prompt": "x" * 10_001}, ErrorCode.INVALID_PROMPT, "has 10001 characters; 10000"),
+        ({"prompt": "x" * 10_001}, ErrorCode.INVALID_PROMPT, "has 10001 characters; at most 10000"),
         ({"prompt": "caf\udce9"}, ErrorCode.INVALID_PROMPT, "in another encoding"),
         ({"backend": "\ud800"}, ErrorCode.INVALID_FIELD, "in another encoding"),
     ],
