@@ -72,7 +72,7 @@ local function count_tick(state)
 end
 
 --- One argument as both CreateProcess and a plain split of words read it.
-local function quoted(text)
+local function quote(text)
   if text:find('"', 1, true) then
     return "'" .. text .. "'"
   elseif text:find("[%s']") or text == "" then
@@ -84,9 +84,9 @@ end
 ---@param launch { python: string, arguments: string[] }
 ---@return string
 function M.command_line(launch)
-  local words = { quoted(launch.python) }
+  local words = { quote(launch.python) }
   for _, argument in ipairs(launch.arguments) do
-    words[#words + 1] = quoted(argument)
+    words[#words + 1] = quote(argument)
   end
   return table.concat(words, " ")
 end

@@ -10,8 +10,8 @@ local M = {}
 
 local SECTION = "ReaPaint"
 --- A listener that has not looked for so long is gone: it looks every 31 ms.
-local DEAF_S = 3.0
-local TOOLTIP_OFFSET = 20
+local MAX_SILENCE_S = 3.0
+local TOOLTIP_OFFSET_PX = 20
 
 local function get(key)
   return reaper.GetExtState(SECTION, key)
@@ -65,7 +65,7 @@ end
 function M.show(text)
   local x, y = reaper.GetMousePosition()
   local plain = text:gsub("%%", "\u{FF05}")
-  reaper.TrackCtl_SetToolTip(plain, x + TOOLTIP_OFFSET, y + TOOLTIP_OFFSET, true)
+  reaper.TrackCtl_SetToolTip(plain, x + TOOLTIP_OFFSET_PX, y + TOOLTIP_OFFSET_PX, true)
 end
 
 --- Say something; the listener keeps it there for a while, and clears it.
@@ -112,7 +112,7 @@ local function is_listening()
     return false
   end
   local since = tonumber(get("inbox_since"))
-  return get("inbox") == "" or not since or reaper.time_precise() - since < DEAF_S
+  return get("inbox") == "" or not since or reaper.time_precise() - since < MAX_SILENCE_S
 end
 
 --- Start the listener where none listens. It is an action of its own, so that pressing a key

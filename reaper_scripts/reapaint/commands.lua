@@ -16,7 +16,7 @@ local takes = require("reapaint.takes")
 local M = {}
 
 local MAX_JOBS = 32
-local VARIATIONS = 4
+local VARIATION_TAKES = 4
 
 ---@class reapaint.Target
 ---@field item MediaItem
@@ -190,11 +190,11 @@ end
 
 -- Results that wait
 
-local OFFER = "A result for %q (%s) waits: %s."
-local HERE = "\n\nYes: put it back in its place, or on a new track where that has changed."
-local ELSEWHERE = "\n\nIt was made in %s."
+local OFFER_TEXT = "A result for %q (%s) waits: %s."
+local HERE_TEXT = "\n\nYes: put it back in its place, or on a new track where that has changed."
+local ELSEWHERE_TEXT = "\n\nIt was made in %s."
   .. "\n\nYes: put it on a new track of the project in front."
-local ELSE = "\nNo: drop it (its files stay in the media folder).\nCancel: ask again later."
+local ANSWERS_TEXT = "\nNo: drop it (its files stay in the media folder).\nCancel: ask again later."
 
 --- Offer what could not be spliced when it came.
 local function offer_kept(folder)
@@ -202,9 +202,9 @@ local function offer_kept(folder)
     local job = jobs.load(kept.job_id)
     if job then
       local elsewhere = jobs.made_elsewhere(job)
-      local where = elsewhere and ELSEWHERE:format(elsewhere) or HERE
-      local offer = OFFER:format(job.name, job.label, kept.reason)
-      local answer = dialogs.yes_no_cancel(offer .. where .. ELSE)
+      local where = elsewhere and ELSEWHERE_TEXT:format(elsewhere) or HERE_TEXT
+      local offer = OFFER_TEXT:format(job.name, job.label, kept.reason)
+      local answer = dialogs.yes_no_cancel(offer .. where .. ANSWERS_TEXT)
       if answer == nil then
         break
       end
@@ -241,7 +241,7 @@ function M.try_again(folder)
 end
 
 function M.four_takes(folder)
-  return paint_again(folder, { takes = VARIATIONS })
+  return paint_again(folder, { takes = VARIATION_TAKES })
 end
 
 function M.vary(folder)

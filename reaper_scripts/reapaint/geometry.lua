@@ -15,7 +15,7 @@ local M = {}
 local SNAP_SAMPLES = 1e-4
 local MIN_CONTEXT_S = 5.0
 --- Edges closer than this are one: half a sample at 192 kHz is more.
-M.EDGE_S = 2e-6
+M.EDGE_TOLERANCE_S = 2e-6
 --- Untouched sound on both sides of a result, so that an edge can be dragged.
 M.HANDLES_S = 2.0
 --- The longest handle that the bridge writes.
@@ -39,7 +39,7 @@ end
 ---@return boolean
 function M.touches(span, other, direction)
   local gap = direction < 0 and span.start_s - other.end_s or other.start_s - span.end_s
-  return math.abs(gap) < M.EDGE_S
+  return math.abs(gap) < M.EDGE_TOLERANCE_S
 end
 
 --- The spans in order, those that touch as one.
@@ -130,13 +130,13 @@ function M.file_window(item, spans, source_length, may_extend)
   local shift = item.offset - item.position
   local passes = 0
   if item.loops then
-    passes = math.floor((spans[1].start_s + shift + M.EDGE_S) / source_length)
+    passes = math.floor((spans[1].start_s + shift + M.EDGE_TOLERANCE_S) / source_length)
   end
   shift = shift - passes * source_length
   local start_s = math.max(0, item.position + shift)
   local end_s = math.min(source_length, item.position + item.length + shift)
   local first, last = spans[1].start_s + shift, spans[#spans].end_s + shift
-  if first < start_s - M.EDGE_S or (last > end_s + M.EDGE_S and not may_extend) then
+  if first < start_s - M.EDGE_TOLERANCE_S or (last > end_s + M.EDGE_TOLERANCE_S and not may_extend) then
     return nil
   end
   return { start_s = start_s, end_s = end_s, shift_s = shift }
@@ -214,7 +214,7 @@ function M.shifted(spans, shift_s, source_end_s)
   local moved = {}
   for index, span in ipairs(spans) do
     local end_s = span.end_s + shift_s
-    if source_end_s and math.abs(end_s - source_end_s) < M.EDGE_S then
+    if source_end_s and math.abs(end_s - source_end_s) < M.EDGE_TOLERANCE_S then
       end_s = source_end_s
     end
     moved[index] = { start_s = span.start_s + shift_s, end_s = end_s }

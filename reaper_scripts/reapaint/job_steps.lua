@@ -15,7 +15,7 @@ local spool = require("reapaint.spool")
 local M = {}
 
 --- Every so many ticks a job's probe is for its progress instead of its result.
-local PROGRESS_EVERY = 5
+local PROGRESS_EVERY_TICKS = 5
 local OPEN_BUDGET_S = 0.004
 --- Why a result is kept that this REAPER did not wait for.
 M.CAME_WHILE_CLOSED = "REAPER was closed before it came"
@@ -325,7 +325,7 @@ local function probe_progress(job)
 end
 
 local function probe(listener, job, index)
-  if (listener.ticks + index) % PROGRESS_EVERY == 0 then
+  if (listener.ticks + index) % PROGRESS_EVERY_TICKS == 0 then
     return probe_progress(job)
   elseif not spool.has(job.job_id, "result.json") then
     return

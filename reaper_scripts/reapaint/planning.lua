@@ -16,7 +16,7 @@ M.RECORD_KEY = "REAPAINT"
 --- markers: those are not joined again without it.
 M.ORIGINAL_KEY = "REAPAINT_ORIGINAL"
 
-local MAX_HOPS = 16
+local MAX_FOLLOWED_ITEMS = 16
 local WHOLE_FILE_END_S = 1e6
 
 ---@class reapaint.Reading how an item's sound is read through REAPER
@@ -74,7 +74,7 @@ local function continuing_take(item, path, edge_offset, direction)
   for _, take in ipairs(project.takes(item)) do
     local joint = project.offset(take) + (direction < 0 and length or 0)
     if
-      math.abs(joint - edge_offset) < geometry.EDGE_S
+      math.abs(joint - edge_offset) < geometry.EDGE_TOLERANCE_S
       and project.source_path(take) == path
       and project.plays_plainly(take)
     then
@@ -87,7 +87,7 @@ end
 --- Follow the items that go on where one ends, and play the same file: what is heard there is
 --- context, though it lies in another item.
 local function heard_beyond(item, path, edge_offset, direction)
-  for _ = 1, MAX_HOPS do
+  for _ = 1, MAX_FOLLOWED_ITEMS do
     local span, reached = project.item_span(item), nil
     for _, other in ipairs(project.neighbours(item, direction)) do
       reached = geometry.touches(span, project.item_span(other), direction)
@@ -122,8 +122,8 @@ local function plan_file(plan, item, take)
   local axis = geometry.shifted(plan.spans, window.shift_s)
   local start_s = heard_beyond(item, path, window.start_s, -1)
   local end_s = extends and window.end_s or heard_beyond(item, path, window.end_s, 1)
-  local hears_none = axis[1].start_s <= start_s + geometry.EDGE_S
-    and axis[#axis].end_s >= end_s - geometry.EDGE_S
+  local hears_none = axis[1].start_s <= start_s + geometry.EDGE_TOLERANCE_S
+    and axis[#axis].end_s >= end_s - geometry.EDGE_TOLERANCE_S
   if hears_none then
     -- Nothing of the recording is heard but what is to go: the rest of the file must do.
     start_s, end_s = 0, extends and end_s or found.length_s

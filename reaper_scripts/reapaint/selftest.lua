@@ -13,14 +13,14 @@ local spool = require("reapaint.spool")
 
 local M = {}
 
-local RENDER = 42230
+local RENDER_PROJECT = 42230
 local MEASURED_TICKS = 60
 local MINIMISED_S = 15
-local LENGTH_PATIENCE_S = 3
+local MAX_LENGTH_WAIT_S = 3
 --- REAPER may read a closed tab's files a little longer.
 local TICKS_BEFORE_REMOVAL = 10
 
-local MINIMISE = "How often do scripts run while REAPER is minimised?"
+local MINIMISE_QUESTION = "How often do scripts run while REAPER is minimised?"
   .. "\n\nYes: then minimise REAPER at once, and bring it back after ten seconds."
   .. "\nNo: leave that out."
 
@@ -40,7 +40,7 @@ local function source_length(test)
   test.source = test.source or reaper.PCM_Source_CreateFromFile(test.scene.path)
   local length = reaper.GetMediaSourceLength(test.source)
   local waited_s = reaper.time_precise() - test.since
-  if length <= 0 and waited_s < LENGTH_PATIENCE_S then
+  if length <= 0 and waited_s < MAX_LENGTH_WAIT_S then
     return false
   end
   reaper.PCM_Source_Destroy(test.source)
@@ -86,7 +86,7 @@ local function rendering(test)
     reaper.GetSetProjectInfo_String(proj, "RENDER_" .. key, text, true)
   end
   local started, cycles = reaper.time_precise(), #test.stamps
-  reaper.Main_OnCommandEx(RENDER, 0, proj)
+  reaper.Main_OnCommandEx(RENDER_PROJECT, 0, proj)
   local seconds = reaper.time_precise() - started
   local text = string.format("%d in %.3f s", #test.stamps - cycles, seconds)
   note(test, "Defer cycles while rendering", text)
@@ -95,7 +95,7 @@ end
 
 local function minimised(test)
   if test.minimises == nil then
-    test.minimises = dialogs.yes_no_cancel(MINIMISE) == "yes"
+    test.minimises = dialogs.yes_no_cancel(MINIMISE_QUESTION) == "yes"
     -- Cycles count from the next one on: none ran while the window was open.
     test.first, test.since = #test.stamps + 1, reaper.time_precise()
   end

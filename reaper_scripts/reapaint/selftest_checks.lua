@@ -8,7 +8,7 @@ local M = {}
 
 local AUTO_CROSSFADE_ON_SPLIT = 40912
 local TOGGLE_LOCKING = 1135
-local PARTLY = 24000
+local FRAMES_BEFORE_END = 24000
 local SAMPLE_RATE, LEVEL, FILE_SECONDS = scenes.SAMPLE_RATE, scenes.LEVEL, scenes.FILE_SECONDS
 local add_item = scenes.add_item
 
@@ -86,7 +86,7 @@ local function accessor_end(scene)
   local _, take = add_item(scene.track, scene.path, 10, 1)
   return with_take_accessor(take, function(accessor)
     local samples, answer = read(accessor, 1, 0.5, SAMPLE_RATE)
-    local after = samples[PARTLY + 100]
+    local after = samples[FRAMES_BEFORE_END + 100]
     return string.format("answer %s, past the end stands %.9g", tostring(answer), after)
   end)
 end

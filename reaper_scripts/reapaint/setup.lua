@@ -29,12 +29,12 @@ M.ACTIONS = {
   "Listener",
 }
 
-local HOW_TO = "%d actions of ReaPaint are in REAPER's action list."
+local HOW_TO_TEXT = "%d actions of ReaPaint are in REAPER's action list."
   .. "\n\nTo give them keys: open Actions > Show action list, type ReaPaint, choose an action,"
   .. " press Add under Shortcuts and then the key."
   .. "\n\nThree are worth a key at once: Inpaint time selection, Try again with a new seed,"
   .. " Next take."
-local NOT_INSTALLED = "\n\nThe program that makes the sound is not connected yet:"
+local NOT_INSTALLED_TEXT = "\n\nThe program that makes the sound is not connected yet:"
   .. " run `reapaint reaper install` in a terminal."
 
 local function register(folder)
@@ -60,9 +60,9 @@ function M.run(folder)
   if not ok then
     return nil, err
   end
-  local text = HOW_TO:format(#M.ACTIONS)
+  local text = HOW_TO_TEXT:format(#M.ACTIONS)
   if not reaper.file_exists(spool.launch_path()) then
-    text = text .. NOT_INSTALLED
+    text = text .. NOT_INSTALLED_TEXT
   end
   dialogs.tell(text)
   return channel.ensure_listener(folder)

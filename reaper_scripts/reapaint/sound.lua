@@ -6,17 +6,17 @@ local M = {}
 
 --- Values that one read may ask for: few enough to cost a few milliseconds at most, far below
 --- the 4,194,303 values that a reaper.array can hold.
-local MOST_VALUES = 32768
+local MAX_VALUES = 32768
 local FIRST_VALUES = 4096
-local FEWEST_VALUES = 1024
+local MIN_VALUES = 1024
 --- What one tick may spend on reading: a person feels 10 ms, and a slice may cost more than
 --- the last ones made expect.
 local READ_BUDGET_S = 0.007
-local CAUTION = 0.7
+local BUDGET_SHARE = 0.7
 local PEAK_BUDGET_S = 0.003
 local MAX_PEAK_STEPS = 256
-local PACKED_AT_ONCE = 256
-local PACK_FORMAT = "<" .. ("f"):rep(PACKED_AT_ONCE)
+local VALUES_PER_PACK = 256
+local PACK_FORMAT = "<" .. ("f"):rep(VALUES_PER_PACK)
 
 -- Sources
 
@@ -167,7 +167,7 @@ function M.open_reader(take, plan, path)
   end
   return {
     accessor = accessor,
-    buffer = reaper.new_array(MOST_VALUES),
+    buffer = reaper.new_array(MAX_VALUES),
     file = file,
     sample_rate = plan.sample_rate,
     channels = plan.channels,
@@ -194,9 +194,9 @@ end
 ---@return string
 local function pack(values, count)
   local packed = {}
-  local whole = count - count % PACKED_AT_ONCE
-  for first = 1, whole, PACKED_AT_ONCE do
-    local last = first + PACKED_AT_ONCE - 1
+  local whole = count - count % VALUES_PER_PACK
+  for first = 1, whole, VALUES_PER_PACK do
+    local last = first + VALUES_PER_PACK - 1
     packed[#packed + 1] = string.pack(PACK_FORMAT, table.unpack(values, first, last))
   end
   if count > whole then
@@ -233,11 +233,11 @@ local function read_slice(reader, values)
 end
 
 --- How many values fit into what is left of a tick; the first slice of all finds out the cost.
-local function affordable(reader, left_s)
+local function count_affordable(reader, left_s)
   if not reader.cost_s then
     return FIRST_VALUES
   end
-  return math.min(MOST_VALUES, math.floor(left_s * CAUTION / reader.cost_s))
+  return math.min(MAX_VALUES, math.floor(left_s * BUDGET_SHARE / reader.cost_s))
 end
 
 --- Read on for a few milliseconds. Never from a coroutine: an accessor gives nothing there.
@@ -246,8 +246,8 @@ end
 ---@return reapaint.Error?
 function M.read_on(reader)
   local started = reaper.time_precise()
-  local values = math.max(FEWEST_VALUES, affordable(reader, READ_BUDGET_S))
-  while reader.done < reader.frames and values >= FEWEST_VALUES do
+  local values = math.max(MIN_VALUES, count_affordable(reader, READ_BUDGET_S))
+  while reader.done < reader.frames and values >= MIN_VALUES do
     local before_s, before = reaper.time_precise(), reader.done
     local ok, err = read_slice(reader, values)
     if not ok then
@@ -257,7 +257,7 @@ function M.read_on(reader)
     local cost_s = (now_s - before_s) / ((reader.done - before) * reader.channels)
     -- A slow slice counts at once, and is forgotten slowly.
     reader.cost_s = math.max(cost_s, 0.8 * (reader.cost_s or 0) + 0.2 * cost_s)
-    values = affordable(reader, READ_BUDGET_S - (now_s - started))
+    values = count_affordable(reader, READ_BUDGET_S - (now_s - started))
   end
   return reader.done >= reader.frames
 end

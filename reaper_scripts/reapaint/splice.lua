@@ -10,7 +10,7 @@ local sound = require("reapaint.sound")
 local M = {}
 
 --- The longest text of an item that is kept with its painted part; plug-ins can make it huge.
-local MAX_TEXT = 65536
+local MAX_TEXT_BYTES = 65536
 
 local function take_index(item, take)
   for index, candidate in ipairs(project.takes(item)) do
@@ -54,11 +54,11 @@ local function cut_out(item, parts)
   local painted, pieces = {}, { item }
   for index = #parts, 1, -1 do
     local part, span = parts[index], project.item_span(item)
-    if part.end_s < span.end_s - geometry.EDGE_S then
+    if part.end_s < span.end_s - geometry.EDGE_TOLERANCE_S then
       pieces[#pieces + 1] = project.cut(item, part.end_s)
     end
     painted[index] = item
-    if part.start_s > span.start_s + geometry.EDGE_S then
+    if part.start_s > span.start_s + geometry.EDGE_TOLERANCE_S then
       painted[index] = project.cut(item, part.start_s)
       pieces[#pieces + 1] = painted[index]
     end
@@ -74,7 +74,7 @@ local function needs_loop(item, take)
   end
   local facts = project.facts(item, take)
   local end_s = facts.offset + facts.length * facts.rate
-  return facts.offset < -geometry.EDGE_S or end_s > found.length_s + geometry.EDGE_S
+  return facts.offset < -geometry.EDGE_TOLERANCE_S or end_s > found.length_s + geometry.EDGE_TOLERANCE_S
 end
 
 local function file_for(result_take, span)
@@ -180,8 +180,8 @@ local function cut_and_fill(job, item, take)
     local like = project.takes(piece)[index]
     local origin = #pieces == 1 and origin_of(piece)
       or {
-        cut_left = span.start_s > whole.start_s + geometry.EDGE_S,
-        cut_right = span.end_s < whole.end_s - geometry.EDGE_S,
+        cut_left = span.start_s > whole.start_s + geometry.EDGE_TOLERANCE_S,
+        cut_right = span.end_s < whole.end_s - geometry.EDGE_TOLERANCE_S,
         extended = job.extend_to_s ~= nil,
         position = whole.start_s,
         length = length,
@@ -192,7 +192,7 @@ local function cut_and_fill(job, item, take)
     if loops ~= 0 and not needs_loop(piece, like) then
       project.set_value(piece, "B_LOOPSRC", 0)
     end
-    if #pieces > 1 and text ~= "" and #text <= MAX_TEXT then
+    if #pieces > 1 and text ~= "" and #text <= MAX_TEXT_BYTES then
       project.set_item_ext(piece, planning.ORIGINAL_KEY, text)
     end
     add_takes(job, { number = number, item = piece, like = like, origin = origin })
@@ -252,7 +252,7 @@ function M.move_targets(waiting, pieces)
     places[index].item = piece
   end
   for _, entry in ipairs(waiting) do
-    local place = geometry.holder(places, entry.job.parts, geometry.EDGE_S)
+    local place = geometry.holder(places, entry.job.parts, geometry.EDGE_TOLERANCE_S)
     local take = place and project.takes(place.item)[entry.index]
     if take then
       table.insert(entry.job.targets, project.facts(place.item, take))

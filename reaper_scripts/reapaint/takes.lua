@@ -169,7 +169,7 @@ local function join_plain(item, left, right, origin)
     project.join(left, item)
     first = left
   end
-  if math.abs(project.value(first, "D_LENGTH") - origin.length) < geometry.EDGE_S then
+  if math.abs(project.value(first, "D_LENGTH") - origin.length) < geometry.EDGE_TOLERANCE_S then
     project.set_value(first, "D_LENGTH", origin.length)
   end
   return first
@@ -182,8 +182,8 @@ local function rejoin_by_text(item, left, right, origin, text)
   local start_s, end_s = project.item_span(first).start_s, project.item_span(last).end_s
   local span_s = origin.extended and origin.length or end_s - start_s
   if
-    math.abs(start_s - origin.position) > geometry.EDGE_S
-    or math.abs(span_s - origin.length) > geometry.EDGE_S
+    math.abs(start_s - origin.position) > geometry.EDGE_TOLERANCE_S
+    or math.abs(span_s - origin.length) > geometry.EDGE_TOLERANCE_S
   then
     return nil
   end

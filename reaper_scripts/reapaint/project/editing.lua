@@ -10,18 +10,18 @@ local DELETE_ACTIVE_TAKE = 40129
 local HEAL_SPLITS = 40548
 local UNDO_TRACKS = 1
 local UNDO_ITEMS = 4
-local EDITED = UNDO_TRACKS | UNDO_ITEMS
+local EDIT_UNDO_FLAGS = UNDO_TRACKS | UNDO_ITEMS
 local FREE_POSITIONING = 1
 
-local TAKEN_BACK = "ReaPaint: nothing"
+local TAKEN_BACK_LABEL = "ReaPaint: nothing"
 
 --- Take back what a failed change left. What puts everything back as it was leaves no trace: a
 --- block without a change adds no undo point. REAPER's own undo, the other way, would leave an
 --- entry to redo.
 local function take_back(proj, put_back)
   local ok, is_as_before = pcall(put_back or error)
-  reaper.Undo_EndBlock2(proj, TAKEN_BACK, ok and is_as_before and 0 or EDITED)
-  if reaper.Undo_CanUndo2(proj) == TAKEN_BACK then
+  reaper.Undo_EndBlock2(proj, TAKEN_BACK_LABEL, ok and is_as_before and 0 or EDIT_UNDO_FLAGS)
+  if reaper.Undo_CanUndo2(proj) == TAKEN_BACK_LABEL then
     reaper.Undo_DoUndo2(proj)
   end
 end
@@ -44,7 +44,7 @@ function M.edit(proj, label, change, put_back)
   reaper.Undo_BeginBlock2(proj)
   local ok, result = xpcall(change, debug.traceback)
   if ok then
-    reaper.Undo_EndBlock2(proj, label, EDITED)
+    reaper.Undo_EndBlock2(proj, label, EDIT_UNDO_FLAGS)
   else
     take_back(proj, put_back)
   end
@@ -126,10 +126,10 @@ function M.set_value(item, key, value)
   end
 end
 
-local KEPT = { "I_GROUPID", "I_CUSTOMCOLOR", "B_UISEL", "B_MUTE", "D_VOL", "C_BEATATTACHMODE" }
+local KEPT_ITEM_KEYS = { "I_GROUPID", "I_CUSTOMCOLOR", "B_UISEL", "B_MUTE", "D_VOL", "C_BEATATTACHMODE" }
 
 local function keep_looks(left, right)
-  for _, key in ipairs(KEPT) do
+  for _, key in ipairs(KEPT_ITEM_KEYS) do
     M.set_value(right, key, reading.value(left, key))
   end
   local _, notes = reaper.GetSetMediaItemInfo_String(left, "P_NOTES", "", false)

@@ -9,7 +9,7 @@ local M = {}
 
 --- A track's I_FREEMODE where its items lie in lanes of a fixed number.
 M.FIXED_LANES = 2
-local RECORDING = 4
+local RECORDING_FLAG = 4
 local MONO_MODES = { [2] = true, [3] = true, [4] = true }
 local MAX_NEIGHBOURS = 4
 
@@ -81,7 +81,7 @@ end
 ---@param proj ReaProject
 ---@return boolean
 function M.is_recording(proj)
-  return reaper.GetPlayStateEx(proj) & RECORDING ~= 0
+  return reaper.GetPlayStateEx(proj) & RECORDING_FLAG ~= 0
 end
 
 --- The rate the project plays at, on whose samples items are cut.
@@ -442,7 +442,7 @@ function M.goes_on(left, right)
       -- A cut of a looped item may count from the pass it lies in.
       gap = gap - pass * math.floor(gap / pass + 0.5)
     end
-    if math.abs(gap) > geometry.EDGE_S then
+    if math.abs(gap) > geometry.EDGE_TOLERANCE_S then
       return false
     end
   end

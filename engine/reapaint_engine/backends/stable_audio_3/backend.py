@@ -23,7 +23,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.naming import (
     is_path,
     parse_model,
 )
-from reapaint_engine.backends.stable_audio_3.checkpoint.settings import TRAINED_LATENTS, CodecShape
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import MIN_TRAINED_LATENTS, CodecShape
 from reapaint_engine.backends.stable_audio_3.checkpoint.sizing import sizes_of
 from reapaint_engine.backends.stable_audio_3.checkpoint.store import (
     Installed,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 NAME = "stable-audio-3"
 SAMPLE_RATE = 44100
 CHANNELS = 2
-TRAINED_S = TRAINED_LATENTS * CodecShape().hop / SAMPLE_RATE
+TRAINED_S = MIN_TRAINED_LATENTS * CodecShape().hop / SAMPLE_RATE
 PACKAGES = ("torch", "diffusers", "transformers", "safetensors")
 
 _log = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ class StableAudio3Backend(Backend):
         JobError
             The model is unknown or broken, or the job is too large for it.
         """
-        named = self._named(params.model)
+        named = self._parse_name(params.model)
         found = self._find(named, params.prompt)
         adapters = [
             (open_adapter(self._find_adapter(each.name)), each.strength) for each in named.adapters
@@ -157,7 +157,7 @@ class StableAudio3Backend(Backend):
 
     # Which model
 
-    def _named(self, text: str) -> ModelName:
+    def _parse_name(self, text: str) -> ModelName:
         """Read a request's model; where it names none, the engine's own checkpoint is meant."""
         named, own = parse_model(text), parse_model(self._options.model)
         if named.checkpoint != AUTO:
@@ -229,7 +229,7 @@ class StableAudio3Backend(Backend):
 
     def _preload(self) -> None:
         try:
-            named = self._named("")
+            named = self._parse_name("")
             self._holder.preload(self._find(named, prompt="").folder)
         except ReaPaintError as error:
             _log.warning("no model is loaded: %s", error)

@@ -21,7 +21,7 @@ from reapaint_engine.backends.stable_audio_3.inference.noise import TakeNoise
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
 
-TOLERANCES = {torch.float32: 1e-3, torch.float16: 1e-1, torch.bfloat16: 5e-1}
+MAX_RELATIVE_DIFFERENCE = {torch.float32: 1e-3, torch.float16: 1e-1, torch.bfloat16: 5e-1}
 """Largest difference of the two sides, as a share of what they made, by their precision.
 
 Several times what random networks of real size give. In half precision the stock side
@@ -67,15 +67,15 @@ def compare(stock: Stock, ours: Ours, job: BenchJob, device: torch.device) -> Ag
                 job, audio=_with_headroom(job), output_type="latent", latents=noise
             ).float()
         (encoding,) = theirs.calls[ENCODE]
-        made = _made(job, device)
+        made = _made_mask(job, device)
         pipe = stock.pipe
         sound = pipe.vae.decode(ours_latents.to(pipe.vae.dtype)).sample.float()
         hop = job.plan.hop
         return Agreement(
-            encoded=_encoded(job, watch.calls[ENCODE], encoding.result.latents.float()),
+            encoded=_encoded_difference(job, watch.calls[ENCODE], encoding.result.latents.float()),
             sampled=_difference(ours_latents[..., made], stock_latents[..., made]),
             decoded=_difference(decoding.result, sound[..., first * hop : last * hop]),
-            tolerance=max(TOLERANCES[part.dtype] for part in (pipe.vae, pipe.transformer)),
+            tolerance=max(MAX_RELATIVE_DIFFERENCE[part.dtype] for part in (pipe.vae, pipe.transformer)),
         )
 
 
@@ -97,7 +97,7 @@ def check(agreement: Agreement) -> None:
         )
 
 
-def _made(job: BenchJob, device: torch.device) -> Tensor:
+def _made_mask(job: BenchJob, device: torch.device) -> Tensor:
     """Return which latents are made anew, headroom included."""
     made = torch.ones(job.plan.latents, dtype=torch.bool, device=device)
     for span in job.plan.kept:
@@ -111,7 +111,7 @@ def _with_headroom(job: BenchJob) -> Tensor:
     return nn.functional.pad(audio, (0, job.plan.latents * job.plan.hop - audio.shape[-1]))
 
 
-def _encoded(job: BenchJob, ours: Sequence[WatchedCall], theirs: Tensor) -> float:
+def _encoded_difference(job: BenchJob, ours: Sequence[WatchedCall], theirs: Tensor) -> float:
     stretches = [theirs[..., span.start : span.end] for span in job.plan.kept]
     return _difference(
         torch.cat([call.result.float() for call in ours], dim=-1), torch.cat(stretches, dim=-1)

@@ -27,10 +27,10 @@ OURS, STOCK = "ours", "stock"
 CODEC_LENGTHS_S = (15.0, 30.0, 120.0)
 """Of which the last is too long for the stock codec on most machines."""
 
-LONGEST_STOCK_ON_CPU_S = 30.0
+MAX_STOCK_ON_CPU_S = 30.0
 """A minute's work; four times the length takes sixteen."""
 
-MASK_BYTES_A_PAIR = 16
+MASK_BYTES_PER_PAIR = 16
 """While the stock codec makes its mask it holds distances in int64, three truths, and two masks."""
 
 
@@ -151,10 +151,10 @@ def _can_decode(subject: "Subject", seconds: float, latents: int) -> bool:
 
     from reapaint_engine.backends.stable_audio_3.device.machine_memory import available_memory
 
-    needed = MASK_BYTES_A_PAIR * _tokens(latents, subject.settings.codec) ** 2
+    needed = MASK_BYTES_PER_PAIR * _tokens(latents, subject.settings.codec) ** 2
     if subject.device.type == "cuda":
         return bool(needed < torch.cuda.mem_get_info(subject.device)[0])
-    return seconds <= LONGEST_STOCK_ON_CPU_S and needed < available_memory()
+    return seconds <= MAX_STOCK_ON_CPU_S and needed < available_memory()
 
 
 class Gauge:

@@ -17,11 +17,11 @@ from reapaint_engine.backends.stable_audio_3.benchmark.sides import (
     Stock,
     make_job,
 )
-from reapaint_engine.backends.stable_audio_3.benchmark.watch import MARK, Place, Watch
+from reapaint_engine.backends.stable_audio_3.benchmark.watch import PROFILE_PREFIX, Place, Watch
 from reapaint_engine.backends.stable_audio_3.device.graphs import CudaGraph
 from reapaint_engine.backends.stable_audio_3.inference import pipeline
 
-PROFILED_NUMBER = 5000
+PROFILED_JOB_NUMBER = 5000
 """A job that nothing else did."""
 
 Interval = tuple[float, float]
@@ -30,7 +30,7 @@ Interval = tuple[float, float]
 def measure_gpu(contest: Contest) -> dict[str, Any]:
     """Return the replay time of each graph, and how busy either side keeps the GPU."""
     subject = contest.subject
-    job = make_job(subject.options, subject.settings, subject.device, PROFILED_NUMBER)
+    job = make_job(subject.options, subject.settings, subject.device, PROFILED_JOB_NUMBER)
     with torch.inference_mode():
         contest.ours.do(job, Watch(subject.device))
         again = job.rerolled()
@@ -88,15 +88,15 @@ def _profile(side: Contestant, job: BenchJob, device: torch.device) -> dict[str,
         side.do(job, Watch(device), places)
     events: Any = profile.events()
     marks = {
-        each.name.removeprefix(MARK): (each.time_range.start, each.time_range.end)
+        each.name.removeprefix(PROFILE_PREFIX): (each.time_range.start, each.time_range.end)
         for each in events
-        if each.device_type.name == "CPU" and each.name.startswith(MARK)
+        if each.device_type.name == "CPU" and each.name.startswith(PROFILE_PREFIX)
     }
     span = (marks[ENCODE][1], marks[DECODE][0]) if isinstance(side, Stock) else marks[SAMPLE]
     work = [
         (each.time_range.start, each.time_range.end)
         for each in events
-        if each.device_type.name == "CUDA" and not each.name.startswith(MARK)
+        if each.device_type.name == "CUDA" and not each.name.startswith(PROFILE_PREFIX)
     ]
     return use_of(span, work)
 

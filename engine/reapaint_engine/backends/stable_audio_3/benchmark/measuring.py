@@ -14,7 +14,7 @@ from reapaint_engine.backends.stable_audio_3.benchmark.agreement import check, c
 from reapaint_engine.backends.stable_audio_3.benchmark.options import BenchOptions
 from reapaint_engine.backends.stable_audio_3.benchmark.rounds import (
     FIRST,
-    NUMBERS_APART,
+    JOB_NUMBERS_PER_SIDE,
     OURS,
     figures,
     ratios,
@@ -48,9 +48,9 @@ def measure(options: BenchOptions, on_progress: OnProgress) -> dict[str, Any]:
     JobError
         The model or the device is not here or does not do, or the sides disagree.
     """
-    with _enough_memory():
+    with _reporting_out_of_memory():
         subject = open_subject(options)
-        job = make_job(options, subject.settings, subject.device, NUMBERS_APART * 4)
+        job = make_job(options, subject.settings, subject.device, JOB_NUMBERS_PER_SIDE * 4)
         memory = _memory(subject, on_progress) if options.memory else None
         on_progress("build", 0.0)
         contest = make_contest(subject)
@@ -79,7 +79,7 @@ def measure(options: BenchOptions, on_progress: OnProgress) -> dict[str, Any]:
 
 
 @contextmanager
-def _enough_memory() -> Iterator[None]:
+def _reporting_out_of_memory() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:

@@ -17,7 +17,7 @@ from reapaint_engine.protocol.spans import Span
 
 SMALL, MEDIUM = "small", "medium"
 SIZES = (SMALL, MEDIUM)
-LONGEST_WINDOW_S = 374.0
+MAX_WINDOW_S = 374.0
 """What medium takes at most, less the headroom after it; a smaller model hears less of it."""
 
 
@@ -55,7 +55,7 @@ class BenchOptions:
         """
         problems = (
             (not 0 < self.mask_s < self.window_s, "--mask has to be shorter than --window"),
-            (not self.window_s <= LONGEST_WINDOW_S, f"--window is at most {LONGEST_WINDOW_S:g}"),
+            (not self.window_s <= MAX_WINDOW_S, f"--window is at most {MAX_WINDOW_S:g}"),
             (self.rounds < 1, "--rounds is at least 1"),
             *(
                 (value is not None and not limits.allows(value), f"--{name} is {limits.range_text}")

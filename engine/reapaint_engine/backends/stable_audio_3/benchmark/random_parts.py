@@ -72,7 +72,7 @@ def make_random_codec(shape: CodecShape, plan: DevicePlan) -> Same:
     """Build an autoencoder whose latents and sounds are as large as a trained one's."""
     with torch.random.fork_rng(_cards(plan.device)), torch.no_grad():
         torch.manual_seed(1)
-        codec = _filled(lambda: make_codec_module(shape), plan.device, plan.codec_dtype)
+        codec = _build_filled(lambda: make_codec_module(shape), plan.device, plan.codec_dtype)
         frames = CALIBRATED_LATENTS * shape.hop
         audio = AUDIO_STD * torch.randn(1, shape.audio_channels, frames)
         codec.bottleneck.running_std.copy_(codec.encode(audio.to(plan.device)).latents.std())
@@ -86,7 +86,7 @@ def make_random_codec(shape: CodecShape, plan: DevicePlan) -> Same:
 
 def _make_transformer(shape: TransformerShape, device: str, dtype: torch.dtype) -> nn.Module:
     make: Any = StableAudio3DiTModel
-    transformer: Any = _filled(lambda: make(**asdict(shape)), device, dtype)
+    transformer: Any = _build_filled(lambda: make(**asdict(shape)), device, dtype)
     repair(transformer)
 
     def noise(*sizes: int) -> Tensor:
@@ -125,7 +125,7 @@ def _make_text_encoder(shape: TextShape, device: str, dtype: torch.dtype) -> nn.
         encoder=stack, decoder=stack, is_encoder_decoder=False, vocab_size=shape.vocabulary
     )
     make: Any = T5GemmaEncoderModel
-    model: Any = _filled(lambda: make(config), device, dtype)
+    model: Any = _build_filled(lambda: make(config), device, dtype)
     rotary = model.encoder.rotary_emb
     # Its frequencies are in no file, and memory that was merely reserved holds anything.
     model.encoder.rotary_emb = type(rotary)(config=model.config.encoder).to(device)
@@ -144,7 +144,7 @@ def _make_tokenizer() -> Any:
 # Filling
 
 
-def _filled(make: Callable[[], Any], device: str, dtype: torch.dtype | str) -> Any:
+def _build_filled(make: Callable[[], Any], device: str, dtype: torch.dtype | str) -> Any:
     """Build a network in its own type and place at once, and fill it."""
     if isinstance(dtype, str):
         dtype = getattr(torch, dtype)

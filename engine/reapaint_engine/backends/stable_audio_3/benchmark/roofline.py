@@ -25,7 +25,7 @@ CONTEXT_TOKENS = 16
 
 PRODUCT_WIDTH = {"cuda": 8192, "mps": 4096, "cpu": 2048}
 COPIED_BYTES = {"cuda": 2**30, "mps": 2**28, "cpu": 2**28}
-TRIES = 5
+MEASURED_RUNS = 5
 
 
 def step_flops(shape: TransformerShape, latents: int, context: int = CONTEXT_TOKENS) -> float:
@@ -123,7 +123,7 @@ def _product_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 def _best(device: torch.device, work: Any) -> float:
     best = float("inf")
-    for _ in range(TRIES):
+    for _ in range(MEASURED_RUNS):
         synchronise(device)
         began_s = time.perf_counter()
         work()

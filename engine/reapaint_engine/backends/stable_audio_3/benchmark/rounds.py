@@ -20,7 +20,7 @@ STOCK, BARE_STOCK, OURS, OWN = "stock", "stock_without_headroom", "ours", "ours_
 ONLY, FIRST, REROLL, NEW_PROMPT = "job", "first", "reroll", "new_prompt"
 KINDS = (FIRST, REROLL, NEW_PROMPT)
 
-NUMBERS_APART = 1000
+JOB_NUMBERS_PER_SIDE = 1000
 """Between the jobs of two sides that share a memory for what they encoded."""
 
 Stages = dict[str, Times]
@@ -38,7 +38,7 @@ def run_rounds(contest: Contest, rounds: int, on_progress: OnProgress) -> Runs:
     sides = _sides(contest)
     with torch.inference_mode():
         if contest.own is not None:
-            _one_side(contest, contest.own, NUMBERS_APART - 1)  # the others were warmed up
+            _one_side(contest, contest.own, JOB_NUMBERS_PER_SIDE - 1)  # the others were warmed up
         for number in range(rounds):
             for place in range(len(sides)):
                 name, side, first = sides[(number + place) % len(sides)]
@@ -55,7 +55,7 @@ def _sides(contest: Contest) -> Sequence[tuple[str, Contestant, int]]:
         (BARE_STOCK, contest.bare_stock, 0),
     ]
     if contest.own is not None:
-        sides.append((OWN, contest.own, NUMBERS_APART))
+        sides.append((OWN, contest.own, JOB_NUMBERS_PER_SIDE))
     return sides
 
 
@@ -69,7 +69,7 @@ def _one_side(contest: Contest, side: Contestant, number: int) -> list[tuple[str
     timed = [(kind, _time(side, job, device)) for kind, job in _jobs(contest, side, number)]
     if device.type == "cpu":
         return timed
-    others = _jobs(contest, side, number + NUMBERS_APART // 2)
+    others = _jobs(contest, side, number + JOB_NUMBERS_PER_SIDE // 2)
     for (_, stages), (_, job) in zip(timed, others, strict=True):
         stages[TOTAL] = _time(side, job, device, stages_too=False)[TOTAL]
     return timed

@@ -42,7 +42,7 @@ from reapaint_engine.backends.stable_audio_3.inference.pipeline import LoadedMod
 from reapaint_engine.backends.stable_audio_3.network.projections import can_pack
 from reapaint_engine.errors import JobError
 
-RANDOM = "random weights"
+RANDOM_WEIGHTS = "random weights"
 
 _TINY_SIZES = Sizes(1_000_000, 1_000_000, 1_000_000, 2**26)
 
@@ -70,7 +70,7 @@ class Subject:
     @property
     def is_random(self) -> bool:
         """Whether there are no published weights in it."""
-        return self.checkpoint.revision == RANDOM
+        return self.checkpoint.revision == RANDOM_WEIGHTS
 
     @property
     def has_other_codec(self) -> bool:
@@ -92,7 +92,7 @@ def open_subject(options: BenchOptions) -> Subject:
         sizes = sizes_of(checkpoint)
     else:
         settings = settings_of(options)
-        checkpoint = Checkpoint(Path(RANDOM), Layout.ORIGINAL, settings, RANDOM)
+        checkpoint = Checkpoint(Path(RANDOM_WEIGHTS), Layout.ORIGINAL, settings, RANDOM_WEIGHTS)
         name = "small-music" if options.size == SMALL else options.size
         sizes = _TINY_SIZES if options.tiny else find_model(name).sizes
     plan = plan_device(sizes, options.device)

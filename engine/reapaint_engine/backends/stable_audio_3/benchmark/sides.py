@@ -27,7 +27,7 @@ STAGES = (TEXT, ENCODE, PREPARE, SAMPLE, DECODE)
 PROMPT = "a slow warm melody on an old upright piano, close and quiet, take"
 """Of a length that people write; a number behind it makes it another one."""
 
-LOUDNESS = 0.2
+SOUND_RMS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def make_job(
 
 def _sound(number: int, channels: int, frames: int) -> Audio:
     noise = np.random.default_rng(number).standard_normal((channels, frames), dtype=np.float32)
-    return LOUDNESS * noise
+    return SOUND_RMS * noise
 
 
 class Ours:

@@ -78,7 +78,7 @@ def make_stock_codec(module: nn.Module, shape: CodecShape) -> nn.Module:
             decoder_sinusoidal_blocks=shape.decoder_sinusoidal_blocks,
             sampling_rate=shape.sample_rate,
         )
-    stock.load_state_dict(_unfused(module.state_dict()), assign=True)
+    stock.load_state_dict(_unfuse(module.state_dict()), assign=True)
     device = next(stock.parameters()).device
     for part in stock.modules():
         if isinstance(frequencies := getattr(part, "inv_freq", None), Tensor):
@@ -92,7 +92,7 @@ def make_stock_codec(module: nn.Module, shape: CodecShape) -> nn.Module:
     return stock.eval().requires_grad_(requires_grad=False)
 
 
-def _unfused(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _unfuse(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Take a mapping's weight apart again: its length, and itself as its direction."""
     apart: dict[str, Tensor] = {}
     for key, tensor in state.items():

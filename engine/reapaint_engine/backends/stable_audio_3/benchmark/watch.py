@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-MARK = "bench: "
+PROFILE_PREFIX = "bench: "
 """What a stage's name begins with in a profile."""
 
 TOTAL = "total"
@@ -68,18 +68,18 @@ class Watch:
         """Time everything until the end as the total, and each place as its stage."""
         with ExitStack() as stack:
             for place in places:
-                stack.enter_context(self._watched(place))
-            with self._counted(TOTAL):
+                stack.enter_context(self._watch(place))
+            with self._count(TOTAL):
                 yield
         inside = sum((each for name, each in self.stages.items() if name != TOTAL), Times())
         self.stages[OTHER] = self.stages[TOTAL] - inside
 
     @contextmanager
-    def _watched(self, place: Place) -> Iterator[None]:
+    def _watch(self, place: Place) -> Iterator[None]:
         original = getattr(place.owner, place.name)
         # A method is shadowed on its object alone, and uncovered again afterwards.
         is_own = place.name in vars(place.owner)
-        setattr(place.owner, place.name, self._timed(original, place.stage))
+        setattr(place.owner, place.name, self._time_calls(original, place.stage))
         try:
             yield
         finally:
@@ -88,9 +88,9 @@ class Watch:
             else:
                 delattr(place.owner, place.name)
 
-    def _timed(self, original: Callable[..., Any], stage: str) -> Callable[..., Any]:
+    def _time_calls(self, original: Callable[..., Any], stage: str) -> Callable[..., Any]:
         def timed(*arguments: Any, **keywords: Any) -> Any:
-            with self._counted(stage):
+            with self._count(stage):
                 result = original(*arguments, **keywords)
             if self.keeps_calls:
                 self.calls.setdefault(stage, []).append(WatchedCall(arguments, result))
@@ -99,10 +99,10 @@ class Watch:
         return timed
 
     @contextmanager
-    def _counted(self, stage: str) -> Iterator[None]:
+    def _count(self, stage: str) -> Iterator[None]:
         synchronise(self.device)
         wall_s, cpu_s = time.perf_counter(), time.process_time()
-        with torch.profiler.record_function(MARK + stage):
+        with torch.profiler.record_function(PROFILE_PREFIX + stage):
             yield
             synchronise(self.device)
         took = Times(time.perf_counter() - wall_s, time.process_time() - cpu_s)

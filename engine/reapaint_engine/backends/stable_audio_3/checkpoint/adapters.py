@@ -108,7 +108,7 @@ def _read_trainer_layout(index: TensorIndex) -> tuple[AdapterKind, tuple[Adapter
     for key, stored in index.tensors.items():
         match = _TRAINER_KEY.fullmatch(key)
         if match is None:
-            raise _strange(stored)
+            raise _unknown_tensor(stored)
         found[match["module"]][match["role"]] = stored
     rank, alpha = (_number(index, config, name) for name in ("rank", "alpha"))
     layers = []
@@ -123,7 +123,7 @@ def _read_trainer_layout(index: TensorIndex) -> tuple[AdapterKind, tuple[Adapter
         else:
             rows = tensors.pop("magnitude", rows)
         if tensors:
-            raise _strange(next(iter(tensors.values())))
+            raise _unknown_tensor(next(iter(tensors.values())))
         layer = AdapterLayer(
             module=module,
             scale=scale,
@@ -132,7 +132,7 @@ def _read_trainer_layout(index: TensorIndex) -> tuple[AdapterKind, tuple[Adapter
             row_lengths=rows,
             column_lengths=columns,
         )
-        layers.append(_checked(kind, layer))
+        layers.append(_check(kind, layer))
     return kind, tuple(layers)
 
 
@@ -170,7 +170,7 @@ def _read_peft_layout(index: TensorIndex) -> tuple[AdapterKind, tuple[AdapterLay
     for key, stored in index.tensors.items():
         match = _PEFT_KEY.fullmatch(key)
         if match is None:
-            raise _strange(stored)
+            raise _unknown_tensor(stored)
         found[match["module"]][_PEFT_ROLES.get(match["role"], match["role"])] = stored
     has_lengths = any("lora_magnitude_vector" in tensors for tensors in found.values())
     kind = AdapterKind.DORA_ROWS if has_lengths else AdapterKind.LORA
@@ -180,11 +180,11 @@ def _read_peft_layout(index: TensorIndex) -> tuple[AdapterKind, tuple[AdapterLay
         if "alpha" in tensors:
             alpha: float | None = _read_scalar(tensors.pop("alpha"))
         else:
-            alpha = _patterned_alpha(index, config, module)
+            alpha = _find_alpha(index, config, module)
         rows = tensors.pop("lora_magnitude_vector", None)
         scale = _peft_scale(alpha, down.shape[0], is_rank_stable=bool(config.get("use_rslora")))
         layer = AdapterLayer(module=module, scale=scale, down=down, up=up, row_lengths=rows)
-        layers.append(_checked(kind, layer))
+        layers.append(_check(kind, layer))
     return kind, tuple(layers)
 
 
@@ -197,7 +197,7 @@ def _peft_config(index: TensorIndex) -> Mapping[str, Any]:
     return {key.removeprefix("transformer."): value for key, value in config.items()}
 
 
-def _patterned_alpha(index: TensorIndex, config: Mapping[str, Any], module: str) -> float | None:
+def _find_alpha(index: TensorIndex, config: Mapping[str, Any], module: str) -> float | None:
     """Return the layer's own alpha where a pattern names it, else the common one."""
     patterns = config.get("alpha_pattern")
     if isinstance(patterns, dict):
@@ -221,7 +221,7 @@ def _read_scalar(stored: StoredTensor) -> float:
         with safe_open(stored.path, "numpy") as file:
             return float(file.get_tensor(stored.key).item())
     except (SafetensorError, OSError, TypeError, ValueError) as error:
-        raise _strange(stored) from error
+        raise _unknown_tensor(stored) from error
 
 
 # Both
@@ -256,11 +256,11 @@ def _pair(
     return tensors.pop(down), tensors.pop(up)
 
 
-def _checked(kind: AdapterKind, layer: AdapterLayer) -> AdapterLayer:
+def _check(kind: AdapterKind, layer: AdapterLayer) -> AdapterLayer:
     """Check that a layer's tensors go together."""
     for stored, axis in ((layer.down, 0), (layer.up, 1)):
         if len(stored.shape) < 2 or math.prod(stored.shape[2:]) != 1:
-            raise _strange(stored)
+            raise _unknown_tensor(stored)
         if stored.shape[axis] != layer.down.shape[0]:
             raise refused(
                 f"{stored.path.name}: {stored.key} is {list(stored.shape)}, but the other half's "
@@ -277,7 +277,7 @@ def _checked(kind: AdapterKind, layer: AdapterLayer) -> AdapterLayer:
     return layer
 
 
-def _strange(stored: StoredTensor) -> JobError:
+def _unknown_tensor(stored: StoredTensor) -> JobError:
     return refused(
         f"{stored.path.name} is no adapter that can be used: what {stored.key} "
         f"{list(stored.shape)} is for is not known.",

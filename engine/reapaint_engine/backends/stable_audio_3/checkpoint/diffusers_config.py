@@ -27,7 +27,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
 )
 from reapaint_engine.backends.stable_audio_3.checkpoint.tensor_files import broken, read_json
 
-LONGEST_FRAMES = {CodecKind.SAME_S: 5_292_032, CodecKind.SAME_L: 16_777_216}
+MAX_FRAMES = {CodecKind.SAME_S: 5_292_032, CodecKind.SAME_L: 16_777_216}
 """What Stability AI's own files give as the longest audio; this layout doesn't tell."""
 
 _CLASSES = {
@@ -59,7 +59,7 @@ def read_diffusers_settings(folder: Path) -> ModelSettings:
         codec,
         duration,
         _objective(folder),
-        max_frames=LONGEST_FRAMES[codec.kind],
+        max_frames=MAX_FRAMES[codec.kind],
     )
 
 

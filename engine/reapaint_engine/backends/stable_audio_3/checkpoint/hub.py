@@ -25,9 +25,9 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.manifest import (
 )
 from reapaint_engine.protocol.errors import ErrorCode
 
-TRIES = 5
+MAX_EMPTY_ATTEMPTS = 5
 """So many attempts in a row may bring nothing before the network is given up."""
-PAUSE_S = 2.0
+RETRY_PAUSE_S = 2.0
 """Between two attempts."""
 
 
@@ -83,22 +83,22 @@ class HubSource:
             if have > file.size:
                 part.write_bytes(b"")
                 on_bytes(-file.size)
-            with self._explained():
+            with self._explaining_errors():
                 try:
                     self._append(file, part, on_bytes)
-                except self._passing() as error:
-                    if not _is_passing(error) or fruitless + 1 >= TRIES:
+                except self._http_error() as error:
+                    if not _is_temporary(error) or fruitless + 1 >= MAX_EMPTY_ATTEMPTS:
                         raise
             fruitless = 0 if part.stat().st_size > have else fruitless + 1
-            if fruitless >= TRIES:
+            if fruitless >= MAX_EMPTY_ATTEMPTS:
                 raise _unreachable(self._model, "the hub ends the download early")
             if part.stat().st_size != file.size:
-                self._pause(PAUSE_S)
+                self._pause(RETRY_PAUSE_S)
         part.replace(target)
 
     def _describe(self) -> Any:
         api = self._hub.HfApi(endpoint=self._endpoint)
-        with self._explained():
+        with self._explaining_errors():
             try:
                 return api.model_info(self._model.repo_id, files_metadata=True)
             except (ValueError, TypeError, KeyError) as error:
@@ -141,13 +141,13 @@ class HubSource:
             )
         return files
 
-    def _passing(self) -> type[Exception]:
+    def _http_error(self) -> type[Exception]:
         """Return the root of what the client raises for the network and for refusals."""
         root: type[Exception] = self._hub.errors.HTTPError
         return root
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explaining_errors(self) -> Iterator[None]:
         """Say what a user can do about what the hub's client raises."""
         errors = self._hub.errors
         try:
@@ -236,7 +236,7 @@ def _status(error: Exception) -> int:
     return int(getattr(getattr(error, "response", None), "status_code", 0))
 
 
-def _is_passing(error: Exception) -> bool:
+def _is_temporary(error: Exception) -> bool:
     """Tell whether another attempt may succeed: no answer, too many requests, or a fault there."""
     status = _status(error)
     return status in (0, 408, 429) or status >= 500

@@ -194,7 +194,7 @@ def _gather(source: Source, staging: Path, on_progress: OnBytes) -> set[File]:
         def count(brought: int, before: int = done) -> None:
             on_progress("download", before + brought, total)
 
-        source.bring(file, staging / file.path, _summed(count))
+        source.bring(file, staging / file.path, _adding_up(count))
         done += file.size
     return checked
 
@@ -212,7 +212,7 @@ def _check(
             on_progress("check", before + read, total)
 
         path = staging / file.path
-        problem = "" if file in checked else find_problem(path, file, _summed(count))
+        problem = "" if file in checked else find_problem(path, file, _adding_up(count))
         if problem:
             raise _damaged(model, file.path, problem)
         is_known = len(file.checksum) == SHA256_DIGITS
@@ -326,7 +326,7 @@ def _check_room(staging: Path, missing: list[File]) -> None:
         )
 
 
-def _summed(on_total: Callable[[int], None]) -> OnMoreBytes:
+def _adding_up(on_total: Callable[[int], None]) -> OnMoreBytes:
     total = 0
 
     def add(more: int) -> None:

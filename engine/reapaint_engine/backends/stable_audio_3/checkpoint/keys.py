@@ -43,7 +43,7 @@ def transformer_key(name: str) -> str:
         return TRANSFORMER_PREFIX + name
     if name.startswith("proj_"):
         name = name.replace("proj_", "project_", 1)
-    name = _reworded(name.replace("transformer_blocks.", "layers.", 1), _BLOCK_WORDS)
+    name = _replace_words(name.replace("transformer_blocks.", "layers.", 1), _BLOCK_WORDS)
     return f"{TRANSFORMER_PREFIX}transformer.{name}"
 
 
@@ -64,7 +64,7 @@ def codec_key(name: str, levels: int) -> str:
     elif place == "blocks":
         level, _, within = within.partition(".")
         name = f"{side}.layers.{before + int(level)}.{within}"
-    return CODEC_PREFIX + _reworded(name, _CODEC_WORDS)
+    return CODEC_PREFIX + _replace_words(name, _CODEC_WORDS)
 
 
 def duration_key(name: str) -> str:
@@ -94,7 +94,7 @@ def is_fused(name: str) -> bool:
     return name.endswith("attn.to_qkv.weight")
 
 
-def _reworded(name: str, words: tuple[tuple[str, str], ...]) -> str:
+def _replace_words(name: str, words: tuple[tuple[str, str], ...]) -> str:
     for ours, theirs in words:
         name = name.replace(ours, theirs)
     return name

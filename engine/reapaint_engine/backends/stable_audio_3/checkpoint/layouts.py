@@ -124,7 +124,7 @@ def network_sources(folder: Path, layout: Layout, codec_levels: int) -> Mapping[
         return {
             part: TensorSource(
                 read_index(folder / part, "diffusion_pytorch_model"),
-                key_of=_same,
+                key_of=_keep_name,
                 owns=lambda key: not is_computed(key),
             )
             for part in (Part.TRANSFORMER, Part.CODEC, Part.DURATION)
@@ -162,7 +162,7 @@ def text_source(folder: Path) -> TensorSource:
     )
 
 
-def _same(name: str) -> str:
+def _keep_name(name: str) -> str:
     return name
 
 

@@ -11,7 +11,7 @@ from typing import Any
 MANIFEST_NAME = "manifest.json"
 SHA256_DIGITS = 64
 GIT_DIGITS = 40
-FORMAT = 1
+MANIFEST_FORMAT = 1
 
 _CHUNK_BYTES = 2**22
 _HEX = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -94,7 +94,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         It can't be written.
     """
     content = {
-        "format": FORMAT,
+        "format": MANIFEST_FORMAT,
         "name": manifest.name,
         "source": manifest.source,
         "revision": manifest.revision,
@@ -120,7 +120,7 @@ def _parse(content: dict[str, Any]) -> Manifest | None:
     files = tuple(
         File(str(each["path"]), int(each["size"]), str(each["sha256"])) for each in content["files"]
     )
-    is_sound = content["format"] == FORMAT and all(
+    is_sound = content["format"] == MANIFEST_FORMAT and all(
         is_safe(file.path) and is_checksum(file.checksum) for file in files
     )
     if not is_sound:

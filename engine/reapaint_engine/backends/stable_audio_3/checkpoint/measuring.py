@@ -17,7 +17,7 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
 )
 from reapaint_engine.backends.stable_audio_3.checkpoint.tensor_files import broken
 
-FUSED_DIFFERENTIAL = 5
+DIFFERENTIAL_PROJECTIONS = 5
 """Two queries, two keys and the values; plain attention fuses three projections."""
 
 
@@ -60,7 +60,7 @@ def measure_transformer(source: TensorSource) -> TransformerShape:
         timestep_features_dim=_matrix(source, "to_timestep_embed.0.weight")[1],
         ff_mult=_matrix(source, f"{block}.ff.proj_out.weight")[1] / embed_dim,
         num_memory_tokens=memory.shape[0] if memory else 0,
-        use_differential_attention=fused == FUSED_DIFFERENTIAL,
+        use_differential_attention=fused == DIFFERENTIAL_PROJECTIONS,
     )
 
 
@@ -96,7 +96,7 @@ def measure_codec(source: TensorSource, notes: CodecNotes) -> CodecShape:
             for level in levels
         ),
         latent_dim=source.shape("encoder.proj.weight")[0],
-        use_differential_attention=fused == FUSED_DIFFERENTIAL,
+        use_differential_attention=fused == DIFFERENTIAL_PROJECTIONS,
         dim_heads=source.shape(f"{block}.attn.q_norm.gamma")[0],
         ff_mult=_matrix(source, f"{block}.ff.proj_out.weight")[1] // widths[0],
         sliding_window=notes.sliding_window,

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-TRAINED_LATENTS = 256
+MIN_TRAINED_LATENTS = 256
 """Shorter pieces the makers' own deployment calls below the trained minimum."""
 
 
@@ -94,7 +94,7 @@ class ModelSettings:
     @property
     def trained_s(self) -> float:
         """The shortest piece, headroom included, that the model met often in training."""
-        return TRAINED_LATENTS * self.codec.hop / self.sample_rate
+        return MIN_TRAINED_LATENTS * self.codec.hop / self.sample_rate
 
     @property
     def sample_rate(self) -> int:

@@ -120,7 +120,7 @@ def expected_files(installed: Installed) -> tuple[File, ...]:
     if installed.origin is Origin.OWN:
         manifest = read_manifest(installed.folder)
         return manifest.files if manifest is not None else ()
-    return tuple(_cached_file(installed.folder, path) for path in _needed_in(installed.folder))
+    return tuple(_cached_file(installed.folder, path) for path in _find_needed(installed.folder))
 
 
 def verify(
@@ -256,7 +256,7 @@ def _nothing_to_remove(model: Model, cached: Installed | None) -> StoreError:
 
 def _find_cached(model: Model) -> Installed | None:
     for snapshot in hub.cached_snapshots(model.repo_id):
-        paths = _needed_in(snapshot)
+        paths = _find_needed(snapshot)
         if _is_complete(paths):
             size = sum((snapshot / path).stat().st_size for path in paths)
             return Installed(model.name, snapshot, Origin.HUB_CACHE, snapshot.name, size)
@@ -273,7 +273,7 @@ def _is_complete(paths: list[str]) -> bool:
     return has_weights and any(path.endswith("tokenizer.json") for path in paths)
 
 
-def _needed_in(folder: Path) -> list[str]:
+def _find_needed(folder: Path) -> list[str]:
     return needed_files(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
     )

@@ -19,7 +19,7 @@ Shape = tuple[int, ...]
 
 DOWNLOAD_AGAIN = "Download the model again."
 
-PICKLED = (".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle")
+PICKLE_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle")
 """Formats that run code when they are opened; they never are."""
 
 MAX_HEADER_BYTES = 100_000_000
@@ -28,7 +28,7 @@ MAX_HEADER_BYTES = 100_000_000
 _LENGTH_BYTES = 8
 _HASHED_PAGES = 64
 _PAGE_BYTES = 4096
-_BITS = {
+_DTYPE_BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "I16": 16, "U16": 16, "F16": 16,
     "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "I64": 64, "U64": 64, "F64": 64,
 }  # fmt: skip
@@ -169,7 +169,7 @@ def refuse_pickle(path: Path) -> None:
     JobError
         ``model_broken``: it is pickled.
     """
-    if path.suffix.lower() in PICKLED:
+    if path.suffix.lower() in PICKLE_SUFFIXES:
         raise broken(
             f"{path.name} is pickled, which can run code; only safetensors files are opened.",
             hint="Convert it to safetensors where you trust it, or get it in that format.",
@@ -200,14 +200,14 @@ def _stored(path: Path, key: str, entry: Any) -> StoredTensor:
     first, last = entry["data_offsets"]
     shape = tuple(int(length) for length in entry["shape"])
     stored = StoredTensor(path, key, entry["dtype"], shape, last - first)
-    bits = _BITS.get(stored.dtype, 8 * stored.size)
-    if first < 0 or (stored.dtype in _BITS and math.prod(shape) * bits != 8 * stored.size):
+    bits = _DTYPE_BITS.get(stored.dtype, 8 * stored.size)
+    if first < 0 or (stored.dtype in _DTYPE_BITS and math.prod(shape) * bits != 8 * stored.size):
         raise broken(f"{path.name} is damaged: {key} {list(shape)} takes {stored.size} bytes.")
     return stored
 
 
 def _missing(path: Path) -> JobError:
-    pickles = sorted(p.name for p in _siblings(path) if p.suffix.lower() in PICKLED)
+    pickles = sorted(p.name for p in _siblings(path) if p.suffix.lower() in PICKLE_SUFFIXES)
     if pickles and path.suffix == ".safetensors":
         return broken(
             f"{path.parent.name} has {pickles[0]} but no {path.name}; "

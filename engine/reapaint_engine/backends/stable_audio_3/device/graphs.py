@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 LATENTS_MULTIPLE = 16
 """Lengths come in steps of 1.5 s, so that a nearby selection finds its graph captured."""
 
-GRAPHS_KEPT = 6
+MAX_GRAPHS = 6
 """Captured graphs share their working memory; each keeps its inputs and output besides."""
 
 WARM_UP_RUNS = 2
@@ -80,7 +80,7 @@ class GraphRunner:
         self,
         device: torch.device | str,
         *,
-        kept: int = GRAPHS_KEPT,
+        kept: int = MAX_GRAPHS,
         capture: Capture | None = None,
     ) -> None:
         if capture is None and torch.device(device).type == "cuda":
@@ -127,7 +127,7 @@ class GraphRunner:
         if self._capture is None:
             return function(*tensors)
         full_key = (key, *((tensor.shape, tensor.dtype) for tensor in tensors))
-        recording = self._recorded(full_key, function, tensors)
+        recording = self._find_or_record(full_key, function, tensors)
         if recording is None:
             return function(*tensors)
         for index, tensor in enumerate(tensors):
@@ -141,7 +141,7 @@ class GraphRunner:
         """Drop every graph and its memory, for instance before a model goes."""
         self._recordings.clear()
 
-    def _recorded(
+    def _find_or_record(
         self, key: Hashable, function: Function, tensors: list[Tensor]
     ) -> _Recording | None:
         if key in self._recordings:

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-_UNKNOWN_SHARE = 2 / 3
+_ASSUMED_FREE_SHARE = 2 / 3
 """Where a system doesn't say what is free, so much of what is built in is counted on."""
 
 _PROC = Path("/proc")
@@ -25,7 +25,7 @@ def available_memory(proc: Path = _PROC, cgroups: Path = _CGROUPS) -> int:
     try:
         available = _fields(proc / "meminfo", ":")["MemAvailable"] * 1024
     except (OSError, KeyError):
-        return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * _UNKNOWN_SHARE)
+        return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * _ASSUMED_FREE_SHARE)
     return min([available, *_left_in_groups(proc, cgroups)])
 
 

@@ -17,7 +17,7 @@ from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import THE_PATH, ErrorCode
 from reapaint_engine.protocol.params import AUTO
 
-_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
+_PARAMETER_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 
 _log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ def decide(sizes: Sizes, machine: Machine, requested: str = AUTO) -> DevicePlan:
     elif requested == "mps":
         plans = list(_on_mps(sizes, machine))
     else:
-        plans = list(_on_cards(sizes, _named(machine.cards, requested)))
+        plans = list(_on_cards(sizes, _find_cards(machine.cards, requested)))
     if not plans:
         raise _no_such_device(machine, requested)
     chosen = next((plan for plan in plans if plan.fits), plans[-1])
@@ -197,9 +197,9 @@ def _on_cpu(sizes: Sizes, machine: Machine) -> DevicePlan:
 
 
 def _needed(sizes: Sizes, model_dtype: str, codec_dtype: str, *, has_text: bool) -> int:
-    text = sizes.text_encoder * _BYTES[model_dtype] if has_text else 0
-    model = sizes.transformer * _BYTES[model_dtype]
-    return model + text + sizes.codec * _BYTES[codec_dtype] + sizes.working_bytes
+    text = sizes.text_encoder * _PARAMETER_BYTES[model_dtype] if has_text else 0
+    model = sizes.transformer * _PARAMETER_BYTES[model_dtype]
+    return model + text + sizes.codec * _PARAMETER_BYTES[codec_dtype] + sizes.working_bytes
 
 
 def _with_reason(chosen: DevicePlan, plans: list[DevicePlan]) -> DevicePlan:
@@ -213,7 +213,7 @@ def _with_reason(chosen: DevicePlan, plans: list[DevicePlan]) -> DevicePlan:
     return replace(chosen, reason=reason)
 
 
-def _named(cards: tuple[Card, ...], requested: str) -> tuple[Card, ...]:
+def _find_cards(cards: tuple[Card, ...], requested: str) -> tuple[Card, ...]:
     return tuple(card for card in cards if requested in ("cuda", f"cuda:{card.index}"))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-LIMIT_BYTES = 256 * 1024**2
+MAX_CACHE_BYTES = 256 * 1024**2
 """Hours of latents: one second of audio has 11 kB of them."""
 
 
@@ -22,7 +22,7 @@ class LatentCache:
         How much to keep; what was used longest ago goes first.
     """
 
-    def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
+    def __init__(self, limit_bytes: int = MAX_CACHE_BYTES) -> None:
         self._limit_bytes = limit_bytes
         self._kept: OrderedDict[bytes, Tensor] = OrderedDict()
         self._bytes = 0

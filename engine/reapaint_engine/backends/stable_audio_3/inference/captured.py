@@ -10,7 +10,7 @@ from reapaint_engine.backends.stable_audio_3.inference.noise import TakeNoise
 from reapaint_engine.backends.stable_audio_3.inference.sampling import Sampler, noise_draws, sample
 from reapaint_engine.backends.stable_audio_3.network.denoiser import Denoiser, PreparedJob
 
-WHOLE_RUN_STEPS = 8
+MAX_STEPS_PER_GRAPH = 8
 """Up to so many steps are one graph: tens of milliseconds on the GPUs that have them.
 
 A graph can't be left half way. A longer run is a graph per step, so that cancelling
@@ -48,7 +48,7 @@ def sample_captured(
     Tensor
         Clean latents (takes, latent_dim, latents), float32.
     """
-    if not runner.captures or not 0 < len(sigmas) - 1 <= WHOLE_RUN_STEPS:
+    if not runner.captures or not 0 < len(sigmas) - 1 <= MAX_STEPS_PER_GRAPH:
         return sample(
             lambda latents, step: _velocity(runner, denoiser, job, latents, step),
             noise,

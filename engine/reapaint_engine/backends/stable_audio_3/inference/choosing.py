@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import MODELS, Model, ModelKind
 from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan
 
-OVERRULE = "--model names another."
+OVERRULE_HINT = "--model names another."
 
 MUSIC, EFFECTS = ModelKind.MUSIC, ModelKind.SOUND_EFFECTS
 
@@ -67,7 +67,7 @@ _EFFECTS = {
 
 _WORD = re.compile(r"[a-z]+")
 _UNWANTED = re.compile(r"\b(?:no|not|without)\s+(?:any\s+)?[a-z]+(?:\s+(?:or|nor)\s+[a-z]+)*")
-_LONGEST_PHRASE = 3
+_MAX_PHRASE_WORDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def classify_prompt(prompt: str) -> PromptClass:
 # Wording
 
 
-def _listed() -> dict[str, tuple[ModelKind, int]]:
+def _list_phrases() -> dict[str, tuple[ModelKind, int]]:
     return {
         phrase.strip(): (kind, weight)
         for kind, lists in ((MUSIC, _MUSIC), (EFFECTS, _EFFECTS))
@@ -144,7 +144,7 @@ def _listed() -> dict[str, tuple[ModelKind, int]]:
     }
 
 
-_LISTED = _listed()
+_PHRASES = _list_phrases()
 
 
 def _known_words(text: str) -> Iterator[tuple[str, ModelKind, int]]:
@@ -152,11 +152,11 @@ def _known_words(text: str) -> Iterator[tuple[str, ModelKind, int]]:
     words = _WORD.findall(text)
     at = 0
     while at < len(words):
-        for length in range(min(_LONGEST_PHRASE, len(words) - at), 0, -1):
+        for length in range(min(_MAX_PHRASE_WORDS, len(words) - at), 0, -1):
             phrase = words[at : at + length]
-            listed = next((form for form in _forms(phrase) if form in _LISTED), None)
+            listed = next((form for form in _forms(phrase) if form in _PHRASES), None)
             if listed is not None:
-                yield " ".join(phrase), *_LISTED[listed]
+                yield " ".join(phrase), *_PHRASES[listed]
                 at += length
                 break
         else:
@@ -191,7 +191,7 @@ def _why(model: Model, prompt_class: PromptClass, plan: DevicePlan) -> str:
         why = _why_kind(prompt_class)
     else:
         why = f"of those that are here it comes closest to {prompt_class.kind.value}"
-    return f"{model.name}, for {why}; {OVERRULE}"
+    return f"{model.name}, for {why}; {OVERRULE_HINT}"
 
 
 def _why_kind(prompt_class: PromptClass) -> str:

@@ -37,7 +37,7 @@ class Codec:
     """
 
     def __init__(self, module: nn.Module, shape: CodecShape) -> None:
-        self.module = module if isinstance(module, Same) else _adopted(module, shape)
+        self.module = module if isinstance(module, Same) else _adopt(module, shape)
         self.hop = shape.hop
         self.latent_dim = shape.latent_dim
         self.channels = shape.audio_channels
@@ -174,7 +174,7 @@ def _receptive_field(shape: CodecShape) -> int:
     return sum(shape.encoder_transformer_depths) * shape.sliding_window
 
 
-def _adopted(module: nn.Module, shape: CodecShape) -> Same:
+def _adopt(module: nn.Module, shape: CodecShape) -> Same:
     """Put another module's weights under the same names into one of ours, shared."""
     with torch.device("meta"):
         own = make_codec_module(shape)

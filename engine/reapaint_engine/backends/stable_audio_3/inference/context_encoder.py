@@ -60,7 +60,7 @@ class ContextEncoder:
             with later callers: read it, do not write to it.
         """
         wanted = (Span(0, plan.heard_latents),) if is_whole else plan.kept
-        audio = torch.from_numpy(self._heard(window, plan, is_whole=is_whole))
+        audio = torch.from_numpy(self._read_heard(window, plan, is_whole=is_whole))
         if self._device.type == "cuda":
             audio = audio.pin_memory()
         return self._cache.latents(
@@ -71,7 +71,7 @@ class ContextEncoder:
             encode=lambda: self._encode_stretches(audio[None], wanted, plan.latents, on_progress),
         )
 
-    def _heard(
+    def _read_heard(
         self, window: Window, plan: LatentPlan, *, is_whole: bool
     ) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
         audio = np.zeros((self._codec.channels, plan.latents * plan.hop), np.float32)

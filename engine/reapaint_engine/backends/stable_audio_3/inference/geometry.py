@@ -36,7 +36,7 @@ class LatentPlan:
 
     def mask_of(self, span: Span) -> Span:
         """Return the latents that a span of the window lies in."""
-        return _grown(span.shifted(-self.heard.start), self.hop, self.heard_latents)
+        return _grow(span.shifted(-self.heard.start), self.hop, self.heard_latents)
 
 
 def plan_latents(
@@ -71,14 +71,14 @@ def plan_latents(
         ``too_large``: the spans alone are longer than the model takes.
     """
     headroom = round(HEADROOM_S * sample_rate)
-    heard = _heard(
+    heard = _find_heard(
         spans, frames=frames, max_frames=max_frames - headroom, hop=hop, sample_rate=sample_rate
     )
     heard_latents = -(-heard.length // hop)
     latents = -(-(heard.length + headroom) // hop)
     masks: list[Span] = []
     for span in spans:
-        mask = _grown(span.shifted(-heard.start), hop, heard_latents)
+        mask = _grow(span.shifted(-heard.start), hop, heard_latents)
         if masks and mask.start <= masks[-1].end:
             mask = Span(masks.pop().start, mask.end)
         masks.append(mask)
@@ -91,11 +91,11 @@ def plan_latents(
     )
 
 
-def _grown(span: Span, hop: int, latents: int) -> Span:
+def _grow(span: Span, hop: int, latents: int) -> Span:
     return Span(span.start // hop, min(-(-span.end // hop), latents))
 
 
-def _heard(
+def _find_heard(
     spans: Sequence[Span], *, frames: int, max_frames: int, hop: int, sample_rate: int
 ) -> Span:
     """Return the frames that the model hears: at most what it takes, around the spans."""

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 DEFAULT_SCALE = {Objective.DISTILLED: 1.0, Objective.BASE: 7.0}
 """What the makers sample each kind of checkpoint with; a distilled one has it built in."""
 
-LARGEST_STEP = 0.5
+MAX_STEP_RATIO = 0.5
 """How far the fence lets guidance move one latent, as a share of that latent's length.
 
 A turn of at most 30 degrees: enough to hear, and too little to leave what a distilled
 model knows as sound. A bound by reasoning, not tuned by ear.
 """
 
-SMALLEST_LENGTH = 1e-8
+MIN_LENGTH = 1e-8
 """Keeps an all-zero latent from dividing by zero."""
 
 
@@ -98,7 +98,7 @@ def guide(
     if projection:
         along = (push * conditional).sum(dim=(-1, -2), keepdim=True)
         length = (conditional * conditional).sum(dim=(-1, -2), keepdim=True)
-        push = push - projection * along / length.clamp(min=SMALLEST_LENGTH**2) * conditional
+        push = push - projection * along / length.clamp(min=MIN_LENGTH**2) * conditional
     return conditional + (scale - 1) * push
 
 
@@ -114,7 +114,7 @@ def fence(guided: Tensor, conditional: Tensor) -> Tensor:
     -------
     Tensor
         Shape (takes, latent_dim, latents), float32; every latent as long as in
-        ``conditional``, and within ``arcsin(LARGEST_STEP)`` of its direction.
+        ``conditional``, and within ``arcsin(MAX_STEP_RATIO)`` of its direction.
 
     Notes
     -----
@@ -127,8 +127,8 @@ def fence(guided: Tensor, conditional: Tensor) -> Tensor:
     """
     length = conditional.norm(dim=-2, keepdim=True)
     step = guided - conditional
-    step_length = step.norm(dim=-2, keepdim=True).clamp(min=SMALLEST_LENGTH)
-    near = conditional + step * (LARGEST_STEP * length / step_length).clamp(max=1)
-    near_length = near.norm(dim=-2, keepdim=True).clamp(min=SMALLEST_LENGTH)
+    step_length = step.norm(dim=-2, keepdim=True).clamp(min=MIN_LENGTH)
+    near = conditional + step * (MAX_STEP_RATIO * length / step_length).clamp(max=1)
+    near_length = near.norm(dim=-2, keepdim=True).clamp(min=MIN_LENGTH)
     fenced: Tensor = near * (length / near_length)
     return fenced

@@ -10,7 +10,7 @@ from typing import Generic, Protocol, TypeVar
 from reapaint_engine.backends.base import JobControl
 from reapaint_engine.protocol.progress import OnFraction, Stage
 
-WAIT_S = 0.1
+CANCEL_CHECK_S = 0.1
 """How often a job that waits for its model looks whether it was cancelled."""
 
 _log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class ModelHolder(Generic[Held]):
                 if self._failure is not None:
                     raise self._failure
                 self._want(folder)
-                self._changed.wait(WAIT_S)
+                self._changed.wait(CANCEL_CHECK_S)
             assert self._model is not None, "a held model exists"
             self._stop_timer()
             self._users += 1

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import Checkpoint
     from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan
 
-PASSING_BYTES = 64 * 2**20
+MAX_CONVERTED_BYTES = 64 * 2**20
 """After so much was read only to be converted, its pages are let go."""
 
 PAGE_BYTES = 4096
@@ -117,7 +117,7 @@ def load(checkpoint: Checkpoint, plan: DevicePlan, on_progress: OnFraction) -> P
     total = sum(_stored(a, name).size for a in assignments.values() for name in a.names())
     progress = _Progress(total, on_progress)
     tokenizer = load_tokenizer(tokenizer_folder(checkpoint.folder, checkpoint.layout))
-    with _reading_weights(checkpoint.folder, plan):
+    with _reporting_errors(checkpoint.folder, plan):
         for assignment in assignments.values():
             _fill(assignment, progress)
     networks = {part: assignment.module for part, assignment in assignments.items()}
@@ -240,7 +240,7 @@ class _Reader:
 
     def take(self, stored: StoredTensor) -> Tensor:
         """Return a tensor that is soon converted to another."""
-        if self._passed > PASSING_BYTES:
+        if self._passed > MAX_CONVERTED_BYTES:
             self._passing.clear()
             self._passed = 0
         if stored.path not in self._passing:
@@ -259,7 +259,7 @@ def _fill(assignment: _Assignment, progress: _Progress) -> None:
         progress.add(stored.size)
     for name, buffer in assignment.module.state_dict().items():
         if is_computed(name):
-            state[name] = _computed(assignment.module, name, buffer).to(assignment.device)
+            state[name] = _compute(assignment.module, name, buffer).to(assignment.device)
     assignment.module.load_state_dict(state, strict=True, assign=True)
 
 
@@ -279,7 +279,7 @@ def _read(reader: _Reader, assignment: _Assignment, name: str, stored: StoredTen
     return made
 
 
-def _computed(module: Any, name: str, buffer: Tensor) -> Tensor:
+def _compute(module: Any, name: str, buffer: Tensor) -> Tensor:
     """Return what follows from the settings; ``repair`` fills in the rotary frequencies."""
     if name == "freqs":
         fresh: Any = type(module)(**module.config)
@@ -288,7 +288,7 @@ def _computed(module: Any, name: str, buffer: Tensor) -> Tensor:
 
 
 @contextmanager
-def _reading_weights(folder: Path, plan: DevicePlan) -> Iterator[None]:
+def _reporting_errors(folder: Path, plan: DevicePlan) -> Iterator[None]:
     """Say in a sentence what can go wrong while weights are read."""
     try:
         yield

@@ -33,7 +33,7 @@ from reapaint_engine.protocol.errors import reason_of
 _WRAPPERS = ("base_model", "diffusion_model", "model", "transformer")
 """What trainers put before a layer's name."""
 
-_SMALLEST = 1e-12
+_LENGTH_EPS = 1e-12
 """Added to lengths before dividing, as in training."""
 
 
@@ -148,7 +148,7 @@ class AdapterStack:
         original = self._originals.setdefault(name, weight.to("cpu"))
         adapted = original.to(weight.device, torch.float32).flatten(1)
         for change in changes:
-            adapted = _changed(adapted, change)
+            adapted = _apply(adapted, change)
         _set_weight(target, adapted.view(original.shape).to(weight.device, weight.dtype))
 
     def _restore(self, name: str) -> None:
@@ -156,7 +156,7 @@ class AdapterStack:
         _set_weight(target, self._originals.pop(name).to(target.weight.device))
 
 
-def _changed(weight: Tensor, change: _Change) -> Tensor:
+def _apply(weight: Tensor, change: _Change) -> Tensor:
     """Return a weight of shape (outputs, inputs), float32, as an adapter changes it.
 
     Notes
@@ -166,15 +166,15 @@ def _changed(weight: Tensor, change: _Change) -> Tensor:
     trained ones at any strength.
     """
     layer, device = change.layer, weight.device
-    up = _in_order(_load(layer.up, device).flatten(1), change.row_order)
+    up = _reorder(_load(layer.up, device).flatten(1), change.row_order)
     down = _load(layer.down, device).flatten(1)
     adapted = torch.addmm(weight, up, down, alpha=layer.scale * change.strength)
     if layer.row_lengths is not None:
-        lengths = _in_order(_load(layer.row_lengths, device).view(-1, 1), change.row_order)
-        adapted *= lengths / (adapted.norm(dim=1, keepdim=True) + _SMALLEST)
+        lengths = _reorder(_load(layer.row_lengths, device).view(-1, 1), change.row_order)
+        adapted *= lengths / (adapted.norm(dim=1, keepdim=True) + _LENGTH_EPS)
     if layer.column_lengths is not None:
         lengths = _load(layer.column_lengths, device).view(1, -1)
-        adapted *= lengths / (adapted.norm(dim=0, keepdim=True) + _SMALLEST)
+        adapted *= lengths / (adapted.norm(dim=0, keepdim=True) + _LENGTH_EPS)
     return adapted
 
 
@@ -190,7 +190,7 @@ def _load(stored: StoredTensor, device: torch.device) -> Tensor:
     return tensor.float()
 
 
-def _in_order(rows: Tensor, order: tuple[int, ...] | None) -> Tensor:
+def _reorder(rows: Tensor, order: tuple[int, ...] | None) -> Tensor:
     if order is None:
         return rows
     groups = rows.chunk(len(order))

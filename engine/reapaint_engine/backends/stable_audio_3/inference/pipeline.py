@@ -62,10 +62,10 @@ from reapaint_engine.protocol.spans import Span
 
 _log = logging.getLogger(__name__)
 
-ENCODED, SAMPLED = 0.15, 0.85
+ENCODED_FRACTION, SAMPLED_FRACTION = 0.15, 0.85
 """How much of a job is done after encoding, and after sampling."""
 
-LOADED = 0.9
+LOADED_FRACTION = 0.9
 """How much of loading is reading; the rest is the check of the device."""
 
 
@@ -86,7 +86,7 @@ def load_model(
     """
     try:
         with torch.inference_mode():
-            parts = load(checkpoint, plan, lambda fraction: on_progress(LOADED * fraction))
+            parts = load(checkpoint, plan, lambda fraction: on_progress(LOADED_FRACTION * fraction))
             check_parts(parts, plan, checkpoint.settings)
             model = LoadedModel(name, checkpoint, parts, plan, hide_replaced=hide_replaced)
             model.warm_up()
@@ -225,7 +225,7 @@ class LoadedModel:
         latents = self._context.encode(
             window,
             plan,
-            lambda fraction: control.step(Stage.ENCODE, ENCODED * fraction),
+            lambda fraction: control.step(Stage.ENCODE, ENCODED_FRACTION * fraction),
             is_whole=params.strength < 1,
         )
         steps = params.steps or DEFAULT_STEPS[settings.objective]
@@ -300,7 +300,7 @@ class LoadedModel:
 
     def _make(self, job: "_Job", seeds: Sequence[int], share: "_Share") -> list[Fill]:
         sampler = sampler_for(self.settings.objective)
-        share.step(Stage.SAMPLE, ENCODED)
+        share.step(Stage.SAMPLE, ENCODED_FRACTION)
         shape = (self.codec.latent_dim, job.plan.latents)
         noise = TakeNoise(seeds, shape, noise_draws(sampler, job.sigmas), self._device)
         latents = sample_captured(
@@ -313,7 +313,7 @@ class LoadedModel:
             guidance=job.guidance,
             initial=job.latents,
             on_step=lambda step: share.step(
-                Stage.SAMPLE, ENCODED + (SAMPLED - ENCODED) * step / max(1, len(job.sigmas) - 1)
+                Stage.SAMPLE, ENCODED_FRACTION + (SAMPLED_FRACTION - ENCODED_FRACTION) * step / max(1, len(job.sigmas) - 1)
             ),
         )
         # What is kept is known: new audio then joins the true context, not its likeness.
@@ -330,12 +330,12 @@ class LoadedModel:
         """Return each take's passage for a span, with a latent more on each side."""
         mask = plan.mask_of(span)
         first, last = max(mask.start - 1, 0), min(mask.end + 1, plan.latents)
-        share.step(Stage.DECODE, SAMPLED)
+        share.step(Stage.DECODE, SAMPLED_FRACTION)
         audio = self.codec.decode_range(
             latents,
             first,
             last,
-            lambda fraction: share.step(Stage.DECODE, SAMPLED + (1 - SAMPLED) * fraction),
+            lambda fraction: share.step(Stage.DECODE, SAMPLED_FRACTION + (1 - SAMPLED_FRACTION) * fraction),
         )
         start = plan.heard.start + first * plan.hop
         return [Passage(start, np.ascontiguousarray(take)) for take in to_host(audio).numpy()]
@@ -375,8 +375,8 @@ class _Share:
 
     def step(self, stage: Stage, fraction: float) -> None:
         """Report a fraction of the job as it would be with this batch alone."""
-        done = (self.made + self.batch * (fraction - ENCODED) / (1 - ENCODED)) / self.takes
-        self.control.step(stage, ENCODED + (1 - ENCODED) * done)
+        done = (self.made + self.batch * (fraction - ENCODED_FRACTION) / (1 - ENCODED_FRACTION)) / self.takes
+        self.control.step(stage, ENCODED_FRACTION + (1 - ENCODED_FRACTION) * done)
 
 
 def _mask(plan: LatentPlan) -> Tensor:

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 DEFAULT_STEPS = {Objective.DISTILLED: 8, Objective.BASE: 50}
 """What the makers sample each kind of checkpoint with."""
 
-NOISIEST_LOG_SNR = -6.2
-CLEANEST_LOG_SNR = 2.0
+MIN_LOG_SNR = -6.2
+MAX_LOG_SNR = 2.0
 """Between these two, steps are spread evenly, whatever the length; the makers' schedule."""
 
-LEAST_LOG_SNR_RANGE = 1.0
+MIN_LOG_SNR_RANGE = 1.0
 """So far apart are a run's two ends at least, so that a faint start has a way to go."""
 
-FAINTEST_START = 1e-4
+MIN_START_SIGMA = 1e-4
 """Noise 80 dB below the latents changes nothing, and there is nothing to remove."""
 
-ROUNDING_STRIDES = 1e-9
+TOLERANCE_STRIDES = 1e-9
 """Far more than float64 errs by: a whole number of strides must not become one more."""
 
 
@@ -65,7 +65,7 @@ def log_snr_sigmas(steps: int, start: float = 1.0) -> list[float]:
         How many a full run takes, at least 1; one from further down takes its share.
     start
         The first level, 0 to 1: the share of noise in what the run begins with. Below
-        ``FAINTEST_START`` there is nothing to do.
+        ``MIN_START_SIGMA`` there is nothing to do.
 
     Returns
     -------
@@ -91,14 +91,14 @@ def log_snr_sigmas(steps: int, start: float = 1.0) -> list[float]:
 
     if steps < 1 or not 0 <= start <= 1:
         raise ValueError(f"{steps} steps from {start} are no schedule")
-    if start < FAINTEST_START:
+    if start < MIN_START_SIGMA:
         return [0.0]
-    first = NOISIEST_LOG_SNR
+    first = MIN_LOG_SNR
     if start < 1:
         first = max(first, math.log((1 - start) / start))
-    last = max(CLEANEST_LOG_SNR, first + LEAST_LOG_SNR_RANGE)
-    share = (last - first) / (CLEANEST_LOG_SNR - NOISIEST_LOG_SNR)
-    strides = math.ceil(steps * share - ROUNDING_STRIDES)
+    last = max(MAX_LOG_SNR, first + MIN_LOG_SNR_RANGE)
+    share = (last - first) / (MAX_LOG_SNR - MIN_LOG_SNR)
+    strides = math.ceil(steps * share - TOLERANCE_STRIDES)
     log_snr = last - torch.linspace(1, 0, strides + 1) * (last - first)
     sigmas = torch.sigmoid(-log_snr)
     sigmas[0], sigmas[-1] = start, 0

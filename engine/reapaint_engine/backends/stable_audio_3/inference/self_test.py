@@ -23,7 +23,7 @@ from reapaint_engine.backends.stable_audio_3.network.same_blocks import Layer
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
 
-TOLERANCES = {torch.float32: 1e-3, torch.float16: 3e-2, torch.bfloat16: 1.5e-1}
+MAX_RELATIVE_ERROR = {torch.float32: 1e-3, torch.float16: 3e-2, torch.bfloat16: 1.5e-1}
 """Largest relative error of one layer by its precision, several times what is measured
 on devices that work: 2e-6, 3e-3 and 2e-2."""
 
@@ -48,13 +48,13 @@ def check_layers(name: str, layers: Sequence[nn.Module], run: Callable[[], Tenso
     JobError
         ``device_failed``: something is not finite, silent, or wrong.
     """
-    with _recorded(layers) as calls:
+    with _recording_calls(layers) as calls:
         output = run()
     _check_sound(name, output)
     for number, layer in enumerate(layers, start=1):
         arguments, keywords, on_device = calls[layer]
         error = _relative_error(layer, arguments, keywords, on_device)
-        if not error <= TOLERANCES[_precision(layer, on_device)]:
+        if not error <= MAX_RELATIVE_ERROR[_precision(layer, on_device)]:
             raise _broken(f"layer {number} of its {name} is off by {error:.1%}")
 
 
@@ -75,7 +75,7 @@ SelfTestCall = tuple[tuple[Any, ...], dict[str, Any], Tensor]
 
 
 @contextmanager
-def _recorded(layers: Sequence[nn.Module]) -> Iterator[dict[nn.Module, SelfTestCall]]:
+def _recording_calls(layers: Sequence[nn.Module]) -> Iterator[dict[nn.Module, SelfTestCall]]:
     """Keep each layer's last call: its input and what came of it."""
     calls: dict[nn.Module, SelfTestCall] = {}
     given: dict[nn.Module, tuple[tuple[Any, ...], dict[str, Any]]] = {}

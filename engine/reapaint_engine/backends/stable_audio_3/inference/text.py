@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-REMEMBERED = 32
+MAX_REMEMBERED_PROMPTS = 32
 """Prompts kept; one of 256 tokens takes 0.8 MB."""
 
 
@@ -64,7 +64,7 @@ class TextEncoder:
         ids, unheard = self._tokenize(prompt)
         encoded = EncodedText(self._embed(ids), unheard)
         self._remembered[prompt] = encoded
-        if len(self._remembered) > REMEMBERED:
+        if len(self._remembered) > MAX_REMEMBERED_PROMPTS:
             self._remembered.popitem(last=False)
         return encoded
 

@@ -33,7 +33,7 @@ from reapaint_engine.backends.stable_audio_3.network.projections import (
 BLOCK_EPS = 1e-5
 """What the blocks' norms were trained with; diffusers has 1e-6, which moves medium by 0.2 %."""
 
-LENGTHS_REMEMBERED = 2
+MAX_ROTARY_TABLES = 2
 """For so many sequence lengths are rotary tables kept: a job's, and the one before."""
 
 _GAIN_ATTN, _SHIFT_ATTN, _GATE_ATTN, _GAIN_FF, _SHIFT_FF, _GATE_FF = range(6)
@@ -256,7 +256,7 @@ class Denoiser:
             gains = torch.stack([block.head_gains for block in self._blocks])
             self._rotary[rows] = rotary_tables(gains, rows)
         self._rotary.move_to_end(rows)
-        while len(self._rotary) > LENGTHS_REMEMBERED:
+        while len(self._rotary) > MAX_ROTARY_TABLES:
             self._rotary.popitem(last=False)
         return self._rotary[rows]
 
@@ -280,7 +280,7 @@ class _Block:
     def attend_to_itself(self, x: Tensor, job: PreparedJob, step: int, index: int) -> Tensor:
         """Add gated self-attention to ``x``, in place."""
         modulation = job.modulation[step, index]
-        normed = _normalised(x, modulation[_GAIN_ATTN], modulation[_SHIFT_ATTN])
+        normed = _normalise(x, modulation[_GAIN_ATTN], modulation[_SHIFT_ATTN])
         parts = self._by_part(self._qkv(normed).flatten(0, 1))
         heads = parts[:, :, :-1].float()
         heads = heads.view(*parts.shape[:2], 2, -1, parts.shape[-1])
@@ -293,13 +293,13 @@ class _Block:
 
     def attend_to_context(self, x: Tensor, job: PreparedJob, index: int) -> Tensor:
         """Return ``x`` with what it takes from the context."""
-        normed = _normalised(x, self._context_gain)
+        normed = _normalise(x, self._context_gain)
         return self.context.add_to(x, normed, job.keys[index], job.values[index], job.context_mask)
 
     def feed_forward(self, x: Tensor, job: PreparedJob, step: int, index: int) -> Tensor:
         """Add the gated feed-forward to ``x``, in place."""
         modulation = job.modulation[step, index]
-        normed = _normalised(x, modulation[_GAIN_FF], modulation[_SHIFT_FF])
+        normed = _normalise(x, modulation[_GAIN_FF], modulation[_SHIFT_FF])
         return x.addcmul_(self._down(self._up(normed)), modulation[_GATE_FF])
 
     def _for_halves(self, values: Tensor) -> Tensor:
@@ -352,7 +352,7 @@ def _in_float32(layers: Any, x: Tensor) -> Tensor:
     return x
 
 
-def _normalised(x: Tensor, gain: Tensor, shift: Tensor | None = None) -> Tensor:
+def _normalise(x: Tensor, gain: Tensor, shift: Tensor | None = None) -> Tensor:
     """Bring the last axis to a mean square of 1, then scale and shift it.
 
     The mean square is summed in float32, and rounded only as a factor of its row.

@@ -34,7 +34,7 @@ class PackedProjection:
         self._shape = layer.weight.shape
         self._weight = _ops().mkldnn._reorder_linear_weight(layer.weight.detach(), None)
         self._bias = None if layer.bias is None else layer.bias.detach()
-        layer.weight = _nothing(layer.weight)
+        layer.weight = _empty_parameter(layer.weight)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Project the last axis of ``x``."""
@@ -69,7 +69,7 @@ class PackedGatedProjection:
         self._values, self._gates = (reorder(half.contiguous(), None) for half in weights)
         bias = layer.bias.detach()
         self._values_bias, self._gates_bias = (half.contiguous() for half in bias.chunk(2))
-        layer.weight = _nothing(layer.weight)
+        layer.weight = _empty_parameter(layer.weight)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Project the last axis of ``x`` and gate it."""
@@ -141,5 +141,5 @@ def _pointwise_with(
     return result
 
 
-def _nothing(weight: Tensor) -> nn.Parameter:
+def _empty_parameter(weight: Tensor) -> nn.Parameter:
     return nn.Parameter(weight.new_empty(0), requires_grad=False)

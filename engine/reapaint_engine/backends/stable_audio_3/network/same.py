@@ -21,7 +21,7 @@ from reapaint_engine.protocol.progress import OnFraction
 CPU_ROWS = 1224
 """Tokens at a time on a CPU: enough for its matrix product, few enough for its cache."""
 
-DEVICE_ROWS = 16320
+GPU_ROWS = 16320
 """Tokens at a time on a GPU: enough to fill it; SAME-L then needs about a gigabyte in half."""
 
 
@@ -147,7 +147,7 @@ class Resampler(nn.Module):
         new = self.new_tokens[None].expand(*given.shape[:2], asked, -1)
         tokens = torch.cat((given.float(), new.float()), dim=2).flatten(1, 2)
         layers = cast("list[Layer]", list(self.transformers))
-        rows = CPU_ROWS if tokens.device.type == "cpu" else DEVICE_ROWS
+        rows = CPU_ROWS if tokens.device.type == "cpu" else GPU_ROWS
         if self.is_folded:
             made = run_folded(
                 layers,
@@ -194,7 +194,7 @@ class Encoder(nn.Module):
         Tensor
             Shape (batch, L, latent_dim); float32, bfloat16 or float16, as the weights.
         """
-        rows = _in_turn(self.blocks, rows, on_progress)
+        rows = _run_in_turn(self.blocks, rows, on_progress)
         return cast("Tensor", self.proj(rows.to(self.proj.weight.dtype)))
 
 
@@ -224,7 +224,7 @@ class Decoder(nn.Module):
             the last block maps no channels.
         """
         rows = self.proj(latents.to(self.proj.weight.dtype))
-        return _in_turn(self.blocks, rows, on_progress)
+        return _run_in_turn(self.blocks, rows, on_progress)
 
 
 class Bottleneck(nn.Module):
@@ -347,7 +347,7 @@ def _layers(shape: CodecShape, level: int, dim: int, *, is_encoder: bool) -> Ite
         )
 
 
-def _in_turn(blocks: nn.ModuleList, rows: Tensor, on_progress: OnFraction) -> Tensor:
+def _run_in_turn(blocks: nn.ModuleList, rows: Tensor, on_progress: OnFraction) -> Tensor:
     for number, block in enumerate(blocks):
 
         def report(done: float, number: int = number) -> None:

@@ -119,12 +119,12 @@ class View:
         Tensor
             Shape (batch, asking rows, ...), the same dtype.
         """
-        return self._kept(rows[:, self.reach : rows.shape[1] - self.reach], 1)
+        return self._keep_tokens(rows[:, self.reach : rows.shape[1] - self.reach], 1)
 
     def only(self, keep: slice) -> "View":
         """Return the same view with fewer tokens asking."""
         narrowed = replace(self, keep=keep)
-        kept = narrowed._kept  # noqa: SLF001 - another view
+        kept = narrowed._keep_tokens  # noqa: SLF001 - another view
         asking = Rotation(kept(self.asking.cos, 0), kept(self.asking.sin, 0))
         mask = None if self.mask is None else kept(self.mask, 2)
         return replace(narrowed, asking=asking, mask=mask)
@@ -177,7 +177,7 @@ class View:
             return self.mask
         return self.mask.repeat(batch, 1, 1, 1)
 
-    def _kept(self, rows: Tensor, dim: int) -> Tensor:
+    def _keep_tokens(self, rows: Tensor, dim: int) -> Tensor:
         if self.keep is None:
             return rows
         tokens = range(self.segment)[self.keep]

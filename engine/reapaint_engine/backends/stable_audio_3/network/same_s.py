@@ -53,7 +53,7 @@ def run_folded(
     """
     batch, half = tokens.shape[0], len(layers) // 2
     first, second = layers[:half], layers[half:]
-    x = _through(
+    x = _run_layers(
         first,
         tokens,
         segment=segment,
@@ -62,7 +62,7 @@ def run_folded(
         on_progress=lambda done: on_progress(done / 2),
     )
     x = torch.cat((x[:, :segment], x, x[:, -segment:]), dim=1)
-    x = _through(
+    x = _run_layers(
         second,
         x,
         segment=segment,
@@ -74,7 +74,7 @@ def run_folded(
     return x.view(batch, -1, kept, x.shape[-1])[:, 1:-1]
 
 
-def _through(
+def _run_layers(
     layers: Sequence[Layer],
     tokens: Tensor,
     *,

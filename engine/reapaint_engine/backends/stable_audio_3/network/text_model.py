@@ -28,7 +28,7 @@ def build_text_encoder(folder: Path, device: str) -> nn.Module:
     JobError
         ``model_broken``: the configuration describes nothing that can be built.
     """
-    with _refusing(folder / "config.json"):
+    with _reporting_broken(folder / "config.json"):
         config = T5GemmaConfig.from_pretrained(folder, local_files_only=True)
         # The published folder is of the whole model, encoder and decoder.
         config.is_encoder_decoder = False
@@ -48,12 +48,12 @@ def load_tokenizer(folder: Path) -> Any:
     JobError
         ``model_broken``: it can't be read.
     """
-    with _refusing(folder / "tokenizer.json"):
+    with _reporting_broken(folder / "tokenizer.json"):
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 @contextmanager
-def _refusing(path: Path) -> Iterator[None]:
+def _reporting_broken(path: Path) -> Iterator[None]:
     """Name the file that transformers could not use.
 
     It is handed what a file says, and raises whatever that leads to: exceptions of its own,

@@ -13,7 +13,7 @@ import pytest
 from reapaint_engine.backends.stable_audio_3.checkpoint import hub, installing
 from reapaint_engine.backends.stable_audio_3.checkpoint.catalog import find_model
 from reapaint_engine.backends.stable_audio_3.checkpoint.errors import StoreError
-from reapaint_engine.backends.stable_audio_3.checkpoint.hub import TRIES, HubSource
+from reapaint_engine.backends.stable_audio_3.checkpoint.hub import MAX_EMPTY_ATTEMPTS, HubSource
 from reapaint_engine.backends.stable_audio_3.checkpoint.installing import install
 from reapaint_engine.backends.stable_audio_3.checkpoint.store import (
     Installed,
@@ -137,7 +137,7 @@ def test_a_line_that_breaks_again_and_again(stand_in: StandInHub) -> None:
     pauses: list[float] = []
     installed = _get(stand_in, pauses.append)
     assert verify(installed) == ()
-    assert len(pauses) == 8  # more than TRIES, for each attempt brought something
+    assert len(pauses) == 8  # more than MAX_EMPTY_ATTEMPTS, for each attempt brought something
 
 
 def test_a_line_that_brings_nothing_is_given_up(stand_in: StandInHub) -> None:
@@ -145,7 +145,7 @@ def test_a_line_that_brings_nothing_is_given_up(stand_in: StandInHub) -> None:
     error = _refuse(stand_in)
     assert error.code == "hub_unreachable"
     assert "is kept" in error.hint
-    assert stand_in.cuts_left == 99 - TRIES
+    assert stand_in.cuts_left == 99 - MAX_EMPTY_ATTEMPTS
 
 
 def test_a_server_that_knows_no_ranges_starts_again(stand_in: StandInHub) -> None:
@@ -281,7 +281,7 @@ def test_other_refusals(
     assert _refuse(stand_in).code == code
     asked = [path for _, path, _ in stand_in.requests if "/resolve/" in path]
     if where == "refusal":
-        assert len(asked) == (TRIES if code == "hub_unreachable" else 1)
+        assert len(asked) == (MAX_EMPTY_ATTEMPTS if code == "hub_unreachable" else 1)
 
 
 def test_a_sign_in_page_in_the_hubs_place(stand_in: StandInHub) -> None:

@@ -14,7 +14,7 @@ from reapaint_engine.backends.stable_audio_3.device.graphs import (
     bucket_length,
 )
 from reapaint_engine.backends.stable_audio_3.inference.captured import (
-    WHOLE_RUN_STEPS,
+    MAX_STEPS_PER_GRAPH,
     sample_captured,
 )
 from reapaint_engine.backends.stable_audio_3.inference.guidance import Guidance
@@ -228,7 +228,7 @@ class Run:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("steps", [3, WHOLE_RUN_STEPS + 1])
+@pytest.mark.parametrize("steps", [3, MAX_STEPS_PER_GRAPH + 1])
 @pytest.mark.parametrize(
     ("sampler", "scale", "start"),
     [
@@ -250,11 +250,11 @@ def test_a_captured_run_is_the_run(
     if capture is not None:
         assert capture.attempts == 1
         made = len(run.sigmas) - 1
-        replays = 4 if made <= WHOLE_RUN_STEPS else 4 * made
+        replays = 4 if made <= MAX_STEPS_PER_GRAPH else 4 * made
         assert capture.graphs[0].replays == replays
 
 
-@pytest.mark.parametrize(("steps", "told"), [(WHOLE_RUN_STEPS, 1), (WHOLE_RUN_STEPS + 1, 9)])
+@pytest.mark.parametrize(("steps", "told"), [(MAX_STEPS_PER_GRAPH, 1), (MAX_STEPS_PER_GRAPH + 1, 9)])
 def test_a_long_run_can_be_left_between_steps(steps: int, told: int) -> None:
     run = Run("stand-in", steps, Sampler.PING_PONG, 1.0, 1.0)
     seen: list[int] = []

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from reapaint_engine.backends.stable_audio_3.checkpoint.settings import Objective
 from reapaint_engine.backends.stable_audio_3.inference.guidance import (
-    LARGEST_STEP,
+    MAX_STEP_RATIO,
     Guidance,
     fence,
     guide,
@@ -78,7 +78,7 @@ def test_the_fence_bounds_each_latents_turn(scale: float) -> None:
     conditional = latents(1)
     fenced = fence(guide(conditional, latents(2), scale), conditional)
     cosines = (fenced * conditional).sum(dim=1) / lengths(conditional).square()
-    assert cosines.min() >= math.cos(math.asin(LARGEST_STEP)) - 1e-5
+    assert cosines.min() >= math.cos(math.asin(MAX_STEP_RATIO)) - 1e-5
     assert cosines.min() < 0.99
 
 

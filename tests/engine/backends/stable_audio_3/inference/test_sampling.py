@@ -16,7 +16,7 @@ from reapaint_engine.backends.stable_audio_3.inference.guidance import Guidance
 from reapaint_engine.backends.stable_audio_3.inference.noise import TakeNoise
 from reapaint_engine.backends.stable_audio_3.inference.sampling import (
     DEFAULT_STEPS,
-    FAINTEST_START,
+    MIN_START_SIGMA,
     Sampler,
     Velocity,
     log_snr_sigmas,
@@ -124,7 +124,7 @@ def test_sigmas_are_even_in_log_snr(steps: int) -> None:
     assert sigmas[1:-1] == pytest.approx(expected, rel=1e-5)
 
 
-@given(steps=st.integers(1, 100), start=st.floats(FAINTEST_START, 1))
+@given(steps=st.integers(1, 100), start=st.floats(MIN_START_SIGMA, 1))
 def test_sigmas_fall_strictly_from_the_start_to_zero(steps: int, start: float) -> None:
     sigmas = log_snr_sigmas(steps, start)
     assert 2 <= len(sigmas) <= steps + 1
@@ -133,7 +133,7 @@ def test_sigmas_fall_strictly_from_the_start_to_zero(steps: int, start: float) -
     assert all(above > below for above, below in pairwise(sigmas))
 
 
-@given(steps=st.integers(1, 100), start=st.floats(FAINTEST_START, 0.99))
+@given(steps=st.integers(1, 100), start=st.floats(MIN_START_SIGMA, 0.99))
 def test_a_partial_run_goes_on_in_a_full_runs_strides(steps: int, start: float) -> None:
     sigmas = np.array(log_snr_sigmas(steps, start)[:-1])
     strides = np.diff(np.log((1 - sigmas) / sigmas))
@@ -156,7 +156,7 @@ def test_a_partial_run_never_gets_louder_than_its_start() -> None:
 
 
 def test_a_start_too_faint_to_hear_has_nothing_to_do() -> None:
-    assert log_snr_sigmas(8, 0.0) == log_snr_sigmas(8, FAINTEST_START / 2) == [0.0]
+    assert log_snr_sigmas(8, 0.0) == log_snr_sigmas(8, MIN_START_SIGMA / 2) == [0.0]
 
 
 @pytest.mark.parametrize(("steps", "start"), [(0, 1.0), (8, -0.1), (8, 1.1), (8, math.nan)])

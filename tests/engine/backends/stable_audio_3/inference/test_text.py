@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from reapaint_engine.backends.stable_audio_3.inference.text import REMEMBERED, TextEncoder
+from reapaint_engine.backends.stable_audio_3.inference.text import MAX_REMEMBERED_PROMPTS, TextEncoder
 from tests.tiny_checkpoints import make_tiny_parts
 
 MAX_TOKENS = 32
@@ -118,7 +118,7 @@ def test_a_prompt_is_encoded_once(encoder: TextEncoder, module: Counting) -> Non
 
 @torch.inference_mode()
 def test_the_prompt_least_lately_used_is_forgotten(encoder: TextEncoder) -> None:
-    for number in range(REMEMBERED):
+    for number in range(MAX_REMEMBERED_PROMPTS):
         encoder.encode(f"{number}")
     encoder.encode("0")
     encoder.encode("one more")
