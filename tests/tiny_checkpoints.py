@@ -22,7 +22,7 @@ from transformers import (
     T5GemmaModuleConfig,
 )
 
-from reapaint_engine.backends.stable_audio_3.checkpoint.diffusers_config import LONGEST_FRAMES
+from reapaint_engine.backends.stable_audio_3.checkpoint.diffusers_config import MAX_FRAMES
 from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
     CodecKind,
     CodecShape,
@@ -161,7 +161,7 @@ def write_diffusers(
     index = json.dumps(_MODEL_INDEX, indent=2)
     (folder / "model_index.json").write_text(index, encoding="utf-8")
     # This layout doesn't tell how much audio a model was made for.
-    return replace(settings, max_frames=LONGEST_FRAMES[settings.codec.kind], max_tokens=256)
+    return replace(settings, max_frames=MAX_FRAMES[settings.codec.kind], max_tokens=256)
 
 
 _MODEL_INDEX = {

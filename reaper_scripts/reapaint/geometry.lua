@@ -136,7 +136,8 @@ function M.file_window(item, spans, source_length, may_extend)
   local start_s = math.max(0, item.position + shift)
   local end_s = math.min(source_length, item.position + item.length + shift)
   local first, last = spans[1].start_s + shift, spans[#spans].end_s + shift
-  if first < start_s - M.EDGE_TOLERANCE_S or (last > end_s + M.EDGE_TOLERANCE_S and not may_extend) then
+  local is_late = last > end_s + M.EDGE_TOLERANCE_S and not may_extend
+  if first < start_s - M.EDGE_TOLERANCE_S or is_late then
     return nil
   end
   return { start_s = start_s, end_s = end_s, shift_s = shift }

@@ -74,7 +74,8 @@ local function needs_loop(item, take)
   end
   local facts = project.facts(item, take)
   local end_s = facts.offset + facts.length * facts.rate
-  return facts.offset < -geometry.EDGE_TOLERANCE_S or end_s > found.length_s + geometry.EDGE_TOLERANCE_S
+  local tolerance_s = geometry.EDGE_TOLERANCE_S
+  return facts.offset < -tolerance_s or end_s > found.length_s + tolerance_s
 end
 
 local function file_for(result_take, span)

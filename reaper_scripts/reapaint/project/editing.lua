@@ -126,7 +126,14 @@ function M.set_value(item, key, value)
   end
 end
 
-local KEPT_ITEM_KEYS = { "I_GROUPID", "I_CUSTOMCOLOR", "B_UISEL", "B_MUTE", "D_VOL", "C_BEATATTACHMODE" }
+local KEPT_ITEM_KEYS = {
+  "I_GROUPID",
+  "I_CUSTOMCOLOR",
+  "B_UISEL",
+  "B_MUTE",
+  "D_VOL",
+  "C_BEATATTACHMODE",
+}
 
 local function keep_looks(left, right)
   for _, key in ipairs(KEPT_ITEM_KEYS) do

@@ -23,7 +23,10 @@ from reapaint_engine.backends.stable_audio_3.checkpoint.naming import (
     is_path,
     parse_model,
 )
-from reapaint_engine.backends.stable_audio_3.checkpoint.settings import MIN_TRAINED_LATENTS, CodecShape
+from reapaint_engine.backends.stable_audio_3.checkpoint.settings import (
+    MIN_TRAINED_LATENTS,
+    CodecShape,
+)
 from reapaint_engine.backends.stable_audio_3.checkpoint.sizing import sizes_of
 from reapaint_engine.backends.stable_audio_3.checkpoint.store import (
     Installed,

@@ -75,7 +75,9 @@ def compare(stock: Stock, ours: Ours, job: BenchJob, device: torch.device) -> Ag
             encoded=_encoded_difference(job, watch.calls[ENCODE], encoding.result.latents.float()),
             sampled=_difference(ours_latents[..., made], stock_latents[..., made]),
             decoded=_difference(decoding.result, sound[..., first * hop : last * hop]),
-            tolerance=max(MAX_RELATIVE_DIFFERENCE[part.dtype] for part in (pipe.vae, pipe.transformer)),
+            tolerance=max(
+                MAX_RELATIVE_DIFFERENCE[part.dtype] for part in (pipe.vae, pipe.transformer)
+            ),
         )
 
 

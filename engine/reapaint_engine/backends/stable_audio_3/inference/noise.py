@@ -72,7 +72,9 @@ class TakeNoise:
         for take, seed in zip(held, self._seeds, strict=True):
             take.copy_(torch.from_numpy(self._draw_by_latent(seed, draw)).T)
 
-    def _draw_by_latent(self, seed: int, draw: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    def _draw_by_latent(
+        self, seed: int, draw: int
+    ) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
         """Draw with time first: numbers are used up latent by latent.
 
         NumPy rather than torch, whose numbers depend on how many are asked for at a time.

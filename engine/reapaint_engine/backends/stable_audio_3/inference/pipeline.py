@@ -313,7 +313,9 @@ class LoadedModel:
             guidance=job.guidance,
             initial=job.latents,
             on_step=lambda step: share.step(
-                Stage.SAMPLE, ENCODED_FRACTION + (SAMPLED_FRACTION - ENCODED_FRACTION) * step / max(1, len(job.sigmas) - 1)
+                Stage.SAMPLE,
+                ENCODED_FRACTION
+                + (SAMPLED_FRACTION - ENCODED_FRACTION) * step / max(1, len(job.sigmas) - 1),
             ),
         )
         # What is kept is known: new audio then joins the true context, not its likeness.
@@ -335,7 +337,9 @@ class LoadedModel:
             latents,
             first,
             last,
-            lambda fraction: share.step(Stage.DECODE, SAMPLED_FRACTION + (1 - SAMPLED_FRACTION) * fraction),
+            lambda fraction: share.step(
+                Stage.DECODE, SAMPLED_FRACTION + (1 - SAMPLED_FRACTION) * fraction
+            ),
         )
         start = plan.heard.start + first * plan.hop
         return [Passage(start, np.ascontiguousarray(take)) for take in to_host(audio).numpy()]
@@ -375,7 +379,9 @@ class _Share:
 
     def step(self, stage: Stage, fraction: float) -> None:
         """Report a fraction of the job as it would be with this batch alone."""
-        done = (self.made + self.batch * (fraction - ENCODED_FRACTION) / (1 - ENCODED_FRACTION)) / self.takes
+        done = (
+            self.made + self.batch * (fraction - ENCODED_FRACTION) / (1 - ENCODED_FRACTION)
+        ) / self.takes
         self.control.step(stage, ENCODED_FRACTION + (1 - ENCODED_FRACTION) * done)
 
 

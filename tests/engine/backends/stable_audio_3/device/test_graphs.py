@@ -254,7 +254,9 @@ def test_a_captured_run_is_the_run(
         assert capture.graphs[0].replays == replays
 
 
-@pytest.mark.parametrize(("steps", "told"), [(MAX_STEPS_PER_GRAPH, 1), (MAX_STEPS_PER_GRAPH + 1, 9)])
+@pytest.mark.parametrize(
+    ("steps", "told"), [(MAX_STEPS_PER_GRAPH, 1), (MAX_STEPS_PER_GRAPH + 1, 9)]
+)
 def test_a_long_run_can_be_left_between_steps(steps: int, told: int) -> None:
     run = Run("stand-in", steps, Sampler.PING_PONG, 1.0, 1.0)
     seen: list[int] = []

@@ -15,7 +15,11 @@ from safetensors.torch import load_file, save_file
 from reapaint_engine.backends.stable_audio_3.checkpoint.checkpoint import open_checkpoint
 from reapaint_engine.backends.stable_audio_3.checkpoint.layouts import Layout
 from reapaint_engine.backends.stable_audio_3.device.placement import DevicePlan
-from reapaint_engine.backends.stable_audio_3.inference.loading import MAX_CONVERTED_BYTES, Parts, load
+from reapaint_engine.backends.stable_audio_3.inference.loading import (
+    MAX_CONVERTED_BYTES,
+    Parts,
+    load,
+)
 from reapaint_engine.errors import JobError
 from reapaint_engine.protocol.errors import ErrorCode
 from tests.tiny_checkpoints import (

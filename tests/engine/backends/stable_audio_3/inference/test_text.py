@@ -3,7 +3,10 @@ from typing import Any
 import pytest
 import torch
 
-from reapaint_engine.backends.stable_audio_3.inference.text import MAX_REMEMBERED_PROMPTS, TextEncoder
+from reapaint_engine.backends.stable_audio_3.inference.text import (
+    MAX_REMEMBERED_PROMPTS,
+    TextEncoder,
+)
 from tests.tiny_checkpoints import make_tiny_parts
 
 MAX_TOKENS = 32
