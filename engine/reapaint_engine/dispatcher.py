@@ -29,7 +29,7 @@ CLIENT_TIMEOUT_S = 10.0
 """A client pings at least every second: one that is silent this long is gone."""
 RESULT_KEPT_S = 60.0
 """How long a result waits for a client that comes back for it."""
-RESULTS_KEPT_BYTES = 256 << 20
+RESULTS_KEPT_BYTES = 128 << 20
 """Of results, and of the windows by which a job that comes again is known."""
 STATUS_PROMPT_CHARACTERS = 200
 """Enough to know a job by; whole prompts of a full queue would not fit a message."""

@@ -12,6 +12,7 @@ import struct
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -33,8 +34,6 @@ LOOK_S = 0.02
 """How often strangers are looked at: loopback carries some 40 MB meanwhile."""
 KNOWN_LOOK_S = 0.25
 """How often the connections are looked at where all are known: their limit is in gigabytes."""
-CATCH_UP_S = 1.0
-"""How long to wait until a connection that a message came through is told of."""
 EVENTS_AT_ONCE = 64
 
 _EVENTS = zmq.Event.ACCEPTED | zmq.Event.CLOSED | zmq.Event.DISCONNECTED
@@ -49,11 +48,13 @@ class _Connection:
     """One accepted connection; ``socket`` is a second handle on it, so that it stays ours."""
 
     socket: system_socket.socket
+    peer: object
+    """The address at its other end."""
     since_s: float
     is_known: bool = False
     is_shut: bool = False
-    tries: int = 0
-    """How many messages it sent without being known."""
+    tries: Counter[bytes] = field(default_factory=Counter)
+    """How many messages came through it, by clients, from somebody who is not known."""
     at_last_read_bytes: int = 0
     """What it had sent when its last message was read."""
 
@@ -85,8 +86,9 @@ class Gatekeeper:
     max_strangers: int = field(default_factory=_strangers_for_files)
     clock: Callable[[], float] = time.monotonic
     _connections: dict[int, _Connection] = field(default_factory=dict, init=False)
-    _lock: threading.Condition = field(default_factory=threading.Condition, init=False)
-    """Also tells that connections have come or gone."""
+    _admitted: set[tuple[int, object]] = field(default_factory=set, init=False)
+    """Numbers and addresses of those admitted before their connection was told of."""
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
     _is_stopped: threading.Event = field(default_factory=threading.Event, init=False)
     _log: LogBudget = field(default_factory=lambda: LogBudget(_log), init=False)
 
@@ -107,37 +109,56 @@ class Gatekeeper:
         self._connections.clear()
 
     def note_read(self, fd: int) -> bool:
-        """Note that a whole message of a connection was read; tell whether it was admitted."""
-        with self._lock:
-            # A message may be read before its connection, which may have another's old number,
-            # is told of.
-            self._lock.wait_for(lambda: self._is_followed(fd), CATCH_UP_S)
-            if (connection := self._connections.get(fd)) is None:
-                return False
-            connection.at_last_read_bytes = _received_bytes(connection.socket)
-            return connection.is_known
+        """Note that a whole message of a connection was read; tell whether it is a stranger's.
 
-    def may_try(self, fd: int) -> bool:
-        """Count a message of somebody who is not known; one that sends too many is shut."""
+        The last words of a connection that has ended since are nobody's.
+        """
         with self._lock:
-            if (connection := self._connections.get(fd)) is None:
+            if (connection := self._find(fd)) is None:
+                peer = _peer_of(fd)
+                return peer is not None and (fd, peer) not in self._admitted
+            connection.at_last_read_bytes = _received_bytes(connection.socket)
+            return not connection.is_known
+
+    def may_try(self, fd: int, client: bytes) -> bool:
+        """Count a message of somebody who is not known; one that sends too many is shut.
+
+        Last words of a connection that has ended may be read under the number of a new one, which
+        must not pay for them: they come from another client.
+        """
+        with self._lock:
+            if (connection := self._find(fd)) is None:
                 return True
-            connection.tries += 1
-            if connection.tries > STRANGER_TRIES:
+            connection.tries[client] += 1
+            may = connection.tries[client] <= STRANGER_TRIES
+            if not may and len(connection.tries) == 1 and not connection.is_known:
                 self._shut(connection, "it is not known and goes on trying")
-            return connection.tries <= STRANGER_TRIES
+            return may
 
     def admit(self, fd: int) -> None:
         """Note that whoever is on a connection has shown that it may be there."""
         with self._lock:
-            if (connection := self._connections.get(fd)) is not None:
-                connection.is_known, connection.tries = True, 0
+            if (connection := self._find(fd)) is not None:
+                connection.is_known = True
+            elif (peer := _peer_of(fd)) is not None:
+                self._admitted.add((fd, peer))
 
     def shut(self, fd: int, why: str) -> None:
         """End a connection."""
         with self._lock:
-            if (connection := self._connections.get(fd)) is not None:
+            if (connection := self._find(fd)) is not None:
                 self._shut(connection, why)
+
+    def _find(self, fd: int) -> _Connection | None:
+        """Return the connection that has a number now, or had it last.
+
+        The system gives the number of a connection that has ended to a new one, and a message may
+        be read before the end of the one and the beginning of the other are told of.
+        """
+        connection = self._connections.get(fd)
+        if connection is None or _peer_of(fd) in (connection.peer, None):
+            return connection
+        return None
 
     def _watch(self) -> None:
         while not self._is_stopped.is_set():
@@ -151,8 +172,8 @@ class Gatekeeper:
 
     def _look(self) -> None:
         wait_s = LOOK_S if self._strangers() else KNOWN_LOOK_S
-        if self._monitor.poll(round(wait_s * 1000)):
-            self._follow_events()
+        self._monitor.poll(round(wait_s * 1000))
+        self._follow_events()
         with self._lock:
             self._judge()
         self._log.tick()
@@ -164,7 +185,9 @@ class Gatekeeper:
             return [each for each in connections if not each.is_known and not each.is_shut]
 
     def _follow_events(self) -> None:
-        with contextlib.suppress(zmq.Again):
+        with self._lock:
+            admitted = set(self._admitted)
+        try:
             for _ in range(EVENTS_AT_ONCE):
                 event = recv_monitor_message(self._monitor, zmq.NOBLOCK)
                 fd = event["value"]
@@ -174,13 +197,17 @@ class Gatekeeper:
                     if event["event"] == zmq.Event.ACCEPTED:
                         port = int(event["endpoint"].rpartition(b":")[2])
                         self._note_accepted(fd, port)
-                    self._lock.notify_all()
+        except zmq.Again:
+            # Whoever was admitted before has been told of by now.
+            with self._lock:
+                self._admitted -= admitted
 
     def _note_accepted(self, fd: int, port: int) -> None:
         # It may be closed by now, and its number another file's, even another server's
         # connection: only what stands at our own port is a connection of this socket.
         with contextlib.suppress(OSError), _borrowed(fd) as accepted:
-            if accepted.type != system_socket.SOCK_STREAM or not accepted.getpeername():
+            peer = accepted.getpeername()
+            if accepted.type != system_socket.SOCK_STREAM or not peer:
                 return
             if accepted.getsockname()[1] != port:
                 return
@@ -192,17 +219,9 @@ class Gatekeeper:
                 self._log.warn("a connection is ended: too many files are open")
                 accepted.shutdown(system_socket.SHUT_RDWR)
                 return
-            self._connections[fd] = _Connection(second, self.clock())
-
-    def _is_followed(self, fd: int) -> bool:
-        """Tell whether the connection that has a number now is the one noted under it."""
-        connection = self._connections.get(fd)
-        try:
-            with _borrowed(fd) as now:
-                peer = now.getpeername()
-            return connection is not None and connection.socket.getpeername() == peer
-        except OSError:
-            return True  # it has ended: there is nothing to wait for
+            is_known = (fd, peer) in self._admitted
+            self._admitted.discard((fd, peer))
+            self._connections[fd] = _Connection(second, peer, self.clock(), is_known)
 
     def _judge(self) -> None:
         now_s = self.clock()
@@ -236,6 +255,15 @@ def _borrowed(fd: int) -> Iterator[system_socket.socket]:
         yield socket
     finally:
         socket.detach()
+
+
+def _peer_of(fd: int) -> object:
+    """Return the address at a connection's other end, or None where it has ended."""
+    try:
+        with _borrowed(fd) as socket:
+            return socket.getpeername()
+    except OSError:
+        return None
 
 
 def _received_bytes(socket: system_socket.socket) -> int:

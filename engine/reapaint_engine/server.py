@@ -193,10 +193,9 @@ class Server:
 
     def _receive(self, client: bytes, fd: int, frames: Sequence[zmq.Frame]) -> None:
         # Another connection may take a client's name: who is on it must say Hello again.
-        is_admitted = self._gatekeeper.note_read(fd)
-        is_known = is_admitted and self._connections.get(client) == fd
-        is_known = is_known and self._dispatcher.knows(client)
-        if not is_known and not self._gatekeeper.may_try(fd):
+        is_strangers = self._gatekeeper.note_read(fd) or self._connections.get(client) != fd
+        is_known = not is_strangers and self._dispatcher.knows(client)
+        if not is_known and not self._gatekeeper.may_try(fd, client):
             return
         buffers = [frame.buffer for frame in frames]
         try:

@@ -149,9 +149,10 @@ def test_who_was_admitted_may_stay(door: Door) -> None:
     with door.client() as client:
         client.send(b"hello")
         fd = door.read()
-        assert not door.gatekeeper.note_read(fd)
-        door.gatekeeper.admit(fd)
+        _wait_until(lambda: door.accepted, "the connection")
         assert door.gatekeeper.note_read(fd)
+        door.gatekeeper.admit(fd)
+        assert not door.gatekeeper.note_read(fd)
         door.now_s = 10 * STRANGER_PATIENCE_S
         door.look()
         client.send(b"more")
@@ -195,46 +196,53 @@ def test_a_stranger_has_some_tries(door: Door, caplog: pytest.LogCaptureFixture)
     with door.client() as client:
         for _ in range(STRANGER_TRIES + 2):
             client.send(b"rubbish")
-        tries = [door.gatekeeper.may_try(door.read()) for _ in range(STRANGER_TRIES + 2)]
+        _wait_until(lambda: door.accepted, "the connection")
+        tries = [door.gatekeeper.may_try(door.read(), b"a") for _ in range(STRANGER_TRIES + 2)]
     assert tries == [True] * STRANGER_TRIES + [False] * 2
     assert caplog.messages == ["a connection is ended: it is not known and goes on trying"]
 
 
-def test_a_message_read_before_its_connection_was_told_of_counts_for_it(
-    door: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else who says Hello at once would be shut as a stranger ten seconds later."""
-    may_follow = threading.Event()
-    follow = door.gatekeeper._follow_events
-
-    def follow_late() -> None:
-        may_follow.wait(10)
-        follow()
-
-    monkeypatch.setattr(door.gatekeeper, "_follow_events", follow_late)
+def test_nobody_pays_for_the_last_words_of_another(door: Door) -> None:
     with door.client() as client:
         client.send(b"hello")
         fd = door.read()
-        assert not door.gatekeeper._connections
-        threading.Timer(0.05, may_follow.set).start()
-        assert not door.gatekeeper.note_read(fd)
+        _wait_until(lambda: door.accepted, "the connection")
+        assert door.gatekeeper.may_try(fd, b"new")
+        tries = [door.gatekeeper.may_try(fd, b"gone") for _ in range(2 * STRANGER_TRIES)]
+        assert tries == [True] * STRANGER_TRIES + [False] * STRANGER_TRIES
         door.gatekeeper.admit(fd)
-        assert door.gatekeeper._connections[fd].is_known
+        assert not door.gatekeeper.may_try(fd, b"gone")
+        client.send(b"still there")
+        assert door.read() == fd
 
 
-def test_a_number_that_was_given_again_is_not_the_one_before(
-    door: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    door.knock(GREETING)
-    ((fd, before),) = door.gatekeeper._connections.items()
-    assert door.gatekeeper._is_followed(fd)
-    with system_socket.create_server(("127.0.0.1", 0)) as other:
-        second = system_socket.create_connection(other.getsockname())
-        try:
-            monkeypatch.setitem(door.gatekeeper._connections, second.fileno(), before)
-            assert not door.gatekeeper._is_followed(second.fileno())
-        finally:
-            second.close()
+def test_who_is_admitted_before_its_connection_is_told_of_is_known_then(door: Door) -> None:
+    """Else who says Hello at once would be shut as a stranger ten seconds later."""
+    with door.gatekeeper._lock, door.client() as client:
+        client.send(b"hello")
+        fd = door.read()
+        assert not door.gatekeeper._connections
+        assert door.gatekeeper.note_read(fd)
+        assert door.gatekeeper.may_try(fd, b"a")
+        door.gatekeeper.admit(fd)
+        assert not door.gatekeeper.note_read(fd)
+    _wait_until(lambda: door.accepted, "the connection")
+    _wait_until(lambda: not door.gatekeeper._admitted, "the end of the event")
+    stranger = door.knock()
+    door.now_s = STRANGER_PATIENCE_S + 0.1
+    _wait_until_closed(stranger)
+
+
+def test_who_was_admitted_on_a_connection_that_has_ended_admits_nobody_else(door: Door) -> None:
+    first = door.knock()
+    (fd,) = door.gatekeeper._connections
+    first.close()
+    _wait_until(lambda: not door.gatekeeper._connections, "the end of the first")
+    assert not door.gatekeeper.note_read(fd)
+    door.gatekeeper.admit(fd)
+    _wait_until(lambda: not door.gatekeeper._admitted, "the next look")
+    door.knock()
+    assert not any(each.is_known for each in door.gatekeeper._connections.values())
 
 
 @needs_counts
@@ -249,7 +257,7 @@ def test_known_clients_share_what_may_be_unread(
         # What was read does not count, however much it is.
         for _ in range(4):
             client.send(bytes(MAX_UNREAD_BYTES // 2))
-            assert door.gatekeeper.note_read(door.read())
+            assert not door.gatekeeper.note_read(door.read())
             door.look()
         assert not caplog.messages
         # libzmq itself sends no message before its last part is there.
@@ -340,9 +348,10 @@ def test_where_all_are_known_it_looks_seldom(door: Door, monkeypatch: pytest.Mon
     with door.client() as client:
         client.send(b"hello")
         fd = door.read()
-        assert not door.gatekeeper.note_read(fd)
-        door.gatekeeper.admit(fd)
+        _wait_until(lambda: door.accepted, "the connection")
         assert door.gatekeeper.note_read(fd)
+        door.gatekeeper.admit(fd)
+        assert not door.gatekeeper.note_read(fd)
         waits: list[int] = []
         looked = threading.Event()
 
@@ -351,6 +360,12 @@ def test_where_all_are_known_it_looks_seldom(door: Door, monkeypatch: pytest.Mon
                 waits.append(wait_ms)
                 looked.set()
                 return 0
+
+            def recv_multipart(self, *_flags: int) -> list[bytes]:
+                raise zmq.Again
+
+            def close(self, linger: int = 0) -> None:
+                pass
 
         real = door.gatekeeper._monitor
         monkeypatch.setattr(door.gatekeeper, "_monitor", Monitor())

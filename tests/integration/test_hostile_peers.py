@@ -22,7 +22,7 @@ from reapaint_engine.protocol.messages import Status
 
 FORGED = "2026-01-01 00:00:00,000 I reapaint_engine.server: forged"
 ENTRY = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [DIWEC] [\w.]+: ")
-MAX_GROWTH_BYTES = 64 << 20
+MAX_GROWTH_BYTES = 256 << 20
 """What an attack may cost: a known client's own messages, and what a stranger sends in 20 ms."""
 MAX_LOG_BYTES = 64 << 10
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)

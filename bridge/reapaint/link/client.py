@@ -312,6 +312,9 @@ class EngineClient(Engine):
             if self._address.is_gone():
                 raise self._lost("is gone")
             if not self._socket.poll(100):
+                # The connection may have broken since, and taken our words with it.
+                if self._clock() - self._said_hello_s > HELLO_INTERVAL_S:
+                    self._say_hello()
                 continue
             message, _ = self._read()
             if isinstance(message, Welcome):
@@ -332,8 +335,9 @@ class EngineClient(Engine):
         """
         if isinstance(message, Welcome):
             self._welcome = message
-            self._unanswered_since_s = None
-            self._submit_again()
+            if self._unanswered_since_s is not None:
+                self._unanswered_since_s = None
+                self._submit_again()
             return True
         if not isinstance(message, messages.Rejected) or message.job_id:
             return False

@@ -260,3 +260,27 @@ def test_a_question_is_repeated_and_a_job_that_has_ended_is_not(engine: PlayedEn
         assert client.status() == status
     assert engine.kinds().count("Submit") == 1
     assert engine.kinds().count("StatusRequest") == 2
+
+
+def test_a_hello_that_was_lost_is_said_again(engine: PlayedEngine) -> None:
+    """A connection that ends before its first words were read takes them with it."""
+
+    def deaf_at_first(_client: bytes, _message: m.ClientMessage) -> list[m.EngineMessage]:
+        return [WELCOME] if len(engine.heard) > 1 else []
+
+    engine.answer = deaf_at_first
+    with EngineClient(engine.address, clock=_clock) as client:
+        assert client.welcome == WELCOME
+    assert engine.kinds()[:2] == ["Hello", "Hello"]
+
+
+def test_a_second_welcome_sends_nothing_again(engine: PlayedEngine) -> None:
+    def welcomes_twice(_client: bytes, message: m.ClientMessage) -> list[m.EngineMessage]:
+        if isinstance(message, m.Submit):
+            return [WELCOME, DONE]
+        return [WELCOME] if isinstance(message, m.Hello) else []
+
+    engine.answer = welcomes_twice
+    with EngineClient(engine.address, clock=_clock) as client:
+        client.run(REQUEST, AUDIO, _ignore)
+    assert engine.kinds().count("Submit") == 1
