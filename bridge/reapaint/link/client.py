@@ -314,7 +314,9 @@ class EngineClient(Engine):
             if not self._socket.poll(100):
                 # The connection may have broken since, and taken our words with it.
                 if self._clock() - self._said_hello_s > HELLO_INTERVAL_S:
-                    self._say_hello()
+                    # There may be no connection to say it on, as with keys that don't fit.
+                    with contextlib.suppress(EngineUnavailable):
+                        self._say_hello()
                 continue
             message, _ = self._read()
             if isinstance(message, Welcome):
