@@ -39,7 +39,7 @@ MUTANTS = {
     "cuts stay as the split left them": ("  square_cut(item, right, at_s)\n", ""),
     "refresh stays prevented": ("  reaper.PreventUIRefresh(-1)\n", ""),
     "the undo block stays open": (
-        "    reaper.Undo_EndBlock2(proj, label, EDITED)\n",
+        "    reaper.Undo_EndBlock2(proj, label, EDIT_UNDO_FLAGS)\n",
         "",
     ),
     "an undo flag is missing": ("UNDO_TRACKS | UNDO_ITEMS", "UNDO_TRACKS"),
